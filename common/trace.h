@@ -1,0 +1,76 @@
+/*
+ * Event trace and statistics.
+ *
+ * Owns: the record format, the ring the core writes and others read, and the counters.
+ */
+#ifndef PLEX86_TRACE_H
+#define PLEX86_TRACE_H
+
+#include "types.h"
+
+/* One counter and one kind of trace record each. X(NAME, "text", "meaning of a", "meaning of b"). */
+#define PLEX86_EVENTS(X)                                                                           \
+	X(TRAP, "trap", "vector", "error code")                                                    \
+	X(INJECT, "inject", "vector", "error code")                                                \
+	X(IRQ, "irq", "vector", "")                                                                \
+	X(PF_FILL, "pf-fill", "linear", "gpa")                                                     \
+	X(PF_GUEST, "pf-guest", "linear", "error code")                                            \
+	X(LIMIT, "limit", "linear", "error code")                                                  \
+	X(IO, "io", "port", "value")                                                               \
+	X(MMIO, "mmio", "gpa", "value")                                                            \
+	X(CR, "cr", "register", "value")                                                           \
+	X(MSR, "msr", "index", "value")                                                            \
+	X(CPUID, "cpuid", "leaf", "subleaf")                                                       \
+	X(IRET, "iret", "cs", "eip")                                                               \
+	X(SEGMENT, "segment", "register", "selector")                                              \
+	X(TABLE, "table", "register", "base")                                                      \
+	X(INVLPG, "invlpg", "linear", "")                                                          \
+	X(PV_STORE, "pv-store", "offset", "value")                                                 \
+	X(HLT, "hlt", "", "")                                                                      \
+	X(SYSCALL, "int80", "eax", "ebx")                                                          \
+	X(INT, "int", "vector", "")                                                                \
+	X(EMULATE, "emulate", "op", "")                                                            \
+	X(KICK, "kick", "signal", "")                                                              \
+	X(MAP, "map", "linear", "pages")                                                           \
+	X(UNMAP, "unmap", "linear", "pages")                                                       \
+	X(RESYNC, "resync", "from", "to")                                                          \
+	X(TLS, "tls", "slot", "")                                                                  \
+	X(EXIT, "exit", "kind", "")                                                                \
+	X(SHUTDOWN, "shutdown", "", "")
+
+#define PLEX86_EVENT_ENUM(name, text, a, b) EV_##name,
+enum event { PLEX86_EVENTS(PLEX86_EVENT_ENUM) EV_COUNT };
+#undef PLEX86_EVENT_ENUM
+
+struct trace_record {
+	u64 time; /* host_now() */
+	u64 rip;
+	u64 a, b;
+	u16 event; /* enum event */
+	u8 cpl;
+};
+
+#define TRACE_RING 4096 /* records, a power of two */
+
+struct trace_ring {
+	u64 head;       /* records ever written; the writer's */
+	u64 tail;       /* records consumed; the reader's, used only when `keep` is set */
+	bool keep;      /* a reader wants every record: stop for it before overwriting */
+	struct trace_record record[TRACE_RING];
+};
+
+struct vm_stats {
+	u64 count[EV_COUNT];
+};
+
+/* Text of an event's name and of its two arguments. */
+struct event_text {
+	const char *name, *a, *b;
+};
+const struct event_text *event_text(enum event event);
+
+struct vm;
+/* Count `event` and record it with its two arguments. */
+void trace(struct vm *vm, enum event event, u64 a, u64 b);
+
+#endif

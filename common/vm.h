@@ -1,0 +1,52 @@
+/*
+ * A virtual machine as the core sees it.
+ *
+ * Owns: struct vm, which ties the parts together, and vm_ram(), the only way to guest RAM.
+ */
+#ifndef PLEX86_VM_H
+#define PLEX86_VM_H
+
+#include "cmos.h"
+#include "exit.h"
+#include "host.h"
+#include "pic.h"
+#include "pit.h"
+#include "shadow.h"
+#include "trace.h"
+#include "vcpu.h"
+
+/* What the core waits for the VMM to deliver (vm->exit says where). */
+enum pending_kind { PENDING_NONE, PENDING_IO, PENDING_MMIO };
+
+struct pending {
+	u8 kind; /* enum pending_kind */
+	struct insn insn; /* the instruction to finish with the value read */
+};
+
+struct vm {
+	struct vcpu cpu;
+	struct pic_pair pic;
+	struct pit pit;
+	struct cmos cmos;
+	struct vm_exit exit;
+	struct pending pending;
+	struct vm_stats stats;
+	struct trace_ring trace;
+	u64 tls[3];          /* guest TLS descriptors the host has */
+	u32 irq_lines;       /* levels asked for by the VMM; written by it, atomically */
+	u64 ram_size;        /* bytes; a multiple of 4 KiB; the PV page follows */
+	u8 *ram;             /* alias of guest RAM and PV page in this address space */
+	bool cpuid_faults;   /* user code's CPUID traps as well */
+	bool abi;            /* the guest carries the plex86 note */
+	struct shadow shadow;
+};
+
+/* Guest RAM at [gpa, gpa + len), or NULL if any of it is not RAM. */
+static inline void *vm_ram(const struct vm *vm, u64 gpa, u64 len)
+{
+	if (gpa >= vm->ram_size || len > vm->ram_size - gpa)
+		return NULL;
+	return vm->ram + gpa;
+}
+
+#endif

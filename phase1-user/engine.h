@@ -1,0 +1,49 @@
+/*
+ * The interface between the VMM and a CPU engine.
+ *
+ * An engine owns one guest's CPU state and RAM and runs it until something outside is needed.
+ * engine_run() is called from one thread; engine_set_irq() and engine_kick() from any.
+ */
+#ifndef PLEX86_ENGINE_H
+#define PLEX86_ENGINE_H
+
+#include "../common/vm.h"
+
+struct engine;
+
+struct engine_config {
+	u64 ram_size;      /* bytes, a multiple of 4 KiB */
+	bool abi;          /* the kernel carries the plex86 ELF note */
+	bool keep_trace;   /* stop (EXIT_KICKED) rather than lose trace records */
+	bool no_jail;      /* debugging plex86 itself: run the vcpu process without its filter */
+};
+
+/* NULL on failure, with one line in err saying what was attempted, why it failed, what to do. */
+struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
+void engine_destroy(struct engine *e);
+
+/* Guest RAM in this process; valid until engine_destroy(). */
+u8 *engine_ram(struct engine *e);
+/* Copy the machine's state out (for reports) or in (before the first run). The copy's `ram` is
+ * engine_ram(), so that the core's page walker works on it. Shadow records are not copied. */
+void engine_get_state(struct engine *e, struct vm *state);
+void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
+
+/* Run until the guest needs the VMM. Exits are never EXIT_NONE. EXIT_FAULT with
+ * FAULT_MONITOR if the engine itself died. */
+void engine_run(struct engine *e, struct vm_exit *exit);
+/* The value for the EXIT_IO or EXIT_MMIO read just returned; give it before engine_run(). */
+void engine_complete(struct engine *e, u64 value);
+
+/* Drive interrupt line `irq` (0-15). */
+void engine_set_irq(struct engine *e, unsigned irq, bool level);
+/* Make engine_run() return EXIT_KICKED soon. */
+void engine_kick(struct engine *e);
+
+/* Trace records since the last call, oldest first; at most `max`. */
+size_t engine_read_trace(struct engine *e, struct trace_record *out, size_t max);
+/* The newest records without consuming them; at most `max`, oldest first. */
+size_t engine_last_events(struct engine *e, struct trace_record *out, size_t max);
+void engine_get_stats(struct engine *e, struct vm_stats *out);
+
+#endif
