@@ -109,6 +109,7 @@ struct vcpu {
 	u64 cr0, cr2, cr3, cr4;
 	u64 dr[8];
 	u64 efer;                 /* for long mode, one day */
+	u8 iopl;                  /* virtual IOPL; the hardware's is 0 */
 	bool halted;              /* in hlt, waiting for an interrupt */
 	bool shutdown;            /* triple fault */
 	u16 hw_selector[SEG_COUNT]; /* what the hardware's segment registers hold (segment.h) */

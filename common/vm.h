@@ -15,6 +15,13 @@
 #include "trace.h"
 #include "vcpu.h"
 
+/* The exception that the operation in progress has raised. */
+struct exception_info {
+	u8 vector;
+	bool has_error;
+	u32 error;
+};
+
 /* What the core waits for the VMM to deliver (vm->exit says where). */
 enum pending_kind { PENDING_NONE, PENDING_IO, PENDING_MMIO };
 
@@ -28,12 +35,17 @@ struct vm {
 	struct pic_pair pic;
 	struct pit pit;
 	struct cmos cmos;
+	struct exception_info exc;
 	struct vm_exit exit;
 	struct pending pending;
 	struct vm_stats stats;
 	struct trace_ring trace;
 	u64 tls[3];          /* guest TLS descriptors the host has */
 	u32 irq_lines;       /* levels asked for by the VMM; written by it, atomically */
+	u32 irq_seen;        /* of these, what the interrupt controller has been told */
+	u64 timer;           /* host_now() time at which the PIT wants attention; 0: never */
+	u64 armed;           /* what host_arm_timer() was last told */
+	u64 low_limit;       /* linear addresses below this cannot be mapped by the host */
 	u64 ram_size;        /* bytes; a multiple of 4 KiB; the PV page follows */
 	u8 *ram;             /* alias of guest RAM and PV page in this address space */
 	bool cpuid_faults;   /* user code's CPUID traps as well */

@@ -1,0 +1,236 @@
+/*
+ * Delivery of exceptions and interrupts: see reflect.h.
+ */
+#include "reflect.h"
+#include "mem.h"
+#include "pv.h"
+#include "segment.h"
+
+enum { GATE_TASK = 5, GATE_INT16 = 6, GATE_TRAP16 = 7, GATE_INT32 = 14, GATE_TRAP32 = 15 };
+
+struct gate {
+	u16 selector;
+	u32 offset;
+	u8 type, dpl;
+	bool present;
+};
+
+static u32 stack_mask(const struct segment *ss)
+{
+	return ss->attr & SEG_DB ? 0xffffffffu : 0xffffu;
+}
+
+void stack_set(struct vm *vm, u32 sp)
+{
+	u32 mask = stack_mask(&vm->cpu.seg[SEG_SS]);
+
+	vm->cpu.gpr[GPR_SP] = ((u32)vm->cpu.gpr[GPR_SP] & ~mask) | (sp & mask);
+}
+
+bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned n, unsigned size,
+		u32 fault_error)
+{
+	u32 mask = stack_mask(&stack->ss), sp = stack->sp - n * size;
+	u8 bytes[12 * 4];
+
+	for (unsigned i = 0; i < n; i++)
+		mem_copy(bytes + (n - 1 - i) * size, &values[i], size);
+	if (!seg_access_ok(&stack->ss, sp & mask, n * size, true))
+		return raise_error(vm, EXC_SS, fault_error);
+	if (!mem_write(vm, (u32)(stack->ss.base + (sp & mask)), bytes, n * size, stack->user))
+		return false;
+	stack->sp = (stack->sp & ~mask) | (sp & mask);
+	return true;
+}
+
+bool stack_from_tss(struct vm *vm, unsigned cpl, u32 ext, struct stack *stack)
+{
+	const struct segment *tr = &vm->cpu.tr;
+	u32 offset = 4 + 8 * cpl, esp;
+	u16 ss;
+	u64 desc;
+
+	if (seg_is_null(tr->selector) || offset + 5 > tr->limit)
+		return raise_error(vm, EXC_TS, (tr->selector & ~3) | ext);
+	if (!mem_read(vm, (u32)(tr->base + offset), &esp, 4, false) ||
+	    !mem_read(vm, (u32)(tr->base + offset + 4), &ss, 2, false))
+		return false;
+	if (seg_is_null(ss))
+		return raise_error(vm, EXC_TS, ext);
+	if (!seg_descriptor(vm, ss, &desc))
+		return raise_error(vm, EXC_TS, (ss & ~3) | ext);
+	seg_unpack(desc, ss, &stack->ss);
+	if ((ss & 3u) != cpl || seg_dpl(&stack->ss) != cpl || !seg_is_writable_data(&stack->ss))
+		return raise_error(vm, EXC_TS, (ss & ~3) | ext);
+	if (!(stack->ss.attr & SEG_P))
+		return raise_error(vm, EXC_SS, (ss & ~3) | ext);
+	stack->sp = esp;
+	stack->user = cpl == 3;
+	return seg_mark_accessed(vm, ss, desc);
+}
+
+static bool read_gate(struct vm *vm, u8 vector, enum event_kind kind, u32 ext, struct gate *gate)
+{
+	u32 error = vector * 8u + 2 + ext;
+	u64 raw;
+
+	if (vector * 8u + 7 > vm->cpu.idtr.limit)
+		return raise_error(vm, EXC_GP, error);
+	if (!mem_read(vm, (u32)(vm->cpu.idtr.base + vector * 8u), &raw, 8, false))
+		return false;
+	gate->selector = raw >> 16;
+	gate->offset = (raw & 0xffff) | (raw >> 32 & 0xffff0000u);
+	gate->type = raw >> 40 & 0x1f;
+	gate->dpl = raw >> 45 & 3;
+	gate->present = raw >> 47 & 1;
+	if (gate->type != GATE_TASK && (gate->type & ~9) != GATE_INT16)
+		return raise_error(vm, EXC_GP, error);
+	if (kind == EVENT_SOFT && gate->dpl < vm_cpl(vm))
+		return raise_error(vm, EXC_GP, error);
+	if (!gate->present)
+		return raise_error(vm, EXC_NP, error);
+	if (!(gate->type & 8))
+		gate->offset &= 0xffff;
+	return true;
+}
+
+static bool read_target(struct vm *vm, const struct gate *gate, u32 ext, struct segment *cs)
+{
+	u32 error = (gate->selector & ~3) | ext;
+	u64 desc;
+
+	if (seg_is_null(gate->selector))
+		return raise_error(vm, EXC_GP, ext);
+	if (!seg_descriptor(vm, gate->selector, &desc))
+		return raise_error(vm, EXC_GP, error);
+	seg_unpack(desc, gate->selector, cs);
+	if (!seg_is_code(cs) || seg_dpl(cs) > vm_cpl(vm))
+		return raise_error(vm, EXC_GP, error);
+	if (!(cs->attr & SEG_P))
+		return raise_error(vm, EXC_NP, error);
+	return seg_mark_accessed(vm, gate->selector, desc);
+}
+
+/* Enter the handler: the frame is on `stack`, everything has been checked. */
+static bool enter_handler(struct vm *vm, const struct gate *gate, struct segment *cs,
+			  unsigned new_cpl, const struct stack *stack, bool switched)
+{
+	cs->selector = (cs->selector & ~3) | new_cpl;
+	if (!seg_install(vm, SEG_CS, cs))
+		return false;
+	if (switched) {
+		if (!seg_install(vm, SEG_SS, &stack->ss))
+			return false;
+		vm->cpu.gpr[GPR_SP] = stack->sp;
+	} else {
+		stack_set(vm, stack->sp);
+	}
+	vm->cpu.rip = gate->offset;
+	/* AC has no effect below CPL 3, but the hardware runs the guest kernel at CPL 3. */
+	vm->cpu.rflags &= ~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (new_cpl < 3 ? FLAG_AC : 0));
+	if (!(gate->type & 1))
+		vm_set_if(vm, 0);
+	pv_page(vm)->cpl = new_cpl;
+	shadow_set_user_view(vm, new_cpl == 3);
+	vm->cpu.halted = false;
+	return true;
+}
+
+static bool stop_for_task(struct vm *vm, u16 selector)
+{
+	vm->exit.kind = EXIT_FAULT;
+	vm->exit.fault.reason = FAULT_TASK;
+	vm->exit.fault.detail = selector;
+	return false;
+}
+
+static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error)
+{
+	u32 ext = kind == EVENT_SOFT ? 0 : 1;
+	unsigned cpl = vm_cpl(vm), size, n = 0;
+	struct stack stack = { vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], cpl == 3 };
+	struct segment cs;
+	struct gate gate;
+	u32 frame[6];
+	bool inner;
+
+	vm->exit.kind = EXIT_NONE;
+	if (!read_gate(vm, vector, kind, ext, &gate))
+		return false;
+	if (gate.type == GATE_TASK)
+		return stop_for_task(vm, gate.selector);
+	if (!read_target(vm, &gate, ext, &cs))
+		return false;
+	inner = !seg_is_conforming(&cs) && seg_dpl(&cs) < cpl;
+	if (inner) {
+		frame[n++] = vm->cpu.seg[SEG_SS].selector;
+		frame[n++] = (u32)vm->cpu.gpr[GPR_SP];
+		if (!stack_from_tss(vm, seg_dpl(&cs), ext, &stack))
+			return false;
+	}
+	frame[n++] = vm_flags(vm);
+	frame[n++] = vm->cpu.seg[SEG_CS].selector;
+	frame[n++] = (u32)vm->cpu.rip;
+	if (has_error)
+		frame[n++] = error;
+	size = gate.type & 8 ? 4 : 2;
+	if (!stack_push(vm, &stack, frame, n, size, inner ? (stack.ss.selector & ~3) | ext : ext))
+		return false;
+	if (gate.offset > cs.limit)
+		return raise_error(vm, EXC_GP, ext);
+	return enter_handler(vm, &gate, &cs, inner ? seg_dpl(&cs) : cpl, &stack, inner);
+}
+
+static bool is_contributory(u8 vector)
+{
+	return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+/* SDM vol. 3, table 6-5: does `second`, raised while delivering `first`, make a double fault? */
+static bool makes_double_fault(u8 first, u8 second)
+{
+	if (is_contributory(first))
+		return is_contributory(second);
+	if (first == EXC_PF)
+		return is_contributory(second) || second == EXC_PF;
+	return false;
+}
+
+bool reflect(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error)
+{
+	/* An interrupted iret starts again from its own site: the note of it in the PV page will
+	 * have been overwritten by then. */
+	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET)
+		vm->cpu.rip = pv_page(vm)->iret_site;
+
+	for (;;) {
+		u8 second;
+
+		trace(vm, kind == EVENT_EXTERNAL ? EV_IRQ : EV_INJECT, vector, error);
+		if (deliver(vm, vector, kind, has_error, error))
+			return true;
+		if (vm->exit.kind != EXIT_NONE)
+			return false;
+		second = vm->exc.vector;
+		if (kind == EVENT_FAULT && vector == EXC_DF) {
+			trace(vm, EV_SHUTDOWN, 0, 0);
+			vm->cpu.shutdown = true;
+			return true;
+		}
+		if (kind == EVENT_FAULT && makes_double_fault(vector, second)) {
+			vector = EXC_DF;
+			has_error = true;
+			error = 0;
+			continue;
+		}
+		vector = second;
+		has_error = vm->exc.has_error;
+		error = vm->exc.error;
+		kind = EVENT_FAULT;
+	}
+}
+
+bool reflect_exception(struct vm *vm)
+{
+	return reflect(vm, vm->exc.vector, EVENT_FAULT, vm->exc.has_error, vm->exc.error);
+}

@@ -1,0 +1,280 @@
+/*
+ * Segmentation: see segment.h.
+ */
+#include "segment.h"
+#include "mem.h"
+#include "pv.h"
+
+#define DESC_ACCESSED (1ull << 40)
+
+/* Flat with a limit of 3 GiB - 1, DPL 3, 32-bit: the ABI's user code and data. */
+#define ABI_USER_CODE 0x00cbfb000000ffffull
+#define ABI_USER_DATA 0x00cbf3000000ffffull
+
+static bool abi_ldt(const struct vm *vm)
+{
+	return vm->abi && seg_is_null(vm->cpu.ldtr.selector);
+}
+
+bool seg_is_abi_user(const struct vm *vm, u16 selector)
+{
+	return abi_ldt(vm) && (selector == PLEX86_USER_CS || selector == PLEX86_USER_DS);
+}
+
+/* Where the descriptor lies, or false if the selector is null or beyond its table. */
+static bool descriptor_address(const struct vm *vm, u16 selector, u64 *la)
+{
+	u32 offset = selector & ~7u;
+
+	if (seg_is_null(selector))
+		return false;
+	if (selector & 4) {
+		if (seg_is_null(vm->cpu.ldtr.selector) || offset + 7 > vm->cpu.ldtr.limit)
+			return false;
+		*la = (u32)(vm->cpu.ldtr.base + offset);
+		return true;
+	}
+	if (offset + 7 > vm->cpu.gdtr.limit)
+		return false;
+	*la = (u32)(vm->cpu.gdtr.base + offset);
+	return true;
+}
+
+bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc)
+{
+	u64 la;
+
+	if (seg_is_abi_user(vm, selector)) {
+		*desc = selector == PLEX86_USER_CS ? ABI_USER_CODE : ABI_USER_DATA;
+		return true;
+	}
+	return descriptor_address(vm, selector, &la) && mem_read(vm, la, desc, 8, false);
+}
+
+void seg_unpack(u64 desc, u16 selector, struct segment *seg)
+{
+	u32 limit = (desc & 0xffff) | (desc >> 32 & 0xf0000);
+
+	seg->selector = selector;
+	seg->base = (desc >> 16 & 0xffffff) | (desc >> 32 & 0xff000000u);
+	seg->attr = desc >> 40 & 0xf0ff;
+	seg->limit = seg->attr & SEG_G ? limit << 12 | 0xfff : limit;
+}
+
+static u64 pack(const struct segment *seg)
+{
+	u32 limit = seg->attr & SEG_G ? seg->limit >> 12 : seg->limit;
+
+	return (limit & 0xffff) | (u64)(limit & 0xf0000) << 32 | (seg->base & 0xffffff) << 16 |
+	       (seg->base & 0xff000000u) << 32 | (u64)seg->attr << 40;
+}
+
+bool seg_mark_accessed(struct vm *vm, u16 selector, u64 desc)
+{
+	u64 la;
+	u8 byte = (desc | DESC_ACCESSED) >> 40;
+
+	if ((desc & DESC_ACCESSED) || !descriptor_address(vm, selector, &la))
+		return true;
+	return mem_write(vm, la + 5, &byte, 1, false);
+}
+
+bool seg_access_ok(const struct segment *seg, u32 offset, unsigned len, bool write)
+{
+	u32 last = offset + len - 1;
+	u16 type = seg->attr & SEG_TYPE;
+
+	if (!(seg->attr & SEG_P) || last < offset)
+		return false;
+	if (type & SEG_TYPE_CODE) {
+		if (write || !(type & SEG_TYPE_WRITE))
+			return false;
+		return last <= seg->limit;
+	}
+	if (write && !(type & SEG_TYPE_WRITE))
+		return false;
+	if (type & SEG_TYPE_DOWN)
+		return offset > seg->limit && last <= (seg->attr & SEG_DB ? 0xffffffffu : 0xffffu);
+	return last <= seg->limit;
+}
+
+/* ------------------------------------------------- host selectors ---- */
+
+static bool is_flat(const struct segment *seg)
+{
+	return seg->base == 0 && seg->limit == 0xffffffffu && (seg->attr & (SEG_P | SEG_DB)) ==
+	       (SEG_P | SEG_DB);
+}
+
+static bool in_tls_slot(const struct vm *vm, const struct segment *seg)
+{
+	unsigned slot = (seg->selector >> 3) - HOST_TLS_ENTRY;
+
+	return !(seg->selector & 4) && slot < HOST_TLS_COUNT && vm->tls[slot];
+}
+
+/* The selector the hardware must hold for `seg` in register `reg`; 0 if it needs a slot. */
+static u16 native_selector(const struct vm *vm, enum seg_reg reg, const struct segment *seg)
+{
+	if (seg_is_abi_user(vm, seg->selector))
+		return seg->selector;
+	if (reg == SEG_CS)
+		return is_flat(seg) ? HOST_FLAT_CS : 0;
+	if (is_flat(seg) && seg_is_writable_data(seg) && !(seg->attr & SEG_TYPE_DOWN))
+		return HOST_FLAT_DS;
+	if (in_tls_slot(vm, seg))
+		return seg->selector | 3;
+	return 0;
+}
+
+static bool stop_for_segment(struct vm *vm, u16 selector)
+{
+	vm->exit.kind = EXIT_FAULT;
+	vm->exit.fault.reason = FAULT_HOST_SEGMENT;
+	vm->exit.fault.detail = selector;
+	return false;
+}
+
+bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
+{
+	u16 hw = native_selector(vm, reg, seg);
+
+	if (!hw) {
+		enum host_slot slot = HOST_SLOT_SEG0 + reg;
+
+		if (host_set_segment(vm, slot, pack(seg)) != HOST_OK)
+			return stop_for_segment(vm, seg->selector);
+		hw = HOST_LDT_SELECTOR(slot);
+	}
+	vm->cpu.seg[reg] = *seg;
+	vm->cpu.hw_selector[reg] = hw;
+	return true;
+}
+
+void seg_install_null(struct vm *vm, enum seg_reg reg, u16 selector)
+{
+	vm->cpu.seg[reg] = (struct segment){ .selector = selector };
+	/* SS cannot be null at CPL 3: the guest's kernel may not run with one either. */
+	vm->cpu.hw_selector[reg] = reg == SEG_SS ? HOST_FLAT_DS : 0;
+}
+
+void seg_drop_inner(struct vm *vm, unsigned cpl)
+{
+	static const enum seg_reg data[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
+		const struct segment *seg = &vm->cpu.seg[data[i]];
+
+		if (seg_is_null(seg->selector) || seg_is_conforming(seg) || seg_dpl(seg) >= cpl)
+			continue;
+		seg_install_null(vm, data[i], 0);
+	}
+}
+
+/* ---------------------------------------------------------- loads ---- */
+
+static bool load_ss(struct vm *vm, u16 selector)
+{
+	unsigned cpl = vm_cpl(vm);
+	struct segment seg;
+	u64 desc;
+
+	if (seg_is_null(selector))
+		return raise_error(vm, EXC_GP, 0);
+	if (!seg_descriptor(vm, selector, &desc))
+		return raise_error(vm, EXC_GP, selector & ~3);
+	seg_unpack(desc, selector, &seg);
+	if ((selector & 3) != cpl || !seg_is_writable_data(&seg) || seg_dpl(&seg) != cpl)
+		return raise_error(vm, EXC_GP, selector & ~3);
+	if (!(seg.attr & SEG_P))
+		return raise_error(vm, EXC_SS, selector & ~3);
+	return seg_mark_accessed(vm, selector, desc) && seg_install(vm, SEG_SS, &seg);
+}
+
+static bool is_tls_selector(u16 selector)
+{
+	return !(selector & 4) && (unsigned)(selector >> 3) - HOST_TLS_ENTRY < HOST_TLS_COUNT;
+}
+
+bool seg_load(struct vm *vm, enum seg_reg reg, u16 selector)
+{
+	unsigned rpl = selector & 3, cpl = vm_cpl(vm);
+	struct segment seg;
+	u64 desc;
+
+	if (reg == SEG_SS)
+		return load_ss(vm, selector);
+	if (seg_is_null(selector)) {
+		seg_install_null(vm, reg, selector);
+		return true;
+	}
+	if (is_tls_selector(selector) && !seg_sync_tls(vm))
+		return false;
+	if (!seg_descriptor(vm, selector, &desc))
+		return raise_error(vm, EXC_GP, selector & ~3);
+	seg_unpack(desc, selector, &seg);
+	/* Data or readable code (SDM vol. 2, MOV). */
+	if (!(seg.attr & SEG_S) ||
+	    (seg.attr & (SEG_TYPE_CODE | SEG_TYPE_WRITE)) == SEG_TYPE_CODE)
+		return raise_error(vm, EXC_GP, selector & ~3);
+	if (!seg_is_conforming(&seg) && (rpl > seg_dpl(&seg) || cpl > seg_dpl(&seg)))
+		return raise_error(vm, EXC_GP, selector & ~3);
+	if (!(seg.attr & SEG_P))
+		return raise_error(vm, EXC_NP, selector & ~3);
+	return seg_mark_accessed(vm, selector, desc) && seg_install(vm, reg, &seg);
+}
+
+/* ------------------------------------------------ TLS slots and LDT ---- */
+
+/* What a host TLS slot may hold: present 32-bit data of DPL 3, as Linux puts there. */
+static bool fits_tls(u64 desc)
+{
+	struct segment seg;
+
+	seg_unpack(desc, 0, &seg);
+	return (seg.attr & (SEG_P | SEG_S | SEG_DB)) == (SEG_P | SEG_S | SEG_DB) &&
+	       !(seg.attr & SEG_TYPE_CODE) && seg_dpl(&seg) == 3;
+}
+
+/* A slot is empty now: no register may go on naming it. */
+static void forget_selector(struct vm *vm, u16 selector)
+{
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
+		if ((vm->cpu.hw_selector[reg] & ~3) == selector && reg != SEG_CS)
+			seg_install_null(vm, reg, 0);
+}
+
+bool seg_sync_tls(struct vm *vm)
+{
+	for (unsigned i = 0; i < HOST_TLS_COUNT; i++) {
+		u64 desc = 0;
+		u16 selector = (HOST_TLS_ENTRY + i) << 3;
+
+		if (!seg_descriptor(vm, selector, &desc) || !fits_tls(desc))
+			desc = 0;
+		desc |= desc ? DESC_ACCESSED : 0;
+		if (desc == vm->tls[i])
+			continue;
+		trace(vm, EV_TLS, i, desc);
+		if (host_set_segment(vm, HOST_SLOT_TLS0 + i, desc) != HOST_OK)
+			return stop_for_segment(vm, selector);
+		vm->tls[i] = desc;
+		if (!desc)
+			forget_selector(vm, selector);
+	}
+	return true;
+}
+
+bool seg_sync_ldt(struct vm *vm)
+{
+	bool abi = abi_ldt(vm);
+
+	if (host_set_segment(vm, HOST_SLOT_USER_CS, abi ? ABI_USER_CODE : 0) != HOST_OK ||
+	    host_set_segment(vm, HOST_SLOT_USER_DS, abi ? ABI_USER_DATA : 0) != HOST_OK)
+		return stop_for_segment(vm, PLEX86_USER_CS);
+	if (!abi) {
+		forget_selector(vm, PLEX86_USER_CS & ~3);
+		forget_selector(vm, PLEX86_USER_DS & ~3);
+	}
+	return true;
+}
