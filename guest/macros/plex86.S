@@ -1,0 +1,91 @@
+/*
+ * Assembler macros that de-privilege i386 kernel code for CPL 3 (guest ABI of plex86-abi.h).
+ *
+ * Owns: the replacement of cli, sti, pushf, popf, iret and cpuid in guest kernels. It is run
+ * through cpp by guest/make-macros and then put in front of every unit with -Wa,FILE: gas
+ * concatenates its inputs, and a macro takes precedence over the mnemonic of its name. Must emit
+ * nothing unless a macro is used, and must keep registers and flags as the instruction would.
+ *
+ * The rules that shaped it:
+ * - No macro takes an argument, so that each means the same in .altmacro and .noaltmacro mode.
+ * - %ss: goes before every access, since %ds may be the user's at a system call's entry and at the
+ *   way out of the kernel; SS is flat in all kernel code (X86_ESPFIX32 is off).
+ * - hlt, in, out, mov crN and the like stay as they are: they trap at CPL 3.
+ */
+#include "plex86-abi.h"
+
+#define PV(field) %ss:PLEX86_PV_PAGE + field
+#define EFLAGS_IF 0x200
+
+	.macro cli
+	movl	$0, PV(PLEX86_PV_IF)
+	.endm
+
+	.macro sti
+	movl	$EFLAGS_IF, PV(PLEX86_PV_IF)
+	.endm
+
+/* At CPL 3 with IOPL 0 the hardware's IF is always 1: pushed - 0x200 + virtual IF is the wanted
+ * image, and lea computes it with no flag changed. */
+	.macro pushfl
+	.byte	0x9c			/* pushf */
+	pushl	%eax
+	pushl	%ecx
+	movl	PV(PLEX86_PV_IF), %ecx
+	movl	8(%esp), %eax
+	leal	-EFLAGS_IF(%eax, %ecx), %eax
+	movl	%eax, 8(%esp)
+	popl	%ecx
+	popl	%eax
+	.endm
+
+	.macro pushf
+	pushfl
+	.endm
+
+/* The and spoils the arithmetic flags, which the popf overwrites anyway. */
+	.macro popfl
+	pushl	%eax
+	movl	4(%esp), %eax
+	andl	$EFLAGS_IF, %eax
+	movl	%eax, PV(PLEX86_PV_IF)
+	popl	%eax
+	.byte	0x9d			/* popf */
+	.endm
+
+	.macro popf
+	popfl
+	.endm
+
+/* An iret at CPL 3 ignores IF, and does not trap if the popped CS is the hardware's: so it becomes
+ * a jump to the monitor's stub. A fault of the iret is reported at the address stored first, which
+ * is the macro's own, because a label before an iret is what exception tables name (.Lirq_return).
+ * Kernels without any iret do not exist, so this is also the place that leaves the note. */
+	.macro iretl
+	.ifndef .Lplex86_note
+	.set	.Lplex86_note, 1
+	.pushsection .note.plex86, "a", @note
+	.balign	4
+	.long	.Lplex86_desc - .Lplex86_name
+	.long	4
+	.long	PLEX86_NOTE_ABI
+.Lplex86_name:
+	.asciz	PLEX86_NOTE_NAME
+.Lplex86_desc:
+	.balign	4
+	.long	PLEX86_ABI_VERSION
+	.popsection
+	.endif
+.Lplex86_iret\@:
+	movl	$.Lplex86_iret\@, PV(PLEX86_PV_IRET_SITE)
+	jmp	PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET
+	.endm
+
+	.macro iret
+	iretl
+	.endm
+
+/* cpuid does not trap unless the host can arm CPUID faulting; this always does. */
+	.macro cpuid
+	.byte	PLEX86_CPUID_BYTES
+	.endm
