@@ -14,6 +14,7 @@ struct pic {
 	u8 vector_base;
 	u8 init_step;           /* 0: operating; 2..4: the ICW expected next */
 	bool init4;             /* ICW4 will follow */
+	bool single;            /* ICW1: no cascade, no ICW3 */
 	bool read_isr;          /* OCW3: reads of the command port give ISR */
 	bool poll;              /* OCW3: the next read is a poll */
 	bool special_mask, special_fully_nested, auto_eoi, rotate_on_auto_eoi;
