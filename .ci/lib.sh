@@ -1,0 +1,94 @@
+# Shared by ./demo, ./check and tests/bench/run; sourced by bash, with $root the top of the tree and
+# $jobs how many jobs a build may use.
+#
+# Owns: installing packages, and building plex86 and its guest, each quick when nothing is to do.
+# May not touch anything outside $root/build* but, through apt, the system's packages.
+# shellcheck shell=bash
+: "${root:?}"
+
+say()
+{
+	printf '== %s\n' "$*"
+}
+
+die()
+{
+	printf 'plex86: %s\n' "$*" >&2
+	exit 2
+}
+
+# The names of all packages of the groups given, from .ci/packages.
+packages_of()
+{
+	local group
+	for group; do
+		awk -v group="$group" '!/^#/ && $2 == group { print $1 }' "$root/.ci/packages"
+	done
+}
+
+# Those of its arguments that are not installed.
+missing_packages()
+{
+	local name
+	for name; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
+			echo "$name"
+	done
+}
+
+# Run a command as root, or say what it was for and give up. Where nobody can type a password,
+# sudo must not ask for one.
+as_root()
+{
+	local why=$1
+	shift
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif ! command -v sudo >/dev/null; then
+		die "$why: neither root nor sudo here (as root: $*)"
+	elif [ -t 0 ]; then
+		sudo "$@"
+	else
+		sudo -n "$@" || die "$why: sudo failed (as root: $*)"
+	fi
+}
+
+# install_packages GROUP...: through apt, only what is missing.
+install_packages()
+{
+	local names missing
+	command -v dpkg-query >/dev/null ||
+		die "packages: no dpkg-query here: install what .ci/packages names, pass --no-install"
+	mapfile -t names < <(packages_of "$@")
+	mapfile -t missing < <(missing_packages "${names[@]}")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing ${missing[*]}"
+	as_root "packages missing: ${missing[*]}" apt-get update -qq
+	as_root "packages missing: ${missing[*]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# configure PRESET BUILD-DIR [CMAKE-OPTION...]. A directory configured by hand keeps its generator.
+configure()
+{
+	local preset=$1 dir=$root/$2 generator=()
+	shift 2
+	[ -f "$dir/CMakeCache.txt" ] || generator=(-G Ninja)
+	cmake -S "$root" --preset "$preset" -B "$dir" "${generator[@]}" "$@" >/dev/null
+}
+
+build_plex86()
+{
+	: "${jobs:?}"
+	say "building plex86"
+	configure release build
+	cmake --build "$root/build" -j "$jobs"
+}
+
+# The kernel tells its progress itself; a second run finds nothing to do.
+build_guest()
+{
+	say "building the guest kernel and its initramfs"
+	"$root/guest/build-kernel" 6.1
+	"$root/guest/make-initramfs"
+}
