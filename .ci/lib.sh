@@ -89,6 +89,6 @@ build_plex86()
 build_guest()
 {
 	say "building the guest kernel and its initramfs"
-	"$root/guest/build-kernel" 6.1
+	"$root/guest/build-kernel" 6.1 --jobs "$jobs"
 	"$root/guest/make-initramfs"
 }
