@@ -74,7 +74,7 @@ struct mem_operand {
 	u8 base, index; /* general register numbers, REG_NONE, REG_IP */
 	u8 scale;
 	u8 seg;         /* enum seg_reg, defaults and overrides applied */
-	u8 size;        /* bytes accessed; 0 if none are (lea, nop, prefetch, invlpg) or not fixed */
+	u16 size;       /* bytes accessed; 0 if none are (lea, nop, prefetch, invlpg) or not fixed */
 	u8 access;      /* ACCESS_* */
 	s64 disp;
 };

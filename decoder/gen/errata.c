@@ -1,0 +1,108 @@
+/*
+ * Where Capstone is wrong: see errata.h.
+ *
+ * Owns: the table of Capstone's known errors in what an instruction does to memory, each checked
+ * against the SDM. The generator reads Capstone through it, so that the decoder follows the SDM;
+ * the tests read Capstone through it and count how often each row mattered.
+ */
+#include "errata.h"
+
+enum size_rule {
+	SIZE_KEEP,
+	SIZE_NONE,  /* no access, or one whose extent is not fixed */
+	SIZE_FIXED, /* erratum.size */
+	SIZE_ENV,   /* x87 environment: 14 or 28 bytes by operand size */
+	SIZE_STATE, /* x87 state: 94 or 108 bytes */
+};
+
+#define KEEP 0xff
+#define RW   (ACCESS_READ | ACCESS_WRITE)
+
+struct erratum {
+	const char *what;
+	enum size_rule rule;
+	u16 size;
+	u8 access;
+	u16 ids[40];
+};
+
+static const struct erratum table[] = {
+	{"stores said to be loads", SIZE_KEEP, 0, ACCESS_WRITE,
+	 {X86_INS_FST, X86_INS_FSTP, X86_INS_FIST, X86_INS_FISTP, X86_INS_FISTTP, X86_INS_MOVNTI,
+	  X86_INS_SETAE, X86_INS_SETA, X86_INS_SETBE, X86_INS_SETB, X86_INS_SETE, X86_INS_SETGE,
+	  X86_INS_SETG, X86_INS_SETLE, X86_INS_SETL, X86_INS_SETNE, X86_INS_SETNO, X86_INS_SETNP,
+	  X86_INS_SETNS, X86_INS_SETO, X86_INS_SETP, X86_INS_SETS, X86_INS_PEXTRB,
+	  X86_INS_PEXTRW, X86_INS_PEXTRD, X86_INS_PEXTRQ, X86_INS_EXTRACTPS}},
+	{"read-modify-write said to be a load", SIZE_KEEP, 0, RW,
+	 {X86_INS_ROL, X86_INS_ROR, X86_INS_RCL, X86_INS_RCR, X86_INS_CMPXCHG8B,
+	  X86_INS_CMPXCHG16B}},
+	{"an address that is not accessed", SIZE_NONE, 0, ACCESS_NONE,
+	 {X86_INS_LEA, X86_INS_NOP, X86_INS_PREFETCH, X86_INS_PREFETCHW, X86_INS_PREFETCHNTA,
+	  X86_INS_PREFETCHT0, X86_INS_PREFETCHT1, X86_INS_PREFETCHT2, X86_INS_INVLPG}},
+	{"x87 environment", SIZE_ENV, 0, KEEP, {X86_INS_FLDENV, X86_INS_FNSTENV}},
+	{"x87 state load", SIZE_STATE, 0, ACCESS_READ, {X86_INS_FRSTOR}},
+	{"x87 state store", SIZE_STATE, 0, ACCESS_WRITE, {X86_INS_FNSAVE}},
+	{"FNSTSW m16", SIZE_FIXED, 2, ACCESS_WRITE, {X86_INS_FNSTSW}},
+	{"FXSAVE and FXRSTOR areas", SIZE_FIXED, 512, KEEP,
+	 {X86_INS_FXSAVE, X86_INS_FXSAVE64, X86_INS_FXRSTOR, X86_INS_FXRSTOR64}},
+	{"scalar compares: m32", SIZE_FIXED, 4, KEEP, {X86_INS_COMISS, X86_INS_UCOMISS}},
+	{"scalar compares: m64", SIZE_FIXED, 8, KEEP, {X86_INS_COMISD, X86_INS_UCOMISD}},
+	{"LSL r, r/m16", SIZE_FIXED, 2, KEEP, {X86_INS_LSL}},
+};
+
+static bool names(const struct erratum *e, unsigned id)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(e->ids) && e->ids[i]; i++)
+		if (e->ids[i] == id)
+			return true;
+	return false;
+}
+
+/* 16-bit operand size: what the x87 environment depends on. */
+static bool operand_16(const u8 *bytes, enum insn_mode mode)
+{
+	bool prefix_66 = false;
+
+	for (unsigned i = 0; i < INSN_MAX && bytes[i] < 0xd8; i++)
+		prefix_66 |= bytes[i] == 0x66;
+	return (mode == MODE_16) != prefix_66;
+}
+
+static unsigned corrected_size(const struct erratum *e, const struct probe *p, bool op16)
+{
+	switch (e->rule) {
+	case SIZE_NONE:
+		return 0;
+	case SIZE_FIXED:
+		return e->size;
+	case SIZE_ENV:
+		return op16 ? 14 : 28;
+	case SIZE_STATE:
+		return op16 ? 94 : 108;
+	default:
+		return p->mem_size;
+	}
+}
+
+void errata_apply(struct probe *p, const u8 *bytes, enum insn_mode mode)
+{
+	if (!p->has_mem)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		if (!names(&table[i], p->id))
+			continue;
+		unsigned size = corrected_size(&table[i], p, operand_16(bytes, mode));
+		unsigned access = table[i].access == KEEP ? p->mem_access : table[i].access;
+
+		if (size == p->mem_size && access == p->mem_access)
+			continue;
+		p->mem_size = size;
+		p->mem_access = access;
+		p->errata |= 1ull << i;
+	}
+}
+
+const char *errata_name(unsigned n)
+{
+	return n < ARRAY_SIZE(table) ? table[n].what : NULL;
+}

@@ -1,0 +1,19 @@
+/*
+ * Where Capstone is wrong.
+ *
+ * Owns: the border between probe.c, which asks Capstone, and errata.c, which knows its errors.
+ */
+#ifndef PLEX86_DECODER_ERRATA_H
+#define PLEX86_DECODER_ERRATA_H
+
+#include "probe.h"
+
+enum { ERRATA_MAX = 64 };
+
+/* Set `p` right, Capstone's answer for `bytes`, and note in p->errata which rows did it. */
+void errata_apply(struct probe *p, const u8 *bytes, enum insn_mode mode);
+
+/* What row n of the table says, NULL past its end. */
+const char *errata_name(unsigned n);
+
+#endif
