@@ -107,10 +107,12 @@ static void do_memcpy(uint32_t n)
 	}
 }
 
+/* A page between the two, as malloc would leave one: 8 MiB apart to the byte they would fall on the
+ * same entry of an emulator's direct-mapped TLB, and the figure would be that collision. */
 static void make_buffers(void)
 {
-	copy_from = map_pages(COPY_SIZE);
-	copy_to = map_pages(COPY_SIZE);
+	copy_from = map_pages(2 * COPY_SIZE + PAGE);
+	copy_to = copy_from + COPY_SIZE + PAGE;
 	memset(copy_from, 1, COPY_SIZE);
 	memset(copy_to, 2, COPY_SIZE);
 }
