@@ -52,13 +52,6 @@ UCODE(u_done, "std", "int $0x30");
 u32 bounds[2] = { 5, 10 };
 USER_DATA u32 user_bounds[2] = { 0, 10 };
 
-struct snippet {
-	const char *name;
-	void (*fn)(void);
-	const void *at;
-};
-#define SNIPPET(n) { #n, n, n##_at }
-
 static const struct snippet kernel[] = {
 	SNIPPET(k_de), SNIPPET(k_de_over), SNIPPET(k_bp), SNIPPET(k_of), SNIPPET(k_no_of),
 	SNIPPET(k_br), SNIPPET(k_no_br), SNIPPET(k_ud), SNIPPET(k_ud_lock), SNIPPET(k_ud_modrm),
@@ -73,45 +66,35 @@ static const struct snippet user[] = {
 	SNIPPET(u_pf_write), SNIPPET(u_pf_absent), SNIPPET(u_done),
 };
 
-static void show(const struct snippet *s, u32 vector)
-{
-	if (vector == NO_TRAP)
-		print("%s: no trap\n", s->name);
-	else
-		print_trap(s->name, s->at);
-}
-
 static void run_kernel(void)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(kernel); i++)
-		show(&kernel[i], try(kernel[i].fn));
+	try_snippets(kernel, ARRAY_SIZE(kernel));
 	/* The gate decides about IF, the frame keeps the old one. */
 	irq_on();
-	show(&kernel[7], try(kernel[7].fn));
+	print_result(&kernel[7], try(kernel[7].fn));
 	irq_off();
 }
 
 static void run_user_side(void)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(user); i++)
-		show(&user[i], run_user(user[i].fn));
+	run_user_snippets(user, ARRAY_SIZE(user));
 	/* The same int3 and into through gates that user code may use. */
 	set_gate(3, ACC_P | ACC_DPL(3) | ACC_INTGATE);
 	set_gate(4, ACC_P | ACC_DPL(3) | ACC_INTGATE);
-	show(&user[1], run_user(user[1].fn));
-	show(&user[2], run_user(user[2].fn));
+	print_result(&user[1], run_user(user[1].fn));
+	print_result(&user[2], run_user(user[2].fn));
 }
 
 /* #NM by CR0.TS, for both sides. */
 static void run_nm(void)
 {
 	cr0_set(cr0_get() | CR0_TS);
-	show(&(struct snippet)SNIPPET(k_nm), try(k_nm));
-	show(&(struct snippet)SNIPPET(u_nm), run_user(u_nm));
+	print_result(&(struct snippet)SNIPPET(k_nm), try(k_nm));
+	print_result(&(struct snippet)SNIPPET(u_nm), run_user(u_nm));
 	asm volatile("clts");
-	show(&(struct snippet)SNIPPET(k_nm), try(k_nm));
+	print_result(&(struct snippet)SNIPPET(k_nm), try(k_nm));
 	cr0_set(cr0_get() | CR0_EM);
-	show(&(struct snippet)SNIPPET(k_nm), try(k_nm));
+	print_result(&(struct snippet)SNIPPET(k_nm), try(k_nm));
 	cr0_set(cr0_get() & ~CR0_EM);
 }
 

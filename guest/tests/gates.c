@@ -38,13 +38,6 @@ UCODE(user_handler, "", "int $0x30");
 UCODE(u_int3, "", ".byte 0xcd, 3");
 UCODE(u_flags, "stc; std", "int $0x50");
 
-struct snippet {
-	const char *name;
-	void (*fn)(void);
-	const void *at;
-};
-#define SNIPPET(n) { #n, n, n##_at }
-
 static const struct snippet kernel[] = {
 	SNIPPET(k_0x50), SNIPPET(k_0x51), SNIPPET(k_0x52), SNIPPET(k_0x53), SNIPPET(k_0x54),
 	SNIPPET(k_0x55), SNIPPET(k_0x56), SNIPPET(k_0x58), SNIPPET(k_0xff),
@@ -69,7 +62,7 @@ static void show(const struct snippet *s, u32 vector)
 	if (vector == NO_TRAP)
 		print("%s: returned, IF in handler %u\n", s->name, if_in_handler);
 	else
-		print_trap(s->name, s->at);
+		print_result(s, vector);
 }
 
 static void set_gates(u8 dpl)
@@ -90,10 +83,8 @@ static void set_gates(u8 dpl)
 static void run_all(const char *title)
 {
 	print("%s\n", title);
-	for (unsigned i = 0; i < ARRAY_SIZE(kernel); i++)
-		show(&kernel[i], try(kernel[i].fn));
-	for (unsigned i = 0; i < ARRAY_SIZE(user); i++)
-		show(&user[i], run_user(user[i].fn));
+	try_snippets(kernel, ARRAY_SIZE(kernel));
+	run_user_snippets(user, ARRAY_SIZE(user));
 }
 
 /* IF by gate type, for handlers that return; the flags of the interrupted code come back. */
@@ -182,11 +173,11 @@ static void run_idt_limit(void)
 {
 	print("IDT limit\n");
 	set_idt_limit(VEC_LIMIT * 8 - 1);
-	show(&user[0], run_user(user[0].fn));
-	show(&kernel[7], try(kernel[7].fn));
-	show(&kernel[8], try(kernel[8].fn));
+	print_result(&user[0], run_user(user[0].fn));
+	print_result(&kernel[7], try(kernel[7].fn));
+	print_result(&kernel[8], try(kernel[8].fn));
 	set_idt_limit(sizeof(idt) - 1);
-	show(&kernel[7], try(kernel[7].fn));
+	print_result(&kernel[7], try(kernel[7].fn));
 }
 
 void guest_main(void)

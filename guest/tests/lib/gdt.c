@@ -85,4 +85,6 @@ void tables_init(void)
 	for (unsigned i = 0; i < sizeof(tss.iomap); i++)
 		tss.iomap[i] = 0xff;
 	load_tss(TSS_LIMIT_NO_IOMAP);
+	/* After reset LDTR is not null but empty-handed: base 0, limit 0xffff. */
+	asm volatile("lldt %w0" : : "r"(0));
 }

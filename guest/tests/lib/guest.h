@@ -239,6 +239,17 @@ extern char iret_at[];
 	    "\n\t.popsection")
 #define CODE(name, before, insn)  CODE_IN(".text", name, before, insn, "ret")
 #define UCODE(name, before, insn) CODE_IN(".user.text", name, before, insn, "int $0x30")
+struct snippet {
+	const char *name;
+	void (*fn)(void);
+	const void *at;
+};
+#define SNIPPET(n) { #n, n, n##_at }
+/* One line on how it ended: print_trap(), or "no trap". */
+void print_result(const struct snippet *s, u32 vector);
+void try_snippets(const struct snippet *s, unsigned n);
+void run_user_snippets(const struct snippet *s, unsigned n);
+
 #define USER_CODE __attribute__((section(".user.text"), noinline))
 #define USER_DATA __attribute__((section(".user.data")))
 #define RAW_CLI   ".byte 0xfa"

@@ -125,3 +125,23 @@ u32 run_user(void (*fn)(void))
 
 	return run_user_state(&s);
 }
+
+void print_result(const struct snippet *s, u32 vector)
+{
+	if (vector == NO_TRAP)
+		print("%s: no trap\n", s->name);
+	else
+		print_trap(s->name, s->at);
+}
+
+void try_snippets(const struct snippet *s, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		print_result(&s[i], try(s[i].fn));
+}
+
+void run_user_snippets(const struct snippet *s, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		print_result(&s[i], run_user(s[i].fn));
+}
