@@ -36,35 +36,33 @@ missing_packages()
 	done
 }
 
-# Run a command as root, or say what it was for and give up. Where nobody can type a password,
-# sudo must not ask for one.
-as_root()
+# Set `become`, the words before a command that make it root's; fails if there is no way. Where
+# nobody can type a password, sudo must not ask for one.
+find_root()
 {
-	local why=$1
-	shift
 	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif ! command -v sudo >/dev/null; then
-		die "$why: neither root nor sudo here (as root: $*)"
+		become=(env)
 	elif [ -t 0 ]; then
-		sudo "$@"
+		become=(sudo) && command -v sudo >/dev/null
 	else
-		sudo -n "$@" || die "$why: sudo failed (as root: $*)"
+		become=(sudo -n) && sudo -n true 2>/dev/null
 	fi
 }
 
 # install_packages GROUP...: through apt, only what is missing.
 install_packages()
 {
-	local names missing
+	local names missing become
 	command -v dpkg-query >/dev/null ||
 		die "packages: no dpkg-query here: install what .ci/packages names, pass --no-install"
 	mapfile -t names < <(packages_of "$@")
 	mapfile -t missing < <(missing_packages "${names[@]}")
 	[ ${#missing[@]} -gt 0 ] || return 0
+	find_root || die "packages missing, and neither root nor sudo here: ${missing[*]}" \
+		"(as root: apt-get install ${missing[*]})"
 	say "installing ${missing[*]}"
-	as_root "packages missing: ${missing[*]}" apt-get update -qq
-	as_root "packages missing: ${missing[*]}" env DEBIAN_FRONTEND=noninteractive \
+	"${become[@]}" apt-get update -qq
+	"${become[@]}" env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
