@@ -1,0 +1,77 @@
+/*
+ * The guest kernel's command line: see cmdline.h.
+ */
+#include "cmdline.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct text {
+	char *data;
+	size_t size, len; /* len may exceed size: then it did not fit */
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *t, const char *format, ...)
+{
+	const size_t room = t->len < t->size ? t->size - t->len : 0;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(room ? t->data + t->len : NULL, room, format, args);
+	va_end(args);
+	t->len += n > 0 ? n : 0;
+}
+
+static bool is_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c && strchr("_./:=+@-", c));
+}
+
+static void add_command(struct text *t, char *const *command)
+{
+	add(t, " plex86.exec=");
+	for (char *const *arg = command; *arg; arg++) {
+		if (arg != command)
+			add(t, ",");
+		for (const char *c = *arg; *c; c++)
+			add(t, is_plain(*c) ? "%c" : "%%%02X", (unsigned char)*c);
+	}
+}
+
+/* earlyprintk makes panics before the console exists visible. It costs little under `quiet`,
+ * and the real console takes over from it, so that nothing is printed twice. */
+static void add_console(struct text *t, const struct cmdline_config *c)
+{
+	if (!c->verbose)
+		add(t, "quiet ");
+	add(t, "earlyprintk=serial,ttyS0,115200 console=ttyS0");
+}
+
+bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, struct error *e)
+{
+	struct text t = {text, size, 0};
+
+	add_console(&t, c);
+	/* Spare the guest what it could only find out slowly: delays around port accesses, and
+	 * the TSC's frequency. lpj is per tick of HZ=100 (guest/config). */
+	add(&t, " io_delay=none mitigations=off tsc=reliable tsc_early_khz=%lu lpj=%lu", c->tsc_khz,
+	    c->tsc_khz * 10);
+	/* A reset by the keyboard controller: a triple fault is then always a crash. */
+	add(&t, " reboot=k panic=-1");
+	if (c->pipe)
+		add(&t, " plex86.pipe");
+	if (c->command)
+		add_command(&t, c->command);
+	if (c->append[0])
+		add(&t, " %s", c->append);
+	if (t.len >= size)
+		return error_set(
+			e,
+			"command line: %zu bytes, but a guest takes at most %zu (shorten -a "
+			"or the command)",
+			t.len, size - 1);
+	return true;
+}

@@ -1,0 +1,24 @@
+/*
+ * The guest kernel's command line.
+ *
+ * Owns: what plex86 adds to the user's words, and the encoding of a command for the guest's init
+ * (guest/init/cmdline.h decodes it).
+ */
+#ifndef PLEX86_CMDLINE_H
+#define PLEX86_CMDLINE_H
+
+#include <stddef.h>
+#include "error.h"
+
+struct cmdline_config {
+	const char *append;   /* the user's words, last, so that they win */
+	char *const *command; /* NULL-terminated, or NULL */
+	unsigned long tsc_khz;
+	bool verbose; /* show the kernel's messages while it boots */
+	bool pipe;    /* our standard input is not a terminal */
+};
+
+/* Compose a Linux command line into `text`. */
+bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, struct error *e);
+
+#endif

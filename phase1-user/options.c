@@ -1,0 +1,162 @@
+/*
+ * The command line of `plex86 run`: see options.h.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../common/types.h"
+
+static bool shift_of_suffix(const char *suffix, unsigned *shift)
+{
+	static const char letters[] = "KMG";
+	const char *at;
+
+	*shift = 0;
+	if (!suffix[0])
+		return true;
+	at = strchr(letters, suffix[0] & ~0x20);
+	if (!at || !*at || suffix[1])
+		return false;
+	*shift = 10 * (at - letters + 1);
+	return true;
+}
+
+bool options_parse_memory(const char *text, u64 *bytes, struct error *e)
+{
+	unsigned long long n;
+	unsigned shift;
+	char *end;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || !shift_of_suffix(end, &shift))
+		return error_set(e,
+				 "memory size '%s': not a number with an optional suffix K, M or G",
+				 text);
+	if (errno || n > MEMORY_MAX >> shift)
+		return error_set(e, "memory size '%s': too large: a guest can have at most 3G",
+				 text);
+	n <<= shift;
+	if (n < MEMORY_MIN)
+		return error_set(e, "memory size '%s': too small: a guest needs at least 4M%s",
+				 text, shift ? "" : " (without a suffix the number counts bytes)");
+	if (n % PAGE_SIZE_4K)
+		return error_set(e, "memory size '%s': not a multiple of 4K", text);
+	*bytes = n;
+	return true;
+}
+
+/* Several -a are joined by spaces. */
+static bool append(struct run_options *o, const char *text, struct error *e)
+{
+	size_t old = strlen(o->append);
+	char *joined = realloc(o->append_buffer, old + strlen(text) + 2);
+
+	if (!joined)
+		return error_set(e, "command line: out of memory");
+	if (!o->append_buffer)
+		joined[0] = 0;
+	if (old)
+		strcat(joined, " ");
+	strcat(joined, text);
+	o->append = o->append_buffer = joined;
+	return true;
+}
+
+enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL };
+
+static const struct option long_options[] = {
+	{"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
+	{"append", required_argument, NULL, 'a'},    {"memory", required_argument, NULL, 'm'},
+	{"verbose", no_argument, NULL, 'v'},	     {"help", no_argument, NULL, 'h'},
+	{"stats", no_argument, NULL, OPT_STATS},     {"trace", required_argument, NULL, OPT_TRACE},
+	{"no-jail", no_argument, NULL, OPT_NO_JAIL}, {NULL, 0, NULL, 0}};
+
+static bool take_option(struct run_options *o, int option, struct error *e)
+{
+	switch (option) {
+	case 'k':
+		o->kernel = optarg;
+		return true;
+	case 'i':
+		o->initrd = optarg;
+		return true;
+	case 'a':
+		return append(o, optarg, e);
+	case 'm':
+		return options_parse_memory(optarg, &o->memory, e);
+	case 'v':
+		o->verbose = true;
+		return true;
+	case 'h':
+		o->help = true;
+		return true;
+	case OPT_STATS:
+		o->stats = true;
+		return true;
+	case OPT_TRACE:
+		o->trace = optarg;
+		return true;
+	case OPT_NO_JAIL:
+		o->no_jail = true;
+		return true;
+	}
+	return false;
+}
+
+static bool bad_option(int option, char **argv, struct error *e)
+{
+	const char *word = argv[optind - 1];
+
+	if (option == ':')
+		return error_set(e, "run: option '%s' needs a value (see plex86 run --help)", word);
+	/* A bundled short option leaves optind at its word; optopt has the letter. */
+	if (optopt > 0 && optopt < 256)
+		return error_set(e, "run: unknown option '-%c' (see plex86 run --help)", optopt);
+	return error_set(e, "run: unknown option '%s' (see plex86 run --help)", word);
+}
+
+static bool take_command(struct run_options *o, int argc, char **argv, struct error *e)
+{
+	const bool separated = optind > 0 && !strcmp(argv[optind - 1], "--");
+
+	if (optind == argc && separated)
+		return error_set(e, "run: no command behind '--'");
+	if (optind < argc && !separated)
+		return error_set(e,
+				 "run: unexpected '%s' (a command for the guest goes behind '--')",
+				 argv[optind]);
+	if (optind < argc)
+		o->command = argv + optind;
+	return true;
+}
+
+bool options_parse_run(struct run_options *o, int argc, char **argv, struct error *e)
+{
+	int option;
+
+	*o = (struct run_options){.append = "", .memory = MEMORY_DEFAULT};
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "+:k:i:a:m:vh", long_options, NULL)) != -1) {
+		if (option == ':' || option == '?')
+			return bad_option(option, argv, e);
+		if (!take_option(o, option, e))
+			return false;
+	}
+	if (o->help)
+		return true;
+	if (!take_command(o, argc, argv, e))
+		return false;
+	if (!o->kernel)
+		return error_set(e, "run: no kernel given (-k KERNEL; see plex86 run --help)");
+	return true;
+}
+
+void options_free(struct run_options *o)
+{
+	free(o->append_buffer);
+	o->append_buffer = NULL;
+}

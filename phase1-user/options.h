@@ -1,0 +1,34 @@
+/*
+ * The command line of `plex86 run`.
+ *
+ * Owns: struct run_options and turning words into it. Opens nothing and starts nothing.
+ */
+#ifndef PLEX86_OPTIONS_H
+#define PLEX86_OPTIONS_H
+
+#include "../common/types.h"
+#include "error.h"
+
+#define MEMORY_DEFAULT ((u64)256 << 20)
+#define MEMORY_MIN     ((u64)4 << 20)
+#define MEMORY_MAX     ((u64)0xc0000000) /* below the device window at 0xd0000000 */
+
+struct run_options {
+	const char *kernel;
+	const char *initrd;  /* NULL: none */
+	const char *append;  /* the user's part of the command line, "" if none */
+	char *append_buffer; /* what options_free() frees */
+	u64 memory;
+	const char *trace; /* file for --trace, NULL: none */
+	bool stats, no_jail, verbose, help;
+	char **command; /* NULL-terminated, NULL: none */
+};
+
+/* argv[0] is the sub-command. False: `e` has the line to print, and usage is at fault. */
+bool options_parse_run(struct run_options *o, int argc, char **argv, struct error *e);
+void options_free(struct run_options *o);
+
+/* A number with an optional suffix K, M or G, as bytes of guest RAM. */
+bool options_parse_memory(const char *text, u64 *bytes, struct error *e);
+
+#endif
