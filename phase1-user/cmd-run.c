@@ -1,0 +1,314 @@
+/*
+ * plex86 run: from options to an exit status.
+ *
+ * Owns: the order in which things are set up and taken down again. What cannot work is found out
+ * before the guest runs, and the terminal is raw only while it does.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "cmd.h"
+#include "cmdline.h"
+#include "loader/loader.h"
+#include "machine.h"
+#include "options.h"
+#include "report.h"
+#include "stats.h"
+#include "tsc.h"
+
+#define PATIENCE_MS 500 /* for output still to be written when the user wants to leave */
+
+struct run {
+	struct run_options options;
+	char **argv;
+	struct tsc_sample tsc;
+	struct blob kernel, initrd;
+	struct image image;
+	char cmdline[CMDLINE_MAX + 1];
+	struct symbols *symbols;
+	struct trace_file *trace;
+	struct loop loop;
+	struct engine *engine;
+	struct machine machine;
+	bool stuck; /* a thread hangs in a write and needs what it uses until we exit */
+	struct error error;
+};
+
+static int failed(struct run *r, int status)
+{
+	fprintf(stderr, "plex86: %s\n", r->error.text);
+	return status;
+}
+
+/* ---- before the guest exists ---- */
+
+static bool compose_cmdline(struct run *r)
+{
+	struct run_options *o = &r->options;
+	const struct cmdline_config config = {
+		.append = o->append,
+		.command = o->command,
+		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : tsc_khz(&r->tsc),
+		.verbose = o->verbose,
+		.pipe = !isatty(STDIN_FILENO),
+	};
+
+	if (r->image.kind != IMAGE_MULTIBOOT)
+		return cmdline_linux(&config, r->cmdline, sizeof(r->cmdline), &r->error);
+	if (o->command)
+		return error_set(&r->error,
+				 "command '%s': only Linux guests can run one, and kernel "
+				 "'%s' is %s",
+				 o->command[0], o->kernel, r->image.name);
+	if (strlen(o->append) > CMDLINE_MAX)
+		return error_set(&r->error,
+				 "command line: %zu bytes, but a guest takes at most %d "
+				 "(shorten -a)",
+				 strlen(o->append), CMDLINE_MAX);
+	strcpy(r->cmdline, o->append);
+	return true;
+}
+
+static bool read_input_files(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	if (!blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
+	    !image_identify(&r->image, &r->kernel, &r->error))
+		return false;
+	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
+		return false;
+	if (!compose_cmdline(r))
+		return false;
+	if (o->trace) {
+		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
+		r->trace = trace_file_open(o->trace, r->symbols, &r->error);
+		if (!r->trace)
+			return false;
+	}
+	if (o->verbose)
+		fprintf(stderr, "plex86: kernel '%s': %s%s\nplex86: command line: %s\n", o->kernel,
+			r->image.name, r->image.abi ? "" : ", without the plex86 note", r->cmdline);
+	return true;
+}
+
+/* ---- the guest ---- */
+
+static bool load_guest(struct run *r)
+{
+	const struct boot boot = {
+		.ram = engine_ram(r->engine),
+		.ram_size = r->options.memory,
+		.cmdline = r->cmdline,
+		.initrd = r->initrd,
+	};
+	struct vm *state = calloc(1, sizeof(*state));
+	bool ok;
+
+	if (!state)
+		return error_set(&r->error, "machine: out of memory");
+	engine_get_state(r->engine, state);
+	ok = image_load(&r->image, &boot, &state->cpu, &r->error);
+	if (ok)
+		engine_set_cpu(r->engine, &state->cpu);
+	free(state);
+	return ok;
+}
+
+/* The status to exit with, before a guest's death is reported. */
+static int status_of(struct run *r)
+{
+	const struct machine *m = &r->machine;
+	const bool command = r->options.command != NULL;
+
+	switch (m->end) {
+	case END_HALTED:
+		return STATUS_OK;
+	case END_VALUE:
+		return command ? m->value & 0xff : ((m->value << 1) | 1) & 0xff;
+	case END_RESET:
+		return STATUS_RESET;
+	case END_CRASH:
+		return STATUS_CRASH;
+	case END_QUIT:
+		return command ? STATUS_SIGNAL + SIGINT : STATUS_OK;
+	case END_SIGNAL:
+		return STATUS_SIGNAL + m->value;
+	case END_OUTPUT:
+		if (m->value == EPIPE)
+			return STATUS_SIGNAL + SIGPIPE;
+		error_set(&r->error, "console: writing standard output: %s", strerror(m->value));
+		return failed(r, STATUS_SELF);
+	case END_TRACE:
+		error_set(&r->error, "trace file '%s': writing it: %s", r->options.trace,
+			  strerror(m->value));
+		return failed(r, STATUS_SELF);
+	case END_NONE:
+		break;
+	}
+	error_set(&r->error, "the run ended for no reason (a bug in plex86)");
+	return failed(r, STATUS_SELF);
+}
+
+static void report_crash(struct run *r)
+{
+	struct report report = {
+		.engine = r->engine,
+		.ram_size = r->options.memory,
+		.exit = &r->machine.exit,
+		.argv = r->argv,
+	};
+
+	if (!r->symbols)
+		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
+	report.symbols = r->symbols;
+	report_write(&report, stderr);
+}
+
+static void write_results(struct run *r)
+{
+	char text[STATS_TEXT_SIZE];
+	struct vm_stats stats;
+
+	if (r->machine.end == END_CRASH)
+		report_crash(r);
+	if (!r->options.stats)
+		return;
+	engine_get_stats(r->engine, &stats);
+	stats_text(&stats, text, sizeof(text));
+	fputs(text, stderr);
+}
+
+static int close_trace(struct run *r, int status)
+{
+	int error = r->trace ? trace_file_close(r->trace) : 0;
+
+	r->trace = NULL;
+	if (!error || r->machine.end == END_TRACE)
+		return status;
+	error_set(&r->error, "trace file '%s': writing it: %s", r->options.trace, strerror(error));
+	return failed(r, STATUS_SELF);
+}
+
+/* The machine and its console are there: run it. */
+static int run_machine(struct run *r)
+{
+	struct machine *m = &r->machine;
+	bool impatient;
+
+	if (!loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
+		console_close(m->console, 0);
+		return failed(r, STATUS_SELF);
+	}
+	machine_run(m);
+	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT;
+	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
+	write_results(r);
+	return close_trace(r, status_of(r));
+}
+
+static int run_engine(struct run *r, struct console *console)
+{
+	struct machine *m = &r->machine;
+	int status;
+
+	if (!load_guest(r)) {
+		console_close(console, 0);
+		return failed(r, STATUS_USAGE);
+	}
+	if (machine_init(m, r->engine, &r->loop, &r->error)) {
+		m->console = console;
+		m->trace = r->trace;
+		status = run_machine(r);
+	} else {
+		console_close(console, 0);
+		status = failed(r, STATUS_SELF);
+	}
+	if (!r->stuck)
+		machine_destroy(m);
+	return status;
+}
+
+static int run_with_loop(struct run *r)
+{
+	const struct console_config console_config = {
+		.room = machine_input_room,
+		.receive = machine_input,
+		.event = machine_console_event,
+		.owner = &r->machine,
+		.quote_pipe = r->image.kind != IMAGE_MULTIBOOT,
+	};
+	const struct engine_config engine_config = {
+		.ram_size = r->options.memory,
+		.abi = r->image.abi,
+		.keep_trace = r->trace != NULL,
+		.no_jail = r->options.no_jail,
+	};
+	struct console *console = console_open(&r->loop, &console_config, &r->error);
+	int status;
+
+	if (!console)
+		return failed(r, STATUS_SELF);
+	r->engine = engine_user_create(&engine_config, r->error.text, sizeof(r->error.text));
+	if (!r->engine) {
+		console_close(console, 0);
+		return failed(r, STATUS_HOST);
+	}
+	status = run_engine(r, console);
+	engine_destroy(r->engine);
+	return status;
+}
+
+static int run_guest(struct run *r)
+{
+	int status;
+
+	machine_block_signals();
+	if (!loop_init(&r->loop, &r->error))
+		return failed(r, STATUS_SELF);
+	status = run_with_loop(r);
+	if (!r->stuck)
+		loop_destroy(&r->loop);
+	return status;
+}
+
+static int run(struct run *r, int argc, char **argv)
+{
+	tsc_begin(&r->tsc);
+	if (!options_parse_run(&r->options, argc, argv, &r->error))
+		return failed(r, STATUS_USAGE);
+	if (r->options.help) {
+		fputs(run_help, stdout);
+		return STATUS_OK;
+	}
+	if (!read_input_files(r))
+		return failed(r, STATUS_USAGE);
+	return run_guest(r);
+}
+
+int cmd_run(int argc, char **argv, char **all_argv)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	int status;
+
+	if (!r) {
+		fprintf(stderr, "plex86: run: out of memory\n");
+		return STATUS_SELF;
+	}
+	r->argv = all_argv;
+	status = run(r, argc, argv);
+	/* A stuck thread uses the loop and the machine in here until the process ends. */
+	if (r->stuck)
+		return status;
+	if (r->trace)
+		trace_file_close(r->trace);
+	symbols_free(r->symbols);
+	blob_free(&r->kernel);
+	blob_free(&r->initrd);
+	options_free(&r->options);
+	free(r);
+	return status;
+}

@@ -1,0 +1,16 @@
+/*
+ * The sub-commands of plex86; each is one file, cmd-NAME.c.
+ */
+#ifndef PLEX86_CMD_H
+#define PLEX86_CMD_H
+
+/* argv[0] is the sub-command's name; all_argv is that of main(). Return the exit status. */
+int cmd_run(int argc, char **argv, char **all_argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_version(void);
+
+/* Help texts. */
+extern const char run_help[];
+extern const char doctor_help[];
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * The machine: see machine.h.
+ *
+ * Lock order: there is one lock, the loop's. The run thread holds it while it handles an exit and
+ * never while the guest runs.
+ */
+#include "machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "stats.h"
+
+/* ---- ending ---- */
+
+/* With the lock held. The first reason counts. */
+static void end_run(struct machine *m, enum machine_end end, u32 value)
+{
+	if (m->end)
+		return;
+	m->value = value;
+	__atomic_store_n(&m->end, end, __ATOMIC_RELEASE);
+	m->woken = true;
+	pthread_cond_signal(&m->wake);
+	engine_kick(m->engine);
+}
+
+static void guest_exited(void *opaque, u32 value)
+{
+	end_run(opaque, END_VALUE, value);
+}
+
+static void guest_reset(void *opaque)
+{
+	end_run(opaque, END_RESET, 0);
+}
+
+static void signal_ready(struct loop_source *source, u32 events)
+{
+	struct machine *m = (struct machine *)((char *)source - offsetof(struct machine, signals));
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	end_run(m, END_SIGNAL, info.ssi_signo);
+	console_give_up(m->console);
+}
+
+void machine_console_event(void *owner, enum console_event event, int error)
+{
+	struct machine *m = owner;
+
+	switch (event) {
+	case CONSOLE_QUIT:
+		end_run(m, END_QUIT, 0);
+		console_give_up(m->console);
+		break;
+	case CONSOLE_LOST:
+		end_run(m, END_OUTPUT, error);
+		break;
+	case CONSOLE_STATS:
+		/* Only the run thread may ask the engine. */
+		m->stats_wanted = true;
+		m->woken = true;
+		pthread_cond_signal(&m->wake);
+		engine_kick(m->engine);
+		break;
+	}
+}
+
+/* ---- devices ---- */
+
+static void serial_out(void *opaque, const u8 *data, size_t n)
+{
+	struct machine *m = opaque;
+
+	console_write(m->console, data, n);
+}
+
+static void serial_irq(void *opaque, bool level)
+{
+	struct machine *m = opaque;
+
+	engine_set_irq(m->engine, SERIAL_COM1_IRQ, level);
+	m->woken = true;
+	pthread_cond_signal(&m->wake);
+}
+
+size_t machine_input_room(void *owner)
+{
+	struct machine *m = owner;
+
+	return serial_room(&m->serial);
+}
+
+void machine_input(void *owner, const u8 *data, size_t len)
+{
+	struct machine *m = owner;
+
+	serial_input(&m->serial, data, len);
+}
+
+static bool build_board(struct machine *m, struct error *e)
+{
+	const struct serial_config serial = {serial_out, serial_irq, m};
+
+	bus_init(&m->bus);
+	serial_init(&m->serial, &serial);
+	m->debugport = (struct debugport){serial_out, guest_exited, m};
+	m->reset = (struct reset){.reset = guest_reset, .opaque = m};
+	if (!serial_register(&m->serial, &m->bus, SERIAL_COM1) ||
+	    !debugport_register(&m->debugport, &m->bus) || !reset_register(&m->reset, &m->bus))
+		return error_set(e, "machine: two devices claim one port");
+	return true;
+}
+
+/* ---- signals ---- */
+
+static void signals_taken(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGQUIT);
+}
+
+void machine_block_signals(void)
+{
+	sigset_t set;
+
+	signals_taken(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static bool watch_signals(struct machine *m, struct error *e)
+{
+	sigset_t set;
+
+	signals_taken(&set);
+	m->signals.ready = signal_ready;
+	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->signals.fd < 0 || !loop_watch(m->loop, &m->signals, EPOLLIN))
+		return error_set(e, "machine: watching signals: %s", strerror(errno));
+	return true;
+}
+
+/* ---- running ---- */
+
+static void handle_io(struct machine *m, const struct vm_exit *exit)
+{
+	u64 value = exit->io.value;
+
+	bus_io(&m->bus, exit->io.port, exit->io.size, exit->io.write, &value);
+	/* The console's thread gathers bytes; here they would only wait. */
+	serial_flush(&m->serial);
+	if (!exit->io.write)
+		engine_complete(m->engine, value);
+	/* Only accesses to the port make room for more input. */
+	if ((exit->io.port & ~7) == SERIAL_COM1)
+		console_drained(m->console);
+}
+
+static void handle_mmio(struct machine *m, const struct vm_exit *exit)
+{
+	u64 value = exit->mmio.value;
+
+	bus_mmio(&m->bus, exit->mmio.gpa, exit->mmio.size, exit->mmio.write, &value);
+	if (!exit->mmio.write)
+		engine_complete(m->engine, value);
+}
+
+/* Wait until an interrupt line changes, the run ends, or `deadline` (CLOCK_MONOTONIC) passes. */
+static void wait_idle(struct machine *m, u64 deadline)
+{
+	const struct timespec until = {deadline / 1000000000, deadline % 1000000000};
+	int error = 0;
+
+	while (!m->woken && error != ETIMEDOUT) {
+		if (deadline)
+			error = pthread_cond_timedwait(&m->wake, &m->loop->lock, &until);
+		else
+			pthread_cond_wait(&m->wake, &m->loop->lock);
+	}
+}
+
+static void crash(struct machine *m, const struct vm_exit *exit)
+{
+	m->exit = *exit;
+	end_run(m, END_CRASH, 0);
+}
+
+static void handle_exit(struct machine *m, const struct vm_exit *exit)
+{
+	switch (exit->kind) {
+	case EXIT_IO:
+		handle_io(m, exit);
+		return;
+	case EXIT_MMIO:
+		handle_mmio(m, exit);
+		return;
+	case EXIT_IDLE:
+		wait_idle(m, exit->deadline);
+		return;
+	case EXIT_HALTED:
+		end_run(m, END_HALTED, 0);
+		return;
+	case EXIT_KICKED:
+	case EXIT_DEBUG:
+		return;
+	default:
+		/* EXIT_SHUTDOWN, EXIT_FAULT, or whatever a broken engine says. */
+		crash(m, exit);
+	}
+}
+
+static void write_trace(struct machine *m)
+{
+	int error = m->trace ? trace_file_drain(m->trace, m->engine) : 0;
+
+	if (error)
+		end_run(m, END_TRACE, error);
+}
+
+static void show_stats(struct machine *m)
+{
+	char text[STATS_TEXT_SIZE];
+	struct vm_stats stats;
+
+	m->stats_wanted = false;
+	engine_get_stats(m->engine, &stats);
+	stats_text(&stats, text, sizeof(text));
+	console_message(m->console, text);
+}
+
+void machine_run(struct machine *m)
+{
+	struct vm_exit exit;
+
+	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE)) {
+		engine_run(m->engine, &exit);
+		loop_lock(m->loop);
+		handle_exit(m, &exit);
+		m->woken = false;
+		write_trace(m);
+		if (m->stats_wanted)
+			show_stats(m);
+		loop_unlock(m->loop);
+	}
+}
+
+bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, struct error *e)
+{
+	pthread_condattr_t clock;
+
+	memset(m, 0, sizeof(*m));
+	m->engine = engine;
+	m->loop = loop;
+	m->signals.fd = -1;
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&m->wake, &clock);
+	pthread_condattr_destroy(&clock);
+	return build_board(m, e) && watch_signals(m, e);
+}
+
+void machine_destroy(struct machine *m)
+{
+	loop_unwatch(m->loop, &m->signals);
+	if (m->signals.fd >= 0)
+		close(m->signals.fd);
+	pthread_cond_destroy(&m->wake);
+}

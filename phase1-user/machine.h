@@ -1,0 +1,64 @@
+/*
+ * The machine: an engine with its devices, run until the guest or the user ends it.
+ *
+ * Owns: the board (which device is where, on which interrupt line), the handling of exits, the
+ * waiting while the guest is idle, and the verdict how it ended.
+ */
+#ifndef PLEX86_MACHINE_H
+#define PLEX86_MACHINE_H
+
+#include "console.h"
+#include "engine.h"
+#include "hal/bus.h"
+#include "hal/debugport.h"
+#include "hal/reset.h"
+#include "hal/serial.h"
+#include "loop.h"
+#include "trace-file.h"
+
+/* How a run ended. */
+enum machine_end {
+	END_NONE,
+	END_HALTED, /* hlt that nothing can wake: powered off */
+	END_VALUE,  /* a write of `value` to port 0xF4 */
+	END_RESET,
+	END_CRASH,  /* triple fault or EXIT_FAULT: `exit` says which */
+	END_QUIT,   /* Ctrl-A x */
+	END_SIGNAL, /* `value` is its number */
+	END_OUTPUT, /* standard output cannot be written: `value` is errno */
+	END_TRACE,  /* the trace file cannot be written: `value` is errno */
+};
+
+struct machine {
+	struct engine *engine;
+	struct loop *loop;
+	struct console *console;
+	struct trace_file *trace; /* NULL: none */
+	struct bus bus;
+	struct serial serial;
+	struct debugport debugport;
+	struct reset reset;
+	struct loop_source signals;
+	pthread_cond_t wake; /* with loop->lock: an idle guest has something to do */
+	bool woken;
+	bool stats_wanted;
+	enum machine_end end;
+	u32 value;
+	struct vm_exit exit; /* END_CRASH */
+};
+
+/* Build the board around an engine. machine_run() needs m->console as well. */
+bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, struct error *e);
+void machine_destroy(struct machine *m);
+/* Block, in this thread and those it will start, the signals machine_init() takes. */
+void machine_block_signals(void);
+
+/* Run until m->end is set. */
+void machine_run(struct machine *m);
+
+/* The console's view of the machine: see struct console_config. `owner` is the machine. */
+size_t machine_input_room(void *owner);
+void machine_input(void *owner, const u8 *data, size_t len);
+void machine_console_event(void *owner, enum console_event event, int error);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * plex86: the command line. Finds the sub-command and calls it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "cmd.h"
+#include "error.h"
+
+static const char help[] =
+	"usage: plex86 COMMAND [OPTION...]\n"
+	"\n"
+	"plex86 runs 32-bit x86 operating systems in ordinary Linux processes, without help from the\n"
+	"host's kernel and without root: kernels built to be friendly to it run natively.\n"
+	"\n"
+	"Commands:\n"
+	"  run      run a guest; the terminal is its console\n"
+	"  help     show this text, or that of a command: plex86 help run\n"
+	"  version  show the version\n"
+	"\n"
+	"plex86 COMMAND --help says more about each.\n"
+	"\n"
+	"Example:\n"
+	"  plex86 run -k build/guest/linux-6.1/vmlinux -i build/guest/initramfs.cpio.gz\n";
+
+static int usage_error(const char *what, const char *word)
+{
+	fprintf(stderr, "plex86: %s '%s' (see plex86 --help)\n", what, word);
+	return STATUS_USAGE;
+}
+
+static int show(const char *text)
+{
+	fputs(text, stdout);
+	return STATUS_OK;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	if (argc < 2)
+		return show(help);
+	if (argc > 2)
+		return usage_error("unexpected", argv[2]);
+	if (!strcmp(argv[1], "run"))
+		return show(run_help);
+	return usage_error("no help on", argv[1]);
+}
+
+static int is(const char *word, const char *name, const char *option)
+{
+	return !strcmp(word, name) || (option && !strcmp(word, option));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		fprintf(stderr, "plex86: no command given (see plex86 --help)\n");
+		return STATUS_USAGE;
+	}
+	if (is(argv[1], "run", NULL))
+		return cmd_run(argc - 1, argv + 1, argv);
+	if (is(argv[1], "help", "--help") || is(argv[1], "-h", NULL))
+		return cmd_help(argc - 1, argv + 1);
+	if (is(argv[1], "version", "--version")) {
+		if (argc > 2)
+			return usage_error("unexpected", argv[2]);
+		return cmd_version();
+	}
+	return usage_error(argv[1][0] == '-' ? "unknown option" : "unknown command", argv[1]);
+}

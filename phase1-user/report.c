@@ -1,0 +1,262 @@
+/*
+ * The crash report: see report.h.
+ */
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../common/paging.h"
+#include "../common/pv.h"
+#include "../decoder/disasm.h"
+#include "trace-file.h"
+
+#define EVENTS	    32
+#define STACK_WORDS 32
+#define FRAMES	    8 /* words to a line of the stack */
+#define CODE_AFTER  4 /* instructions shown behind the one at EIP */
+
+struct printer {
+	const struct report *r;
+	const struct vm *vm;
+	FILE *out;
+};
+
+static const char *symbol(const struct printer *p, u64 address, char *text, size_t size)
+{
+	return symbols_text(p->r->symbols, address, text, size);
+}
+
+/* Guest memory by linear address, as far as it can be read: the number of bytes copied. */
+static size_t read_linear(const struct vm *vm, u64 la, u8 *to, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		const u64 at = (u32)(la + done);
+		size_t n = PAGE_SIZE_4K - at % PAGE_SIZE_4K;
+		struct walk w;
+		const u8 *from;
+
+		if (n > len - done)
+			n = len - done;
+		if (paging_walk(vm, at, &w) != WALK_OK)
+			break;
+		from = vm_ram(vm, w.gpa, n);
+		if (!from)
+			break;
+		mem_copy(to + done, from, n);
+		done += n;
+	}
+	return done;
+}
+
+/* ---- why ---- */
+
+static void print_reason(const struct printer *p)
+{
+	const struct vm_exit *exit = p->r->exit;
+
+	fprintf(p->out, "\nplex86: the guest crashed: ");
+	if (exit->kind == EXIT_SHUTDOWN)
+		fprintf(p->out, "triple fault: an exception could not be delivered, nor the double "
+				"fault\nthat followed (see the last events)\n");
+	else if (exit->kind == EXIT_FAULT)
+		fprintf(p->out, "%s (0x%" PRIx64 ")\n", vm_fault_text(exit->fault.reason),
+			exit->fault.detail);
+	else
+		fprintf(p->out, "the engine gave exit %" PRIu32 ", which means nothing\n",
+			exit->kind);
+}
+
+/* ---- registers ---- */
+
+static void print_general(const struct printer *p)
+{
+	static const char *const names[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+	const struct vcpu *cpu = &p->vm->cpu;
+	char text[128];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		fprintf(p->out, "%s %08" PRIx64 "%s", names[i], cpu->gpr[i],
+			i % 4 == 3 ? "\n" : "  ");
+	fprintf(p->out, "eip %08" PRIx64 "  eflags %08" PRIx32 "  virtual CPL %u, IF %u%s%s\n",
+		cpu->rip, vm_flags(p->vm), vm_cpl(p->vm), vm_if(p->vm) != 0,
+		cpu->halted ? ", halted" : "", symbol(p, cpu->rip, text, sizeof(text)));
+	fprintf(p->out,
+		"cr0 %08" PRIx64 "  cr2 %08" PRIx64 "  cr3 %08" PRIx64 "  cr4 %08" PRIx64 "\n",
+		cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4);
+}
+
+static void print_segment(const struct printer *p, const char *name, const struct segment *s)
+{
+	fprintf(p->out, "%s  %04x  base %08" PRIx64 "  limit %08" PRIx32 "  attr %04x\n", name,
+		s->selector, s->base, s->limit, s->attr);
+}
+
+static void print_segments(const struct printer *p)
+{
+	static const char *const names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
+	const struct vcpu *cpu = &p->vm->cpu;
+
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		print_segment(p, names[i], &cpu->seg[i]);
+	print_segment(p, "ldt", &cpu->ldtr);
+	print_segment(p, "tr ", &cpu->tr);
+	fprintf(p->out, "gdt base %08" PRIx64 " limit %04x   idt base %08" PRIx64 " limit %04x\n",
+		cpu->gdtr.base, cpu->gdtr.limit, cpu->idtr.base, cpu->idtr.limit);
+}
+
+/* ---- code and stack ---- */
+
+static void print_instruction(const struct printer *p, const u8 *bytes, size_t avail, u64 address,
+			      enum insn_mode mode, size_t *length)
+{
+	char text[128];
+
+	*length = disasm(bytes, avail, address, mode, text, sizeof(text));
+	fprintf(p->out, "  %08" PRIx64 "  ", address);
+	for (size_t i = 0; i < INSN_MAX; i++) {
+		if (i < *length)
+			fprintf(p->out, "%02x ", bytes[i]);
+		else if (i < 8)
+			fputs("   ", p->out);
+	}
+	fprintf(p->out, " %s\n", text);
+}
+
+static void print_code(const struct printer *p)
+{
+	const struct vcpu *cpu = &p->vm->cpu;
+	const u64 la = (u32)(cpu->seg[SEG_CS].base + cpu->rip);
+	const enum insn_mode mode = cpu->seg[SEG_CS].attr & SEG_DB ? MODE_32 : MODE_16;
+	u8 code[INSN_MAX * (1 + CODE_AFTER)];
+	size_t avail = read_linear(p->vm, la, code, sizeof(code));
+	size_t at = 0, length;
+
+	fprintf(p->out, "code at eip:\n");
+	if (avail == 0)
+		fprintf(p->out, "  %08" PRIx64 "  cannot be read\n", la);
+	for (unsigned i = 0; i <= CODE_AFTER && at < avail; i++, at += length) {
+		print_instruction(p, code + at, avail - at, cpu->rip + at, mode, &length);
+		if (length == 0)
+			break;
+	}
+}
+
+static void print_stack(const struct printer *p)
+{
+	const struct vcpu *cpu = &p->vm->cpu;
+	const u64 esp = (u32)cpu->gpr[GPR_SP];
+	const u64 la = (u32)(cpu->seg[SEG_SS].base + esp);
+	u32 word[STACK_WORDS];
+	size_t n = read_linear(p->vm, la, (u8 *)word, sizeof(word)) / sizeof(word[0]);
+	char text[128];
+
+	fprintf(p->out, "stack at %08" PRIx64 ":%s", la, n ? "" : " cannot be read");
+	for (size_t i = 0; i < n; i++)
+		fprintf(p->out, "%s%08" PRIx32, i % FRAMES ? " " : "\n  ", word[i]);
+	fputc('\n', p->out);
+	for (size_t i = 0; i < n && p->r->symbols; i++) {
+		if (symbol(p, word[i], text, sizeof(text))[0])
+			fprintf(p->out, "  %08" PRIx64 "  %08" PRIx32 "%s\n", esp + 4 * i, word[i],
+				text);
+	}
+}
+
+/* ---- page walks ---- */
+
+static void print_walk(const struct printer *p, const char *what, u64 la)
+{
+	struct walk w = {0};
+	enum walk_result result = paging_walk(p->vm, la, &w);
+
+	fprintf(p->out, "page walk of %s %08" PRIx64 ":", what, la);
+	for (unsigned i = 0; i < w.levels && i < ARRAY_SIZE(w.entry); i++)
+		fprintf(p->out, " [%08" PRIx64 "]=%08" PRIx64, w.entry_gpa[i], w.entry[i]);
+	if (!(p->vm->cpu.cr0 & CR0_PG))
+		fprintf(p->out, " paging is off\n");
+	else if (result == WALK_OK)
+		fprintf(p->out, " -> %08" PRIx64 " (%s, %s%s)\n", w.gpa,
+			w.write ? "writable" : "read-only", w.user ? "user" : "supervisor",
+			w.page_size > PAGE_SIZE_4K ? ", 4 MiB" : "");
+	else
+		fprintf(p->out, " %s\n",
+			result == WALK_RESERVED ? "reserved bit set" : "not present");
+}
+
+static void print_walks(const struct printer *p)
+{
+	const struct vcpu *cpu = &p->vm->cpu;
+
+	print_walk(p, "cs:eip", (u32)(cpu->seg[SEG_CS].base + cpu->rip));
+	print_walk(p, "cr2", (u32)cpu->cr2);
+}
+
+/* ---- history ---- */
+
+static void print_events(const struct printer *p)
+{
+	struct trace_record record[EVENTS];
+	size_t n = engine_last_events(p->r->engine, record, EVENTS);
+	char line[TRACE_LINE_SIZE];
+
+	if (n > EVENTS)
+		n = EVENTS;
+	fprintf(p->out, "last %zu events (seconds, CPL, eip, event):\n", n);
+	for (size_t i = 0; i < n; i++) {
+		trace_line(&record[i], record[0].time, p->r->symbols, line, sizeof(line));
+		fprintf(p->out, "  %s\n", line);
+	}
+}
+
+/* One word of a command, quoted for a shell if it needs to be. */
+static void print_word(FILE *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_./:=+@%,-";
+
+	if (word[0] && strspn(word, plain) == strlen(word)) {
+		fprintf(out, " %s", word);
+		return;
+	}
+	fputs(" '", out);
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*word, out);
+	}
+	fputc('\'', out);
+}
+
+static void print_command(const struct printer *p)
+{
+	fprintf(p->out, "to see it again:");
+	for (char *const *word = p->r->argv; *word; word++)
+		print_word(p->out, *word);
+	fputc('\n', p->out);
+}
+
+void report_write(const struct report *r, FILE *out)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	const struct printer p = {r, vm, out};
+
+	if (!vm) {
+		fprintf(out, "plex86: the guest crashed, and there is no memory for a report\n");
+		return;
+	}
+	engine_get_state(r->engine, vm);
+	vm->ram = engine_ram(r->engine);
+	vm->ram_size = r->ram_size;
+	print_reason(&p);
+	print_general(&p);
+	print_segments(&p);
+	print_code(&p);
+	print_walks(&p);
+	print_stack(&p);
+	print_events(&p);
+	print_command(&p);
+	free(vm);
+}

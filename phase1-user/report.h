@@ -1,0 +1,24 @@
+/*
+ * The crash report: what is known about a guest that died.
+ *
+ * Owns: the text on standard error. Reads a copy of the machine's state, and takes nothing in it
+ * for granted: a guest that broke into its monitor's memory may have written all of it.
+ */
+#ifndef PLEX86_REPORT_H
+#define PLEX86_REPORT_H
+
+#include <stdio.h>
+#include "engine.h"
+#include "symbols.h"
+
+struct report {
+	struct engine *engine;
+	u64 ram_size;		       /* ours, not what the guest may have made of it */
+	const struct vm_exit *exit;    /* EXIT_SHUTDOWN or EXIT_FAULT */
+	const struct symbols *symbols; /* NULL: none */
+	char *const *argv;	       /* how plex86 was started */
+};
+
+void report_write(const struct report *r, FILE *out);
+
+#endif
