@@ -24,7 +24,16 @@ static bool displacement(struct decoding *d, unsigned bytes)
 	return true;
 }
 
-static bool address_16(struct decoding *d)
+/* The one-byte displacement, which EVEX scales. */
+static bool displacement_8(struct decoding *d, const struct form *form)
+{
+	if (!displacement(d, 1))
+		return false;
+	d->insn->mem.disp *= 1 << form->disp8;
+	return true;
+}
+
+static bool address_16(struct decoding *d, const struct form *form)
 {
 	static const u8 bases[8] = {BX, BX, BP, BP, SI, DI, BP, BX};
 	static const u8 indexes[8] = {SI, DI, SI, DI, REG_NONE, REG_NONE, REG_NONE, REG_NONE};
@@ -35,7 +44,9 @@ static bool address_16(struct decoding *d)
 		return displacement(d, 2);
 	m->base = bases[rm];
 	m->index = indexes[rm];
-	return mod ? displacement(d, mod) : true;
+	if (mod == 1)
+		return displacement_8(d, form);
+	return mod ? displacement(d, 2) : true;
 }
 
 /* SIB; `vector` if the index is a vector register, which then is not described. */
@@ -75,12 +86,7 @@ static bool address_32(struct decoding *d, const struct form *form)
 	}
 	if (mod == 2)
 		return displacement(d, 4);
-	if (mod == 0)
-		return true;
-	if (!displacement(d, 1))
-		return false;
-	m->disp *= 1 << form->disp8;
-	return true;
+	return mod ? displacement_8(d, form) : true;
 }
 
 bool decode_address(struct decoding *d, const struct form *form)
@@ -92,7 +98,7 @@ bool decode_address(struct decoding *d, const struct form *form)
 		d->error = DECODE_INVALID;
 		return false;
 	}
-	if (d->insn->addr_size == 2 ? !address_16(d) : !address_32(d, form))
+	if (d->insn->addr_size == 2 ? !address_16(d, form) : !address_32(d, form))
 		return false;
 	m->seg = address_segment(d, m->base);
 	return true;

@@ -26,6 +26,17 @@ struct erratum {
 	u16 ids[40];
 };
 
+/* Undefined by the SDM, or never in an Intel processor. In the order of enum undefined. */
+static const char *const undefined_names[] = {
+	"MOV to CS",
+	"MOV to or from CR1, CR5-CR7, CR9-CR15",
+	"3DNow! (also gone from AMD's processors)",
+	"XOP and LWP (AMD's 15h family only)",
+	"gather without a vector index",
+};
+
+enum undefined { UD_CS, UD_CR, UD_3DNOW, UD_XOP, UD_GATHER, UNDEFINED_ROWS };
+
 static const struct erratum table[] = {
 	{"stores said to be loads", SIZE_KEEP, 0, ACCESS_WRITE,
 	 {X86_INS_FST, X86_INS_FSTP, X86_INS_FIST, X86_INS_FISTP, X86_INS_FISTTP, X86_INS_MOVNTI,
@@ -34,8 +45,9 @@ static const struct erratum table[] = {
 	  X86_INS_SETNS, X86_INS_SETO, X86_INS_SETP, X86_INS_SETS, X86_INS_PEXTRB,
 	  X86_INS_PEXTRW, X86_INS_PEXTRD, X86_INS_PEXTRQ, X86_INS_EXTRACTPS}},
 	{"read-modify-write said to be a load", SIZE_KEEP, 0, RW,
-	 {X86_INS_ROL, X86_INS_ROR, X86_INS_RCL, X86_INS_RCR, X86_INS_CMPXCHG8B,
-	  X86_INS_CMPXCHG16B}},
+	 {X86_INS_ROL, X86_INS_ROR, X86_INS_RCL, X86_INS_RCR, X86_INS_CMPXCHG,
+	  X86_INS_CMPXCHG8B, X86_INS_CMPXCHG16B, X86_INS_ARPL}},
+	{"TEST said to write", SIZE_KEEP, 0, ACCESS_READ, {X86_INS_TEST}},
 	{"an address that is not accessed", SIZE_NONE, 0, ACCESS_NONE,
 	 {X86_INS_LEA, X86_INS_NOP, X86_INS_PREFETCH, X86_INS_PREFETCHW, X86_INS_PREFETCHNTA,
 	  X86_INS_PREFETCHT0, X86_INS_PREFETCHT1, X86_INS_PREFETCHT2, X86_INS_INVLPG}},
@@ -68,6 +80,58 @@ static bool operand_16(const u8 *bytes, enum insn_mode mode)
 	return (mode == MODE_16) != prefix_66;
 }
 
+static const u8 *after_prefixes(const u8 *b, enum insn_mode mode)
+{
+	const u8 *end = b + INSN_MAX - 1;
+
+	while (b < end && (*b == 0x66 || *b == 0x67 || *b == 0xf0 || *b == 0xf2 || *b == 0xf3 ||
+			   *b == 0x26 || *b == 0x2e || *b == 0x36 || *b == 0x3e || *b == 0x64 ||
+			   *b == 0x65 || (mode == MODE_64 && (*b & 0xf0) == 0x40)))
+		b++;
+	return b;
+}
+
+static bool reserved_control_register(const struct probe_operand *o)
+{
+	return o->kind == OPND_CR && o->reg != 0 && (o->reg < 2 || o->reg > 4) && o->reg != 8;
+}
+
+static bool is_gather(unsigned id)
+{
+	switch (id) {
+	case X86_INS_VGATHERDPD:
+	case X86_INS_VGATHERDPS:
+	case X86_INS_VGATHERQPD:
+	case X86_INS_VGATHERQPS:
+	case X86_INS_VPGATHERDD:
+	case X86_INS_VPGATHERDQ:
+	case X86_INS_VPGATHERQD:
+	case X86_INS_VPGATHERQQ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The row of undefined_names that `p` falls under; UNDEFINED_ROWS if it is defined. */
+static enum undefined why_undefined(const struct probe *p, const u8 *bytes, enum insn_mode mode)
+{
+	const u8 *opcode = after_prefixes(bytes, mode);
+
+	if (p->op == OP_MOV_TO_SEG && p->opnd[0].reg == SEG_CS)
+		return UD_CS;
+	for (unsigned i = 0; i < p->nopnds; i++)
+		if (reserved_control_register(&p->opnd[i]))
+			return UD_CR;
+	if (opcode[0] == 0x0f && opcode[1] == 0x0f)
+		return UD_3DNOW;
+	if (opcode[0] == 0x8f && p->op != OP_POP)
+		return UD_XOP;
+	if (is_gather(p->id) && !p->vsib)
+		return UD_GATHER;
+	return UNDEFINED_ROWS;
+}
+
 static unsigned corrected_size(const struct erratum *e, const struct probe *p, bool op16)
 {
 	switch (e->rule) {
@@ -86,6 +150,12 @@ static unsigned corrected_size(const struct erratum *e, const struct probe *p, b
 
 void errata_apply(struct probe *p, const u8 *bytes, enum insn_mode mode)
 {
+	enum undefined undefined = why_undefined(p, bytes, mode);
+
+	if (undefined != UNDEFINED_ROWS) {
+		*p = (struct probe){.id = p->id, .errata = 1ull << (ARRAY_SIZE(table) + undefined)};
+		return;
+	}
 	if (!p->has_mem)
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
@@ -104,5 +174,8 @@ void errata_apply(struct probe *p, const u8 *bytes, enum insn_mode mode)
 
 const char *errata_name(unsigned n)
 {
-	return n < ARRAY_SIZE(table) ? table[n].what : NULL;
+	if (n < ARRAY_SIZE(table))
+		return table[n].what;
+	n -= ARRAY_SIZE(table);
+	return n < UNDEFINED_ROWS ? undefined_names[n] : NULL;
 }

@@ -161,7 +161,9 @@ static bool write_tables(const char *path)
 	write_numbers(out, nodes, nnodes);
 	fprintf(out, "\n};\n");
 	write_forms(out);
-	return !ferror(out) & !fclose(out);
+	bool bad = ferror(out);
+
+	return !fclose(out) && !bad;
 }
 
 int main(int argc, char **argv)

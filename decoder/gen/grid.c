@@ -7,29 +7,96 @@
 
 #define ADDRESS 0x100000u
 
-/* Returns the number of bytes before `tail`. */
-static unsigned ask(struct grid *g, struct prober *prober, bool rep_first, const u8 *tail,
-		unsigned tail_len, struct probe *out)
+static bool has_66(const struct point *p)
 {
-	u8 bytes[32] = {0};
-	unsigned n = encode_opcode(g->point, rep_first, bytes);
+	return p->at[BY_PREFIX] == PFX_66 || p->at[BY_PREFIX] >= PFX_66_F3;
+}
 
+static unsigned operand_size(const struct point *p)
+{
+	if (p->at[BY_MODE] == MODE_64 && (p->at[BY_W] || !has_66(p)))
+		return 8;
+	return (p->at[BY_MODE] == MODE_16) != has_66(p) ? 2 : 4;
+}
+
+static bool is_branch(enum insn_op op)
+{
+	return op == OP_JMP || op == OP_CALL || op == OP_JCC || op == OP_LOOP;
+}
+
+static bool is_near_branch(enum insn_op op)
+{
+	return is_branch(op) || op == OP_RET;
+}
+
+/*
+ * `p` without prefixes that have no effect on an `op` but mislead Capstone: REX.W wins over 66, and
+ * near branches in 64-bit mode ignore both (so Intel's processors; AMD's heed 66 there).
+ */
+static struct point without_idle_prefixes(const struct point *p, enum insn_op op)
+{
+	static const u8 without_66[PREFIX_STATES] = {PFX_NONE, PFX_NONE, PFX_F3,
+						     PFX_F2, PFX_F3, PFX_F2};
+	struct point plain = *p;
+
+	if (p->at[BY_MODE] != MODE_64 || p->map > MAP_0F)
+		return plain;
+	if (is_near_branch(op) || p->at[BY_W])
+		plain.at[BY_PREFIX] = without_66[p->at[BY_PREFIX]];
+	if (is_near_branch(op))
+		plain.at[BY_W] = 0;
+	return plain;
+}
+
+static unsigned ask_point(const struct point *p, struct prober *prober, bool rep_first,
+			  const u8 *tail, unsigned tail_len, struct probe *out)
+{
+	enum insn_mode mode = (enum insn_mode)p->at[BY_MODE];
+	u8 bytes[32] = {0};
+	unsigned n = encode_opcode(p, rep_first, bytes);
+
+	/* VEX and EVEX mean the same in 16-bit mode, which has no SIB byte to ask with. */
+	if (p->map >= MAP_VEX_0F && mode == MODE_16)
+		mode = MODE_32;
 	memcpy(bytes + n, tail, tail_len);
-	probe(prober, bytes, INSN_MAX, (enum insn_mode)g->point->at[BY_MODE], ADDRESS, out);
+	probe(prober, bytes, INSN_MAX, mode, ADDRESS, out);
 	return n;
 }
 
-/* disp8 forms without SIB; what only has a vector index is asked again with one. */
+/* Returns the number of bytes before `tail`. */
+static unsigned ask(const struct point *p, struct prober *prober, bool rep_first, const u8 *tail,
+		    unsigned tail_len, struct probe *out)
+{
+	unsigned n = ask_point(p, prober, rep_first, tail, tail_len, out);
+	struct point plain = without_idle_prefixes(p, out->op);
+	struct probe other;
+
+	if (!out->valid || !memcmp(&plain, p, sizeof(plain)))
+		return n;
+	unsigned m = ask_point(&plain, prober, rep_first, tail, tail_len, &other);
+
+	if (other.valid && other.id == out->id) {
+		*out = other;
+		out->length = (u8)(out->length + n - m);
+	}
+	return n;
+}
+
+/* disp8 forms without SIB; what needs a vector index is asked again with one. */
 static void ask_memory(struct grid *g, struct prober *prober, bool rep_first, unsigned reg)
 {
 	u8 plain[] = {(u8)(0x40 | reg << 3), 1};
 	u8 sib[] = {(u8)(0x44 | reg << 3), 0x08, 1};
+	struct probe indexed;
 
-	g->opcode_len = ask(g, prober, rep_first, plain, sizeof(plain), &g->mem[reg]);
+	g->opcode_len = ask(g->point, prober, rep_first, plain, sizeof(plain), &g->mem[reg]);
 	g->mem_len[reg] = g->opcode_len + sizeof(plain);
-	if (g->mem[reg].valid || g->point->at[BY_MODE] == MODE_16)
+	if (g->point->map < MAP_VEX_0F)
 		return;
-	ask(g, prober, rep_first, sib, sizeof(sib), &g->mem[reg]);
+	ask(g->point, prober, rep_first, sib, sizeof(sib), &indexed);
+	if (!indexed.vsib)
+		return;
+	g->mem[reg] = indexed;
 	g->mem_len[reg] = g->opcode_len + sizeof(sib);
 }
 
@@ -40,12 +107,12 @@ static void ask_all(struct grid *g, struct prober *prober, bool rep_first)
 		struct probe other;
 
 		ask_memory(g, prober, rep_first, reg);
-		ask(g, prober, rep_first, longer, sizeof(longer), &other);
+		ask(g->point, prober, rep_first, longer, sizeof(longer), &other);
 		g->reg_only[reg] = other.valid && other.length == g->mem[reg].length;
 		for (unsigned rm = 0; rm < 8; rm++) {
 			u8 modrm = (u8)(0xc0 | reg << 3 | rm);
 
-			ask(g, prober, rep_first, &modrm, 1, &g->reg[reg][rm]);
+			ask(g->point, prober, rep_first, &modrm, 1, &g->reg[reg][rm]);
 		}
 	}
 }
@@ -90,17 +157,15 @@ static unsigned encoded_number(const struct probe_operand *o)
  */
 static void follow_opcode(struct grid *g, struct prober *prober)
 {
-	const struct point *here = g->point;
-	struct point p = *here;
+	struct point p = *g->point;
 	u8 tail[8] = {0};
 	unsigned alike[8] = {0}, different[8] = {0};
 
-	g->point = &p;
 	for (unsigned bit = 1; bit < 8; bit <<= 1) {
 		struct probe q;
 
-		p.opcode = here->opcode ^ (u8)bit;
-		ask(g, prober, false, tail, sizeof(tail), &q);
+		p.opcode = g->point->opcode ^ (u8)bit;
+		ask(&p, prober, false, tail, sizeof(tail), &q);
 		if (!is_opcode(&p) || q.op != g->mem[0].op)
 			continue;
 		for (unsigned i = 0; i < q.nopnds; i++) {
@@ -112,54 +177,14 @@ static void follow_opcode(struct grid *g, struct prober *prober)
 				different[i]++;
 		}
 	}
-	g->point = here;
 	for (unsigned i = 0; i < 8; i++)
 		g->opcode_names[i] = alike[i] && !different[i];
-}
-
-static unsigned operand_size(const struct point *p)
-{
-	bool prefix_66 = p->at[BY_PREFIX] == PFX_66 || p->at[BY_PREFIX] >= PFX_66_F3;
-
-	if (p->at[BY_MODE] == MODE_64 && (p->at[BY_W] || !prefix_66))
-		return 8;
-	return (p->at[BY_MODE] == MODE_16) != prefix_66 ? 2 : 4;
-}
-
-static bool is_branch(enum insn_op op)
-{
-	return op == OP_JMP || op == OP_CALL || op == OP_JCC || op == OP_LOOP;
-}
-
-static bool is_near_branch(enum insn_op op)
-{
-	return is_branch(op) || op == OP_RET;
-}
-
-/*
- * Intel processors ignore 66 on near branches in 64-bit mode (SDM vol. 2, JMP and CALL); Capstone
- * would shorten them as AMD's do.
- */
-static void ignore_66(struct grid *g, struct prober *prober)
-{
-	static const u8 without[PREFIX_STATES] = {[PFX_66_F3] = PFX_F3, [PFX_66_F2] = PFX_F2};
-	const struct point *here = g->point;
-	struct point p = *here;
-
-	if (p.map > MAP_0F || p.at[BY_MODE] != MODE_64 || operand_size(here) != 2 ||
-	    !is_near_branch(g->reg[4][0].op))
-		return;
-	p.at[BY_PREFIX] = without[p.at[BY_PREFIX]];
-	g->point = &p;
-	ask_all(g, prober, p.map == MAP_ONE);
-	g->point = here;
 }
 
 void grid_fill(struct grid *g, struct prober *prober, const struct point *p)
 {
 	g->point = p;
 	ask_all(g, prober, p->map == MAP_ONE);
-	ignore_66(g, prober);
 	g->modrm = has_modrm(g);
 	follow_opcode(g, prober);
 }
