@@ -23,6 +23,8 @@ struct trap {
 
 /* Put the vcpu, the chips and the PV page into their state after reset. RAM must be attached. */
 void core_reset(struct vm *vm);
+/* vm->cpu.seg[] has been set from outside: bring the host's selectors in line. False: vm->exit. */
+bool core_load_segments(struct vm *vm);
 /* The guest trapped. */
 enum core_next core_trap(struct vm *vm, const struct trap *trap);
 /* The guest made a host system call by `int $0x80`, undone; rip is behind the instruction. */

@@ -8,6 +8,9 @@
 
 enum { GATE_TASK = 5, GATE_INT16 = 6, GATE_TRAP16 = 7, GATE_INT32 = 14, GATE_TRAP32 = 15 };
 
+/* A call gate's frame is the largest: SS, ESP, 31 parameters, CS, EIP. */
+#define STACK_PUSH_MAX 35
+
 struct gate {
 	u16 selector;
 	u32 offset;
@@ -31,7 +34,7 @@ bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned 
 		u32 fault_error)
 {
 	u32 mask = stack_mask(&stack->ss), sp = stack->sp - n * size;
-	u8 bytes[12 * 4];
+	u8 bytes[STACK_PUSH_MAX * 4];
 
 	for (unsigned i = 0; i < n; i++)
 		mem_copy(bytes + (n - 1 - i) * size, &values[i], size);
@@ -144,7 +147,8 @@ static bool stop_for_task(struct vm *vm, u16 selector)
 	return false;
 }
 
-static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error)
+static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error,
+		    u32 saved_rip)
 {
 	u32 ext = kind == EVENT_SOFT ? 0 : 1;
 	unsigned cpl = vm_cpl(vm), size, n = 0;
@@ -170,7 +174,7 @@ static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_err
 	}
 	frame[n++] = vm_flags(vm);
 	frame[n++] = vm->cpu.seg[SEG_CS].selector;
-	frame[n++] = (u32)vm->cpu.rip;
+	frame[n++] = saved_rip;
 	if (has_error)
 		frame[n++] = error;
 	size = gate.type & 8 ? 4 : 2;
@@ -196,18 +200,16 @@ static bool makes_double_fault(u8 first, u8 second)
 	return false;
 }
 
-bool reflect(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error)
+/* `length`: bytes of the instruction at rip that the saved address lies behind (soft interrupts).
+ * If their delivery faults, the fault is the instruction's. */
+static bool reflect_event(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error,
+			  unsigned length)
 {
-	/* An interrupted iret starts again from its own site: the note of it in the PV page will
-	 * have been overwritten by then. */
-	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET)
-		vm->cpu.rip = pv_page(vm)->iret_site;
-
 	for (;;) {
 		u8 second;
 
 		trace(vm, kind == EVENT_EXTERNAL ? EV_IRQ : EV_INJECT, vector, error);
-		if (deliver(vm, vector, kind, has_error, error))
+		if (deliver(vm, vector, kind, has_error, error, (u32)vm->cpu.rip + length))
 			return true;
 		if (vm->exit.kind != EXIT_NONE)
 			return false;
@@ -227,7 +229,22 @@ bool reflect(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32
 		has_error = vm->exc.has_error;
 		error = vm->exc.error;
 		kind = EVENT_FAULT;
+		length = 0;
 	}
+}
+
+bool reflect(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error)
+{
+	/* An interrupted iret starts again from its own site: the note of it in the PV page will
+	 * have been overwritten by then. */
+	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET && vm_cpl(vm) == 0)
+		vm->cpu.rip = pv_page(vm)->iret_site;
+	return reflect_event(vm, vector, kind, has_error, error, 0);
+}
+
+bool reflect_soft(struct vm *vm, u8 vector, unsigned length)
+{
+	return reflect_event(vm, vector, EVENT_SOFT, false, 0, length);
 }
 
 bool reflect_exception(struct vm *vm)

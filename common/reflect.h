@@ -18,12 +18,14 @@ enum event_kind {
 /* Deliver `vector`; vm->cpu.rip is the address to be saved. False: vm->exit is set (task gate or
  * host refusal). A triple fault sets vm->cpu.shutdown and returns true. */
 bool reflect(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error);
+/* The same for int n, int3, into: rip is the instruction's, which is `length` bytes long. */
+bool reflect_soft(struct vm *vm, u8 vector, unsigned length);
 /* Deliver the exception in vm->exc. */
 bool reflect_exception(struct vm *vm);
 
 /* Replace the low bytes of the stack pointer that the stack segment's B bit selects. */
 void stack_set(struct vm *vm, u32 sp);
-/* Write `n` dwords or words (`size` 4 or 2), the last one at the lowest address, below SS:ESP of
+/* Write `n` (at most 35) dwords or words (`size` 4 or 2), the last one at the lowest address, below SS:ESP of
  * the given stack. The new stack pointer is returned in *sp. */
 struct stack {
 	struct segment ss;

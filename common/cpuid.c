@@ -1,0 +1,110 @@
+/*
+ * CPUID as the guest sees it: the host's, less what plex86 cannot or does not want to provide.
+ *
+ * Owns: the filter. Hidden: SEP (it would enter the host), APIC, MTRR, MCE, PAE/NX and long mode
+ * (not virtualized yet), XSAVE and AVX (so that FXSAVE is all a guest needs), VME, MWAIT, PAT.
+ */
+#include "emulate.h"
+#include "pv.h"
+
+#define BIT(n) (1u << (n))
+
+/* Leaf 1 EDX: FPU, DE, PSE, TSC, MSR, CX8, PGE, CMOV, CLFSH, MMX, FXSR, SSE, SSE2. */
+#define LEAF1_EDX                                                                                  \
+	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(8) | BIT(13) | BIT(15) | BIT(19) |       \
+	 BIT(23) | BIT(24) | BIT(25) | BIT(26))
+/* Leaf 1 ECX: SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, RDRAND. */
+#define LEAF1_ECX                                                                                  \
+	(BIT(0) | BIT(1) | BIT(9) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
+#define LEAF1_ECX_HYPERVISOR BIT(31)
+/* Leaf 7 EBX: BMI1, BMI2, ERMS, RDSEED, ADX, CLFLUSHOPT, SHA. */
+#define LEAF7_EBX (BIT(3) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(23) | BIT(29))
+/* Leaf 7 EDX: FSRM. */
+#define LEAF7_EDX BIT(4)
+/* Leaf 0x80000001 ECX: LZCNT, PREFETCHW. */
+#define EXT1_ECX (BIT(5) | BIT(8))
+/* Leaf 0x80000007 EDX: invariant TSC. */
+#define EXT7_EDX BIT(8)
+
+#define MAX_BASIC      7u
+#define MAX_EXTENDED   0x80000008u
+#define MAX_HYPERVISOR 0x40000000u
+
+static void put_text(u32 out[4], u32 first, const char text[12])
+{
+	/* EBX, EDX, ECX for the vendor; EBX, ECX, EDX for a hypervisor: the caller says. */
+	out[0] = first;
+	mem_copy(&out[1], text, 4);
+	mem_copy(&out[2], text + 4, 4);
+	mem_copy(&out[3], text + 8, 4);
+}
+
+static void leaf_basic(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
+{
+	u32 host[4], swap;
+
+	switch (leaf) {
+	case 0:
+		/* An invented vendor: libraries that know a vendor walk through its cache leaves,
+		 * at one trap each. EBX, EDX, ECX is the order of the text. */
+		put_text(out, MAX_BASIC, PLEX86_CPUID_SIGNATURE);
+		swap = out[2];
+		out[2] = out[3];
+		out[3] = swap;
+		return;
+	case 1:
+		host_cpuid(vm, 1, 0, host);
+		out[0] = host[0];
+		out[1] = (host[1] & 0xff00) | 1u << 16; /* CLFLUSH size; one logical CPU, APIC 0 */
+		out[2] = (host[2] & LEAF1_ECX) | LEAF1_ECX_HYPERVISOR;
+		out[3] = host[3] & LEAF1_EDX;
+		return;
+	case 7:
+		if (subleaf)
+			return;
+		host_cpuid(vm, 7, 0, host);
+		out[1] = host[1] & LEAF7_EBX;
+		out[3] = host[3] & LEAF7_EDX;
+		return;
+	}
+}
+
+static void leaf_extended(struct vm *vm, u32 leaf, u32 out[4])
+{
+	u32 host[4];
+
+	switch (leaf) {
+	case 0x80000000u:
+		out[0] = MAX_EXTENDED;
+		return;
+	case 0x80000001u:
+		host_cpuid(vm, leaf, 0, host);
+		out[2] = host[2] & EXT1_ECX;
+		return;
+	case 0x80000002u:
+	case 0x80000003u:
+	case 0x80000004u: /* brand string */
+	case 0x80000006u: /* L2 cache */
+		host_cpuid(vm, leaf, 0, out);
+		return;
+	case 0x80000007u:
+		host_cpuid(vm, leaf, 0, host);
+		out[3] = host[3] & EXT7_EDX;
+		return;
+	case 0x80000008u:
+		out[0] = 32 | 32 << 8; /* physical and linear address bits */
+		return;
+	}
+}
+
+void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
+{
+	trace(vm, EV_CPUID, leaf, subleaf);
+	mem_set(out, 0, 4 * sizeof(out[0]));
+	if (leaf <= MAX_BASIC)
+		leaf_basic(vm, leaf, subleaf, out);
+	else if (leaf == MAX_HYPERVISOR)
+		put_text(out, MAX_HYPERVISOR, PLEX86_CPUID_SIGNATURE);
+	else if (leaf >= 0x80000000u && leaf <= MAX_EXTENDED)
+		leaf_extended(vm, leaf, out);
+}

@@ -1,0 +1,208 @@
+/*
+ * Emulation: fetch, dispatch and operands: see emulate.h.
+ */
+#include "emulate.h"
+#include "mem.h"
+#include "pv.h"
+#include "reflect.h"
+
+static emu_fn *const handlers[OP_COUNT] = {
+	[OP_IN] = emulate_in,
+	[OP_OUT] = emulate_out,
+	[OP_INS] = emulate_ins,
+	[OP_OUTS] = emulate_outs,
+	[OP_HLT] = emulate_hlt,
+	[OP_CLI] = emulate_cli,
+	[OP_STI] = emulate_sti,
+	[OP_IRET] = emulate_iret,
+	[OP_MOV_FROM_CR] = emulate_mov_from_cr,
+	[OP_MOV_TO_CR] = emulate_mov_to_cr,
+	[OP_MOV_FROM_DR] = emulate_mov_from_dr,
+	[OP_MOV_TO_DR] = emulate_mov_to_dr,
+	[OP_CLTS] = emulate_clts,
+	[OP_LMSW] = emulate_lmsw,
+	[OP_SMSW] = emulate_smsw,
+	[OP_LGDT] = emulate_table_load,
+	[OP_LIDT] = emulate_table_load,
+	[OP_SGDT] = emulate_table_store,
+	[OP_SIDT] = emulate_table_store,
+	[OP_LLDT] = emulate_lldt,
+	[OP_LTR] = emulate_ltr,
+	[OP_SLDT] = emulate_sldt,
+	[OP_STR] = emulate_str,
+	[OP_INVLPG] = emulate_invlpg,
+	[OP_WBINVD] = emulate_wbinvd,
+	[OP_INVD] = emulate_invd,
+	[OP_RDMSR] = emulate_rdmsr,
+	[OP_WRMSR] = emulate_wrmsr,
+	[OP_RDTSC] = emulate_rdtsc,
+	[OP_CPUID] = emulate_cpuid,
+	[OP_XSETBV] = emulate_xsetbv,
+	[OP_INT] = emulate_int,
+	[OP_INT3] = emulate_int3,
+	[OP_INTO] = emulate_into,
+	[OP_INT1] = emulate_int1,
+	[OP_LJMP] = emulate_ljmp,
+	[OP_LCALL] = emulate_lcall,
+	[OP_LRET] = emulate_lret,
+	[OP_MOV_TO_SEG] = emulate_mov_to_seg,
+	[OP_POP_SEG] = emulate_pop_seg,
+	[OP_LDS] = emulate_load_far,
+	[OP_LES] = emulate_load_far,
+	[OP_LFS] = emulate_load_far,
+	[OP_LGS] = emulate_load_far,
+	[OP_LSS] = emulate_load_far,
+};
+
+bool fetch_insn(struct vm *vm, struct insn *insn, bool *undefined)
+{
+	enum insn_mode mode = vm->cpu.seg[SEG_CS].attr & SEG_DB ? MODE_32 : MODE_16;
+	u8 bytes[INSN_MAX];
+	unsigned n = mem_fetch(vm, bytes, sizeof(bytes));
+
+	*undefined = false;
+	if (!n)
+		return false;
+	switch (insn_decode(bytes, n, mode, insn)) {
+	case DECODE_OK:
+		return true;
+	case DECODE_TRUNCATED:
+		/* mem_fetch() stopped at a page or limit that cannot be read: vm->exc holds why,
+		 * unless it was the limit. */
+		if (n == sizeof(bytes))
+			break;
+		if ((u32)vm->cpu.rip + n > vm->cpu.seg[SEG_CS].limit)
+			raise_error(vm, EXC_GP, 0);
+		return false;
+	case DECODE_INVALID:
+		break;
+	}
+	*undefined = true;
+	return false;
+}
+
+void insn_skip(struct vm *vm, const struct insn *insn)
+{
+	vm->cpu.rip = (u32)(vm->cpu.rip + insn->length);
+}
+
+enum emu emulate(struct vm *vm, const struct trap *trap)
+{
+	bool undefined;
+	struct insn insn;
+	emu_fn *handler;
+
+	if (vm_cpl(vm) == 3 && limit_fetch_fault(vm))
+		return EMU_FAULT;
+	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET && vm_cpl(vm) == 0) {
+		insn = (struct insn){ .op = OP_IRET, .op_size = 4, .length = 1 };
+		vm->cpu.rip = pv_page(vm)->iret_site;
+		return emulate_iret(vm, &insn);
+	}
+	if (!fetch_insn(vm, &insn, &undefined)) {
+		if (!undefined)
+			return EMU_FAULT;
+		raise(vm, EXC_UD);
+		return EMU_FAULT;
+	}
+	handler = handlers[insn.op];
+	if (handler) {
+		enum emu result = handler(vm, &insn);
+
+		if (result == EMU_NEXT)
+			insn_skip(vm, &insn);
+		if (result != EMU_OTHER)
+			return result;
+	}
+	if (limit_fault(vm, &insn))
+		return EMU_FAULT;
+	if (trap->vector == EXC_UD)
+		raise(vm, EXC_UD);
+	else
+		raise_error(vm, trap->vector, trap->error);
+	return EMU_FAULT;
+}
+
+/* -------------------------------------------------------- operands ---- */
+
+static u64 size_mask(unsigned size)
+{
+	return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1;
+}
+
+u64 reg_read(const struct vm *vm, const struct operand *o)
+{
+	u64 value = vm->cpu.gpr[o->reg];
+
+	if (o->high_byte)
+		value >>= 8;
+	return value & size_mask(o->size);
+}
+
+void reg_write(struct vm *vm, const struct operand *o, u64 value)
+{
+	u64 mask = size_mask(o->size), *reg = &vm->cpu.gpr[o->reg];
+	unsigned shift = o->high_byte ? 8 : 0;
+
+	if (o->size >= 4)
+		*reg = value & mask;
+	else
+		*reg = (*reg & ~(mask << shift)) | (value & mask) << shift;
+}
+
+u64 mem_offset(const struct vm *vm, const struct insn *insn)
+{
+	const struct mem_operand *m = &insn->mem;
+	u64 offset = m->disp;
+
+	if (m->base == REG_IP)
+		offset += vm->cpu.rip + insn->length;
+	else if (m->base != REG_NONE)
+		offset += vm->cpu.gpr[m->base];
+	if (m->index != REG_NONE)
+		offset += vm->cpu.gpr[m->index] * m->scale;
+	return offset & size_mask(insn->addr_size);
+}
+
+static bool operand_linear(struct vm *vm, const struct insn *insn, unsigned size, bool write,
+			   u64 *la)
+{
+	return mem_linear(vm, insn->mem.seg, mem_offset(vm, insn), size, write, la);
+}
+
+bool operand_read(struct vm *vm, const struct insn *insn, unsigned i, unsigned size, u64 *value)
+{
+	const struct operand *o = &insn->opnd[i];
+	u64 la;
+
+	*value = 0;
+	if (o->kind == OPND_MEM)
+		return operand_linear(vm, insn, size, false, &la) &&
+		       mem_read(vm, la, value, size, vm_cpl(vm) == 3);
+	*value = (o->kind == OPND_REG ? reg_read(vm, o) : insn->imm) & size_mask(size);
+	return true;
+}
+
+bool operand_write(struct vm *vm, const struct insn *insn, unsigned i, unsigned size, u64 value)
+{
+	const struct operand *o = &insn->opnd[i];
+	struct operand reg = *o;
+	u64 la;
+
+	if (o->kind == OPND_MEM)
+		return operand_linear(vm, insn, size, true, &la) &&
+		       mem_write(vm, la, &value, size, vm_cpl(vm) == 3);
+	reg.size = size;
+	reg_write(vm, &reg, value);
+	return true;
+}
+
+bool stack_peek(struct vm *vm, unsigned depth, unsigned size, u32 *value)
+{
+	u32 mask = vm->cpu.seg[SEG_SS].attr & SEG_DB ? 0xffffffffu : 0xffffu;
+	u64 la;
+
+	*value = 0;
+	return mem_linear(vm, SEG_SS, ((u32)vm->cpu.gpr[GPR_SP] + depth) & mask, size, false, &la) &&
+	       mem_read(vm, la, value, size, vm_cpl(vm) == 3);
+}

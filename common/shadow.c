@@ -1,0 +1,266 @@
+/*
+ * The shadow: records, faults and views: see shadow.h. Resynchronisation is in resync.c.
+ */
+#include "shadow.h"
+#include "paging.h"
+#include "pv.h"
+#include "segment.h"
+#include "shadow-records.h"
+
+/* A fault on a page already mapped as it should be happens once or twice for good reasons (the
+ * host may have dropped the mapping); the same one over and over is a bug of ours. */
+#define MAX_REPEATS 16
+
+static u32 *record_of(struct shadow *s, u32 page)
+{
+	return &s->record[page];
+}
+
+void shadow_record(struct vm *vm, u32 page, u32 value)
+{
+	struct shadow *s = &vm->shadow;
+	u32 *record = record_of(s, page), old = *record, slot = page / SHADOW_SLOT;
+
+	if (old) {
+		s->used[slot]--;
+		s->total--;
+		s->local[slot] -= !(old & SHADOW_GLOBAL);
+		if (!(old & SHADOW_USER)) {
+			s->supervisor[slot]--;
+			s->supervisor_low -= slot < SHADOW_USER_SLOTS;
+			s->supervisor_total--;
+		}
+	}
+	if (value) {
+		s->used[slot]++;
+		s->total++;
+		s->local[slot] += !(value & SHADOW_GLOBAL);
+		if (!(value & SHADOW_USER)) {
+			s->supervisor[slot]++;
+			s->supervisor_low += slot < SHADOW_USER_SLOTS;
+			s->supervisor_total++;
+		}
+	}
+	*record = value;
+}
+
+void shadow_drop(struct vm *vm, u32 first, u32 end)
+{
+	u32 used = 0;
+
+	for (u32 page = first; page < end; page++) {
+		if (!*record_of(&vm->shadow, page))
+			continue;
+		used++;
+		shadow_record(vm, page, 0);
+	}
+	if (!used)
+		return;
+	trace(vm, EV_UNMAP, (u64)first << 12, end - first);
+	host_unmap(vm, (u64)first << 12, (u64)(end - first) << 12);
+}
+
+void shadow_drop_slot(struct vm *vm, u32 slot)
+{
+	u32 first = slot * SHADOW_SLOT, end = first + SHADOW_SLOT;
+
+	if (!vm->shadow.used[slot])
+		return;
+	if (end == SHADOW_PAGES)
+		end--; /* the PV page is not the guest tables' to drop */
+	shadow_drop(vm, first, end);
+}
+
+void shadow_flush(struct vm *vm)
+{
+	for (u32 slot = 0; slot < SHADOW_SLOTS; slot++)
+		shadow_drop_slot(vm, slot);
+}
+
+/* ------------------------------------------------------- PV page ---- */
+
+static enum shadow_result stop_for_map(struct vm *vm, u64 la)
+{
+	vm->exit.kind = EXIT_FAULT;
+	vm->exit.fault.reason = FAULT_HOST_MAP;
+	vm->exit.fault.detail = la;
+	return SHADOW_STOP;
+}
+
+static unsigned pv_rights(const struct vm *vm)
+{
+	return HOST_READ | HOST_EXEC | (vm->shadow.pv_writable ? HOST_WRITE : 0);
+}
+
+static enum shadow_result pv_fault(struct vm *vm, bool write)
+{
+	if (vm->shadow.pv_mapped)
+		return write ? SHADOW_EMULATE : SHADOW_FILLED;
+	if (host_map(vm, PLEX86_PV_PAGE, HOST_PV_GPA(vm), PAGE_SIZE_4K, pv_rights(vm)) != HOST_OK)
+		return stop_for_map(vm, PLEX86_PV_PAGE);
+	vm->shadow.pv_mapped = true;
+	return SHADOW_FILLED;
+}
+
+void shadow_pv_protect(struct vm *vm, bool writable)
+{
+	if (vm->shadow.pv_writable == writable)
+		return;
+	vm->shadow.pv_writable = writable;
+	if (vm->shadow.pv_mapped)
+		host_protect(vm, PLEX86_PV_PAGE, PAGE_SIZE_4K, pv_rights(vm));
+}
+
+/* ---------------------------------------------------------- views ---- */
+
+/* Do segment limits keep the user code about to run away from the upper gigabyte? */
+static bool user_is_limited(const struct vm *vm)
+{
+	return seg_is_abi_user(vm, vm->cpu.seg[SEG_CS].selector);
+}
+
+static void hide_supervisor(struct vm *vm, u32 end_slot)
+{
+	struct shadow *s = &vm->shadow;
+
+	for (u32 slot = 0; slot < end_slot; slot++) {
+		u32 page = slot * SHADOW_SLOT;
+
+		for (; s->supervisor[slot] && page < (slot + 1) * SHADOW_SLOT; page++)
+			if (s->record[page] && !(s->record[page] & SHADOW_USER))
+				shadow_drop(vm, page, page + 1);
+	}
+}
+
+void shadow_set_user_view(struct vm *vm, bool user)
+{
+	struct shadow *s = &vm->shadow;
+
+	if (!user)
+		return; /* what was hidden comes back by faults */
+	if (user_is_limited(vm)) {
+		if (s->supervisor_low)
+			hide_supervisor(vm, SHADOW_USER_SLOTS);
+		return;
+	}
+	if (s->supervisor_total)
+		hide_supervisor(vm, SHADOW_SLOTS);
+	if (s->pv_mapped) {
+		host_unmap(vm, PLEX86_PV_PAGE, PAGE_SIZE_4K);
+		s->pv_mapped = false;
+	}
+}
+
+/* ---------------------------------------------------------- faults ---- */
+
+static bool progress(struct vm *vm, u64 la, bool write)
+{
+	struct shadow *s = &vm->shadow;
+	u64 key = (la & PAGE_MASK_4K) | write;
+
+	if (s->last_fault != key) {
+		s->last_fault = key;
+		s->repeats = 0;
+	}
+	if (s->repeats++ < MAX_REPEATS)
+		return true;
+	vm->exit.kind = EXIT_FAULT;
+	vm->exit.fault.reason = FAULT_LOOP;
+	vm->exit.fault.detail = la;
+	return false;
+}
+
+static u32 record_for(const struct walk *w, bool writable)
+{
+	return (w->gpa & 0xfffff000u) | SHADOW_PRESENT | (writable ? SHADOW_WRITE : 0) |
+	       (w->user ? SHADOW_USER : 0) | (w->global ? SHADOW_GLOBAL : 0) |
+	       (w->page_size > PAGE_SIZE_4K ? SHADOW_LARGE : 0);
+}
+
+/* May `page` be mapped together with a neighbour whose record is `like`, `delta` pages away? */
+static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
+{
+	struct walk w;
+
+	if ((u64)page << 12 < vm->low_limit || pv_is_page((u64)page << 12) ||
+	    vm->shadow.record[page])
+		return false;
+	if (paging_walk(vm, (u64)page << 12, &w) != WALK_OK || !w.accessed)
+		return false;
+	if (!vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K))
+		return false;
+	return record_for(&w, w.write && w.dirty) == like + ((u32)delta << 12);
+}
+
+/* Map [first, end) around `page` in one call: neighbours with the same rights whose gpa follows. */
+static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
+{
+	u32 base = page & ~(SHADOW_SLOT - 1), first = page, end = page + 1;
+	unsigned prot = HOST_READ | HOST_EXEC | (record & SHADOW_WRITE ? HOST_WRITE : 0);
+	/* Kernel memory is mapped by ranges as long as its tables allow; user pages by clusters,
+	 * since most of a program's pages are never touched again. */
+	bool user_page = (record & SHADOW_USER) && (vm->cpu.cr0 & CR0_PG);
+	u32 reach = user_page ? 8 : SHADOW_SLOT;
+	enum host_error err;
+	u64 gpa;
+
+	while (first > base && page - first < reach && extends(vm, first - 1, record, first - 1 - page))
+		first--;
+	while (end < base + SHADOW_SLOT && end - page < reach && extends(vm, end, record, end - page))
+		end++;
+	gpa = (record & 0xfffff000u) - ((u64)(page - first) << 12);
+	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
+	if (err == HOST_LIMIT) {
+		shadow_flush(vm);
+		err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
+	}
+	if (err == HOST_LOW)
+		return SHADOW_EMULATE;
+	if (err != HOST_OK)
+		return stop_for_map(vm, (u64)first << 12);
+	trace(vm, EV_MAP, (u64)first << 12, end - first);
+	for (u32 p = first; p < end; p++)
+		shadow_record(vm, p, record + ((p - page) << 12));
+	return SHADOW_FILLED;
+}
+
+/* The page is mapped and only lacks the right to be written. */
+static bool grant_write(struct vm *vm, u32 page, u32 record)
+{
+	if ((vm->shadow.record[page] ^ record) != SHADOW_WRITE || !(record & SHADOW_WRITE))
+		return false;
+	if (host_protect(vm, (u64)page << 12, PAGE_SIZE_4K, HOST_READ | HOST_WRITE | HOST_EXEC) !=
+	    HOST_OK)
+		return false; /* mapping it anew may still work */
+	shadow_record(vm, page, record);
+	return true;
+}
+
+enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, bool user,
+				u32 *error)
+{
+	struct access access = { .write = write, .fetch = fetch, .user = user };
+	u32 page = (u32)la >> 12;
+	enum walk_result result;
+	struct walk w;
+	u32 record;
+
+	if (pv_is_page(la) && !user)
+		return pv_fault(vm, write);
+	result = paging_walk(vm, la, &w);
+	if (!paging_check(vm, result, &w, access, error))
+		return SHADOW_GUEST;
+	paging_mark(vm, &w, write);
+	if (!vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K) || la < vm->low_limit)
+		return SHADOW_EMULATE;
+	if (!progress(vm, la, write))
+		return SHADOW_STOP;
+	/* Never writable before D is set. With CR0.WP clear the kernel may write read-only pages,
+	 * and the page stays writable for user code until the next resync: Linux never does it. */
+	record = record_for(&w, w.dirty && (w.write || write));
+	trace(vm, EV_PF_FILL, la, w.gpa);
+	if (grant_write(vm, page, record))
+		return SHADOW_FILLED;
+	shadow_record(vm, page, 0);
+	return map_around(vm, page, record);
+}

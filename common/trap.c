@@ -1,0 +1,364 @@
+/*
+ * From a trap to the next run of the guest: see core.h.
+ *
+ * Owns: what each hardware exception means for the guest, and when interrupts are delivered.
+ */
+#include "core.h"
+#include "emulate.h"
+#include "mem.h"
+#include "paging.h"
+#include "pv.h"
+#include "reflect.h"
+#include "segment.h"
+
+#define DR6_RESET 0xffff0ff0u
+#define DR6_BS    0x00004000u
+#define DR7_RESET 0x00000400u
+
+#define OPCODE_HLT  0xf4
+#define OPCODE_INT3 0xcc
+#define OPCODE_INTO 0xce
+#define OPCODE_INT1 0xf1
+#define OPCODE_STI  0xfb
+
+/* --------------------------------------------------------- interrupts ---- */
+
+/* Tell the interrupt controller which lines the VMM moved, and whether the PIT ticked. */
+static void poll_lines(struct vm *vm)
+{
+	u32 lines = __atomic_load_n(&vm->irq_lines, __ATOMIC_ACQUIRE);
+	u32 changed = (lines ^ vm->irq_seen) & 0xffff;
+
+	for (; changed; changed &= changed - 1) {
+		unsigned irq = __builtin_ctz(changed);
+
+		pic_set_line(&vm->pic, irq, lines >> irq & 1);
+	}
+	vm->irq_seen = lines;
+}
+
+static void poll_timer(struct vm *vm)
+{
+	u64 now;
+
+	if (!vm->timer)
+		return;
+	now = host_now(vm);
+	if (now < vm->timer)
+		return;
+	if (pit_take_edges(&vm->pit, now)) {
+		/* Ticks missed while the host ran something else coalesce, as on a busy PC. */
+		pic_set_line(&vm->pic, 0, false);
+		pic_set_line(&vm->pic, 0, true);
+	}
+	vm->timer = pit_deadline(&vm->pit, now);
+}
+
+static bool byte_before(struct vm *vm, u64 rip, u8 opcode)
+{
+	u8 byte;
+
+	return mem_read(vm, (u32)(vm->cpu.seg[SEG_CS].base + rip - 1), &byte, 1, false) &&
+	       byte == opcode;
+}
+
+/* Is rip right behind an sti, as the macro or as the instruction? */
+static bool behind_sti(struct vm *vm)
+{
+	static const u8 macro[] = { 0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff, 0xff, 0x00, 0x02, 0x00, 0x00 };
+	u32 la = (u32)(vm->cpu.seg[SEG_CS].base + vm->cpu.rip);
+	u8 bytes[sizeof(macro)];
+
+	if (byte_before(vm, vm->cpu.rip, OPCODE_STI))
+		return true;
+	return mem_read(vm, la - sizeof(macro), bytes, sizeof(bytes), false) &&
+	       !__builtin_memcmp(bytes, macro, sizeof(macro));
+}
+
+/* The instruction behind sti runs before any interrupt (SDM vol. 2, STI). Two cases matter:
+ * `sti; hlt` must not lose the wake-up by returning to the hlt, and in `sti; cli` nothing may be
+ * delivered at all. For the rest, delivering one instruction early cannot be told apart from an
+ * interrupt that came later. True: do not deliver now. */
+static bool sti_shadow(struct vm *vm)
+{
+	static const u8 cli_macro[] = { 0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00 };
+	u8 next[sizeof(cli_macro)];
+
+	if (vm_cpl(vm) != 0 || vm->cpu.halted)
+		return false;
+	if (mem_fetch(vm, next, sizeof(next)) < 1)
+		return false;
+	if (next[0] == OPCODE_HLT && behind_sti(vm)) {
+		vm->cpu.rip = (u32)(vm->cpu.rip + 1);
+		return false;
+	}
+	return !__builtin_memcmp(next, cli_macro, sizeof(next)) && behind_sti(vm);
+}
+
+/* Deliver what is pending. False: vm->exit is set. */
+static bool deliver_interrupts(struct vm *vm)
+{
+	while (pic_pending(&vm->pic)) {
+		if (!vm_if(vm) || sti_shadow(vm)) {
+			/* The store that sets IF again, or clears it, will trap. */
+			shadow_pv_protect(vm, false);
+			return true;
+		}
+		if (!reflect(vm, pic_ack(&vm->pic), EVENT_EXTERNAL, false, 0))
+			return false;
+	}
+	shadow_pv_protect(vm, true);
+	return true;
+}
+
+static enum core_next settle(struct vm *vm)
+{
+	poll_lines(vm);
+	poll_timer(vm);
+	if (!vm->cpu.shutdown && !deliver_interrupts(vm))
+		return CORE_EXIT;
+	if (vm->cpu.shutdown) {
+		vm->exit = (struct vm_exit){ .kind = EXIT_SHUTDOWN };
+		return CORE_EXIT;
+	}
+	if (vm->cpu.halted) {
+		vm->exit = (struct vm_exit){ .kind = vm_if(vm) ? EXIT_IDLE : EXIT_HALTED };
+		vm->exit.deadline = vm->timer;
+		return CORE_EXIT;
+	}
+	if (vm->timer != vm->armed) {
+		vm->armed = vm->timer;
+		host_arm_timer(vm, vm->timer);
+	}
+	return CORE_RESUME;
+}
+
+/* --------------------------------------------------------------- traps ---- */
+
+/* What follows from an emulated instruction. `stepping`: TF was set when it began. */
+static enum core_next finish(struct vm *vm, enum emu result, bool stepping)
+{
+	switch (result) {
+	case EMU_EXIT:
+		return CORE_EXIT;
+	case EMU_FAULT:
+	case EMU_OTHER:
+		if (!reflect_exception(vm))
+			return CORE_EXIT;
+		break;
+	case EMU_NEXT:
+	case EMU_DONE:
+		vm->cpu.rflags &= ~(u64)FLAG_RF;
+		if (stepping && (vm->cpu.rflags & FLAG_TF)) {
+			vm->cpu.dr[6] |= DR6_BS;
+			if (!reflect(vm, EXC_DB, EVENT_FAULT, false, 0))
+				return CORE_EXIT;
+		}
+		break;
+	}
+	return settle(vm);
+}
+
+static enum core_next memory_access(struct vm *vm)
+{
+	bool stepping = vm->cpu.rflags & FLAG_TF, undefined;
+	enum emu result = EMU_FAULT;
+	struct insn insn;
+
+	if (fetch_insn(vm, &insn, &undefined)) {
+		result = emulate_memory(vm, &insn);
+		if (result == EMU_NEXT)
+			insn_skip(vm, &insn);
+	} else if (undefined) {
+		raise(vm, EXC_UD);
+	}
+	return finish(vm, result, stepping);
+}
+
+static enum core_next page_fault(struct vm *vm, const struct trap *trap)
+{
+	bool write = trap->error & PF_WRITE, fetch = trap->error & PF_FETCH;
+	bool user = vm_cpl(vm) == 3;
+	u32 error;
+
+	switch (shadow_fault(vm, (u32)trap->address, write, fetch, user, &error)) {
+	case SHADOW_FILLED:
+		return settle(vm);
+	case SHADOW_STOP:
+		return CORE_EXIT;
+	case SHADOW_EMULATE:
+		return memory_access(vm);
+	case SHADOW_GUEST:
+		break;
+	}
+	trace(vm, EV_PF_GUEST, trap->address, error);
+	raise_page_fault(vm, trap->address, error);
+	return finish(vm, EMU_FAULT, false);
+}
+
+static enum core_next reflect_trap(struct vm *vm, u8 vector, bool has_error, u32 error)
+{
+	if (!reflect(vm, vector, EVENT_FAULT, has_error, error))
+		return CORE_EXIT;
+	return settle(vm);
+}
+
+/* int3 and into trap behind the instruction; `cd 03` and `cd 04` end up here as well. */
+static enum core_next soft_trap(struct vm *vm, u8 vector)
+{
+	u8 opcode = vector == EXC_BP ? OPCODE_INT3 : OPCODE_INTO;
+	unsigned length = byte_before(vm, vm->cpu.rip, opcode) ? 1 : 2;
+
+	vm->cpu.rip = (u32)(vm->cpu.rip - length);
+	if (!reflect_soft(vm, vector, length))
+		return CORE_EXIT;
+	return settle(vm);
+}
+
+static enum core_next debug_trap(struct vm *vm)
+{
+	bool icebp = !(vm->cpu.rflags & FLAG_TF) && byte_before(vm, vm->cpu.rip, OPCODE_INT1);
+
+	if (!icebp)
+		vm->cpu.dr[6] |= DR6_BS;
+	return reflect_trap(vm, EXC_DB, false, 0);
+}
+
+static enum core_next alignment_check(struct vm *vm)
+{
+	if (vm_cpl(vm) == 3)
+		return reflect_trap(vm, EXC_AC, true, 0);
+	/* Only user code is checked (SDM vol. 3, 6.15); the hardware takes the guest kernel for
+	 * user code. */
+	vm->cpu.rflags &= ~(u64)FLAG_AC;
+	return settle(vm);
+}
+
+enum core_next core_trap(struct vm *vm, const struct trap *trap)
+{
+	bool stepping = vm->cpu.rflags & FLAG_TF;
+
+	vm->exit.kind = EXIT_NONE;
+	vm->pending.kind = PENDING_NONE;
+	trace(vm, EV_TRAP, trap->vector, trap->error);
+	switch (trap->vector) {
+	case EXC_PF:
+		return page_fault(vm, trap);
+	case EXC_GP:
+	case EXC_SS:
+	case EXC_NP:
+	case EXC_TS:
+		return finish(vm, emulate(vm, trap), stepping);
+	case EXC_BP:
+	case EXC_OF:
+		return soft_trap(vm, trap->vector);
+	case EXC_DB:
+		return debug_trap(vm);
+	case EXC_AC:
+		return alignment_check(vm);
+	case EXC_DE:
+	case EXC_BR:
+	case EXC_UD:
+	case EXC_NM:
+	case EXC_MF:
+	case EXC_XM:
+		return reflect_trap(vm, trap->vector, false, 0);
+	default:
+		vm->exit = (struct vm_exit){ .kind = EXIT_FAULT };
+		vm->exit.fault.reason = FAULT_INSN;
+		vm->exit.fault.detail = trap->vector;
+		return CORE_EXIT;
+	}
+}
+
+enum core_next core_int80(struct vm *vm)
+{
+	const unsigned length = 2;
+
+	vm->exit.kind = EXIT_NONE;
+	trace(vm, EV_SYSCALL, vm->cpu.gpr[GPR_AX], vm->cpu.gpr[GPR_BX]);
+	vm->cpu.rip = (u32)(vm->cpu.rip - length);
+	if (!reflect_soft(vm, 0x80, length))
+		return CORE_EXIT;
+	return settle(vm);
+}
+
+enum core_next core_kick(struct vm *vm)
+{
+	vm->exit.kind = EXIT_NONE;
+	return settle(vm);
+}
+
+enum core_next core_resume(struct vm *vm)
+{
+	bool stepping = vm->cpu.rflags & FLAG_TF;
+	enum pending_kind kind = vm->pending.kind;
+	enum emu result;
+
+	vm->pending.kind = PENDING_NONE;
+	switch (kind) {
+	case PENDING_IO:
+		result = finish_in(vm, &vm->pending.insn, vm->exit.io.value);
+		break;
+	case PENDING_MMIO:
+		result = finish_mmio(vm, &vm->pending.insn, vm->exit.mmio.value);
+		break;
+	default:
+		return core_kick(vm);
+	}
+	if (result == EMU_NEXT)
+		insn_skip(vm, &vm->pending.insn);
+	return finish(vm, result, stepping);
+}
+
+u64 core_deadline(struct vm *vm)
+{
+	return vm->timer;
+}
+
+/* --------------------------------------------------------------- start ---- */
+
+void core_reset(struct vm *vm)
+{
+	mem_set(&vm->cpu, 0, sizeof(vm->cpu));
+	vm->cpu.cr0 = CR0_PE | CR0_ET;
+	vm->cpu.rflags = FLAG_ONE;
+	vm->cpu.dr[6] = DR6_RESET;
+	vm->cpu.dr[7] = DR7_RESET;
+	vm->shadow.pv_writable = true;
+	pic_reset(&vm->pic);
+	pit_reset(&vm->pit, host_now(vm));
+	cmos_reset(&vm->cmos);
+	pv_reset(vm);
+}
+
+bool core_load_segments(struct vm *vm)
+{
+	if (!seg_sync_ldt(vm))
+		return false;
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {
+		struct segment seg = vm->cpu.seg[reg];
+
+		if (seg_is_null(seg.selector))
+			seg_install_null(vm, reg, seg.selector);
+		else if (!seg_install(vm, reg, &seg))
+			return false;
+	}
+	return true;
+}
+
+void core_sync_selectors(struct vm *vm, const u16 hw[SEG_COUNT])
+{
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {
+		struct segment seg = { .selector = hw[reg] };
+		u64 desc;
+
+		if (hw[reg] == vm->cpu.hw_selector[reg])
+			continue;
+		/* The guest loaded a selector that is right on the host as it is. */
+		if (seg_descriptor(vm, hw[reg], &desc))
+			seg_unpack(desc, hw[reg], &seg);
+		vm->cpu.seg[reg] = seg;
+		vm->cpu.hw_selector[reg] = hw[reg];
+	}
+}
