@@ -172,6 +172,18 @@ static void take_operands(struct decoding *d, const struct form *form)
 		take_operand(d, &form->opnd[i], &insn->opnd[insn->nopnds++]);
 }
 
+/* REX.R reaches no control register but CR8 and no debug register (the tables know the others). */
+static bool system_registers_exist(const struct insn *insn)
+{
+	for (unsigned i = 0; i < insn->nopnds; i++) {
+		if (insn->opnd[i].kind == OPND_CR && insn->opnd[i].reg > 8)
+			return false;
+		if (insn->opnd[i].kind == OPND_DR && insn->opnd[i].reg > 7)
+			return false;
+	}
+	return true;
+}
+
 enum decode_result insn_decode(const u8 *bytes, unsigned avail, enum insn_mode mode,
 			       struct insn *insn)
 {
@@ -200,6 +212,8 @@ enum decode_result insn_decode(const u8 *bytes, unsigned avail, enum insn_mode m
 	if (insn->lock && !(form->flags & FORM_LOCK && insn->has_mem))
 		return DECODE_INVALID;
 	take_operands(&d, form);
+	if (!system_registers_exist(insn))
+		return DECODE_INVALID;
 	insn->length = (u8)d.pos;
 	return DECODE_OK;
 }

@@ -56,9 +56,12 @@ static void take_rxb(struct decoding *d, u8 byte)
 		d->rex = (byte >> 5 & 7) ^ 7;
 }
 
+/* vvvv is inverted: all ones for no register. Outside 64-bit mode its high bit does nothing. */
 static void take_vvvv(struct decoding *d, u8 byte)
 {
-	d->at[BY_VVVV] = (byte & 0x78) != 0x78;
+	u8 bits = d->mode == MODE_64 ? 0x78 : 0x38;
+
+	d->at[BY_VVVV] = (byte & bits) != bits;
 	d->at[BY_PP] = byte & 3;
 }
 
@@ -107,7 +110,7 @@ static bool evex(struct decoding *d)
 	d->at[BY_W] = p1 >> 7;
 	d->at[BY_LL] = p2 >> 5 & 3;
 	d->at[BY_BCAST] = p2 >> 4 & 1;
-	if (!(p2 & 8))
+	if (d->mode == MODE_64 && !(p2 & 8))
 		d->at[BY_VVVV] = 1;
 	d->at[BY_MASK] = (u8)(p2 & 0x80 ? (p2 & 7 ? 2 : 3) : !!(p2 & 7));
 	d->map = MAP_EVEX_0F - 1 + (p0 & 3);

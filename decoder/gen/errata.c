@@ -13,6 +13,7 @@ enum size_rule {
 	SIZE_FIXED, /* erratum.size */
 	SIZE_ENV,   /* x87 environment: 14 or 28 bytes by operand size */
 	SIZE_STATE, /* x87 state: 94 or 108 bytes */
+	SIZE_FAR,   /* far pointer: a selector and an offset of operand size */
 };
 
 #define KEEP 0xff
@@ -59,6 +60,9 @@ static const struct erratum table[] = {
 	 {X86_INS_FXSAVE, X86_INS_FXSAVE64, X86_INS_FXRSTOR, X86_INS_FXRSTOR64}},
 	{"scalar compares: m32", SIZE_FIXED, 4, KEEP, {X86_INS_COMISS, X86_INS_UCOMISS}},
 	{"scalar compares: m64", SIZE_FIXED, 8, KEEP, {X86_INS_COMISD, X86_INS_UCOMISD}},
+	{"far pointers", SIZE_FAR, 0, ACCESS_READ,
+	 {X86_INS_LCALL, X86_INS_LJMP, X86_INS_LDS, X86_INS_LES, X86_INS_LFS, X86_INS_LGS,
+	  X86_INS_LSS}},
 	{"LSL r, r/m16", SIZE_FIXED, 2, KEEP, {X86_INS_LSL}},
 };
 
@@ -70,16 +74,6 @@ static bool names(const struct erratum *e, unsigned id)
 	return false;
 }
 
-/* 16-bit operand size: what the x87 environment depends on. */
-static bool operand_16(const u8 *bytes, enum insn_mode mode)
-{
-	bool prefix_66 = false;
-
-	for (unsigned i = 0; i < INSN_MAX && bytes[i] < 0xd8; i++)
-		prefix_66 |= bytes[i] == 0x66;
-	return (mode == MODE_16) != prefix_66;
-}
-
 static const u8 *after_prefixes(const u8 *b, enum insn_mode mode)
 {
 	const u8 *end = b + INSN_MAX - 1;
@@ -89,6 +83,18 @@ static const u8 *after_prefixes(const u8 *b, enum insn_mode mode)
 			   *b == 0x65 || (mode == MODE_64 && (*b & 0xf0) == 0x40)))
 		b++;
 	return b;
+}
+
+static unsigned operand_size(const u8 *bytes, enum insn_mode mode)
+{
+	const u8 *opcode = after_prefixes(bytes, mode);
+	bool prefix_66 = false;
+
+	if (mode == MODE_64 && opcode > bytes && (opcode[-1] & 0xf8) == 0x48)
+		return 8;
+	for (const u8 *b = bytes; b < opcode; b++)
+		prefix_66 |= *b == 0x66;
+	return (mode == MODE_16) != prefix_66 ? 2 : 4;
 }
 
 static bool reserved_control_register(const struct probe_operand *o)
@@ -132,7 +138,8 @@ static enum undefined why_undefined(const struct probe *p, const u8 *bytes, enum
 	return UNDEFINED_ROWS;
 }
 
-static unsigned corrected_size(const struct erratum *e, const struct probe *p, bool op16)
+static unsigned corrected_size(const struct erratum *e, const struct probe *p,
+			       unsigned operand_size)
 {
 	switch (e->rule) {
 	case SIZE_NONE:
@@ -140,9 +147,11 @@ static unsigned corrected_size(const struct erratum *e, const struct probe *p, b
 	case SIZE_FIXED:
 		return e->size;
 	case SIZE_ENV:
-		return op16 ? 14 : 28;
+		return operand_size == 2 ? 14 : 28;
 	case SIZE_STATE:
-		return op16 ? 94 : 108;
+		return operand_size == 2 ? 94 : 108;
+	case SIZE_FAR:
+		return 2 + operand_size;
 	default:
 		return p->mem_size;
 	}
@@ -161,7 +170,7 @@ void errata_apply(struct probe *p, const u8 *bytes, enum insn_mode mode)
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		if (!names(&table[i], p->id))
 			continue;
-		unsigned size = corrected_size(&table[i], p, operand_16(bytes, mode));
+		unsigned size = corrected_size(&table[i], p, operand_size(bytes, mode));
 		unsigned access = table[i].access == KEEP ? p->mem_access : table[i].access;
 
 		if (size == p->mem_size && access == p->mem_access)

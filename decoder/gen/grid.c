@@ -75,7 +75,9 @@ static unsigned ask(const struct point *p, struct prober *prober, bool rep_first
 		return n;
 	unsigned m = ask_point(&plain, prober, rep_first, tail, tail_len, &other);
 
-	if (other.valid && other.id == out->id) {
+	/* In MMX and SSE instructions with one id, 66 counts in spite of REX.W. */
+	if (other.valid && other.id == out->id && other.mem_size == out->mem_size &&
+	    other.nopnds == out->nopnds && other.opnd[0].size == out->opnd[0].size) {
 		*out = other;
 		out->length = (u8)(out->length + n - m);
 	}
