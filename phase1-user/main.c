@@ -14,6 +14,7 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  run      run a guest; the terminal is its console\n"
+	"  doctor   tell what this host offers to plex86, what is missing and how to fix it\n"
 	"  help     show this text, or that of a command: plex86 help run\n"
 	"  version  show the version\n"
 	"\n"
@@ -42,6 +43,8 @@ static int cmd_help(int argc, char **argv)
 		return usage_error("unexpected", argv[2]);
 	if (!strcmp(argv[1], "run"))
 		return show(run_help);
+	if (!strcmp(argv[1], "doctor"))
+		return show(doctor_help);
 	return usage_error("no help on", argv[1]);
 }
 
@@ -58,6 +61,8 @@ int main(int argc, char **argv)
 	}
 	if (is(argv[1], "run", NULL))
 		return cmd_run(argc - 1, argv + 1, argv);
+	if (is(argv[1], "doctor", NULL))
+		return cmd_doctor(argc - 1, argv + 1);
 	if (is(argv[1], "help", "--help") || is(argv[1], "-h", NULL))
 		return cmd_help(argc - 1, argv + 1);
 	if (is(argv[1], "version", "--version")) {
