@@ -43,7 +43,7 @@ static void guard(const struct terminal *t, int pipe_fd)
 		n = read(GUARD_PIPE, &goodbye, 1);
 	} while (n < 0 && errno == EINTR);
 	if (n != 1)
-		tcsetattr(GUARD_TTY, TCSADRAIN, &t->saved);
+		tcsetattr(GUARD_TTY, TCSANOW, &t->saved);
 	_exit(0);
 }
 
@@ -82,7 +82,7 @@ bool terminal_make_raw(struct terminal *t, int fd, struct error *e)
 	raw.c_cc[VMIN] = 0;
 	raw.c_cc[VTIME] = 0;
 	t->raw = true;
-	if (tcsetattr(fd, TCSADRAIN, &raw)) {
+	if (tcsetattr(fd, TCSANOW, &raw)) {
 		error_set(e, "terminal: setting raw mode: %s", strerror(errno));
 		terminal_restore(t);
 		return false;
@@ -95,8 +95,8 @@ void terminal_restore(struct terminal *t)
 	if (!t->raw)
 		return;
 	t->raw = false;
-	/* Not only with goodbye: if this fails the guardian cannot do better. */
-	tcsetattr(t->fd, TCSADRAIN, &t->saved);
+	/* Not TCSADRAIN: that would wait for a reader who may have gone. */
+	tcsetattr(t->fd, TCSANOW, &t->saved);
 	while (write(t->guardian_fd, "", 1) < 0 && errno == EINTR)
 		;
 	close(t->guardian_fd);
