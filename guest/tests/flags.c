@@ -133,7 +133,6 @@ static void user(void)
 void guest_main(void)
 {
 	paging_init();
-	pic_init();
 	trap_handlers[VEC] = look;
 	kernel();
 	in_handler();

@@ -107,7 +107,6 @@ void guest_main(void)
 	struct user_state s;
 
 	paging_init();
-	pic_init();
 	trap_handlers[VEC_IRQ] = irq0;
 	trap_handlers[VEC_IRQ + 4] = irq4;
 	trap_handlers[3] = breakpoint;

@@ -221,7 +221,6 @@ static void reprogram(void)
 void guest_main(void)
 {
 	paging_init();
-	pic_init();
 	all_handlers(with_eoi);
 	masking();
 	priorities();

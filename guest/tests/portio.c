@@ -179,7 +179,6 @@ static void interrupt_flag(void)
 void guest_main(void)
 {
 	paging_init();
-	pic_init();
 	sizes();
 	registers();
 	chips();

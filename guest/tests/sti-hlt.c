@@ -36,7 +36,6 @@ static void report(const char *what, const char *end)
 void guest_main(void)
 {
 	paging_init();
-	pic_init();
 	trap_handlers[VEC_IRQ] = tick;
 	pic_mask(0xfffe);
 

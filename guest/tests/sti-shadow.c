@@ -24,7 +24,6 @@ static void tick(struct regs *r)
 void guest_main(void)
 {
 	paging_init();
-	pic_init();
 	trap_handlers[VEC_IRQ] = tick;
 	pic_mask(0xfffe);
 	pit_raise_irq0();

@@ -31,6 +31,7 @@ _start:
 	popfl
 	xorl	%ebp, %ebp
 	call	tables_init
+	call	pic_init		/* firmware may have left the timer running */
 	call	guest_main
 	pushl	$0
 	call	guest_exit

@@ -286,7 +286,7 @@ static inline void tlb_flush(void)
 }
 
 /* ---- chips.c: 8259 pair, 8254 ---- */
-void pic_init(void);           /* vectors at VEC_IRQ, everything masked */
+void pic_init(void);           /* vectors at VEC_IRQ, everything masked: done at start */
 void pic_mask(u16 mask);       /* both chips */
 void pic_eoi(u8 irq);          /* non-specific */
 u8 pic_irr(u8 chip);
