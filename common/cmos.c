@@ -96,12 +96,6 @@ static u32 decode_hour(const struct cmos *c, u8 v)
 	return decode(c, v & ~HOUR_PM) % 12 + (v & HOUR_PM ? 12 : 0);
 }
 
-static bool is_clock(u8 reg)
-{
-	return reg == REG_SECOND || reg == REG_MINUTE || reg == REG_CENTURY ||
-	       (reg >= REG_HOUR && reg <= REG_YEAR && reg != REG_HOUR + 1);
-}
-
 /* Write the time into the registers. */
 static void show(struct cmos *c, s64 seconds)
 {
@@ -134,7 +128,7 @@ static s64 shown(const struct cmos *c)
 	       decode(c, c->ram[REG_MINUTE]) * 60 + decode(c, c->ram[REG_SECOND]);
 }
 
-/* Make the registers current, unless the guest has stopped them. */
+/* Make the registers current, unless the guest has stopped them: then they alone count. */
 static void update(struct cmos *c, s64 utc_seconds)
 {
 	s64 seconds = utc_seconds + c->offset;
@@ -190,7 +184,7 @@ void cmos_write(struct cmos *c, u16 port, u8 value, s64 utc_seconds)
 		c->ram[REG_A] = value & ~A_UIP;
 	} else if (c->index != REG_C && c->index != REG_D) {
 		c->ram[c->index] = value;
-		if (is_clock(c->index) && !(c->ram[REG_B] & B_SET))
-			c->offset = shown(c) - utc_seconds;
+		/* No change of the offset if it was none of the clock's. */
+		c->offset = shown(c) - utc_seconds;
 	}
 }

@@ -6,18 +6,6 @@
 #include "pv.h"
 #include "segment.h"
 
-bool raise(struct vm *vm, enum exception vector)
-{
-	vm->exc = (struct exception_info){ .vector = vector };
-	return false;
-}
-
-bool raise_error(struct vm *vm, enum exception vector, u32 error)
-{
-	vm->exc = (struct exception_info){ .vector = vector, .has_error = true, .error = error };
-	return false;
-}
-
 bool raise_page_fault(struct vm *vm, u64 la, u32 error)
 {
 	vm->cpu.cr2 = (u32)la;

@@ -11,8 +11,19 @@
 #include "vm.h"
 
 /* Note an exception to deliver; returns false, so that callers can `return raise(...)`. */
-bool raise(struct vm *vm, enum exception vector);
-bool raise_error(struct vm *vm, enum exception vector, u32 error);
+static inline bool raise(struct vm *vm, enum exception vector)
+{
+	vm->exc = (struct exception_info){ .vector = vector };
+	return false;
+}
+
+static inline bool raise_error(struct vm *vm, enum exception vector, u32 error)
+{
+	vm->exc = (struct exception_info){ .vector = vector, .has_error = true, .error = error };
+	return false;
+}
+
+/* Also sets CR2. */
 bool raise_page_fault(struct vm *vm, u64 la, u32 error);
 
 /* Access linear memory. `user` selects the rights (false for descriptor tables, TSS, stacks of an

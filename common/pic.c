@@ -83,13 +83,10 @@ static void update_cascade(struct pic_pair *p)
 {
 	struct pic *master = &p->chip[0];
 
-	if (requested(p, &p->chip[1]) == NONE) {
-		master->line &= ~BIT(CASCADE);
+	if (requested(p, &p->chip[1]) == NONE)
 		master->irr &= ~BIT(CASCADE);
-	} else {
-		master->line |= BIT(CASCADE);
+	else
 		master->irr |= BIT(CASCADE);
-	}
 }
 
 /* The part of INTA that happens inside one chip. NONE: the request has gone. */
@@ -120,12 +117,14 @@ void pic_reset(struct pic_pair *p)
 
 void pic_set_line(struct pic_pair *p, unsigned irq, bool level)
 {
-	struct pic *c = &p->chip[(irq / INPUTS) & 1];
+	struct pic *c;
 	u8 bit = BIT(irq % INPUTS);
-	bool was = c->line & bit;
+	bool was;
 
 	if (irq == CASCADE || irq >= 2 * INPUTS)
 		return;
+	c = &p->chip[irq / INPUTS];
+	was = c->line & bit;
 	c->line = level ? c->line | bit : c->line & ~bit;
 	if (level && (!was || (c->elcr & bit)))
 		c->irr |= bit;

@@ -270,7 +270,6 @@ static void write_control(struct pit *p, u8 value, u64 t)
 	c->armed = false;
 	c->running = false;
 	c->null_count = true;
-	c->switch_at = 0;
 	c->write_high = c->read_high = false;
 	c->latched = c->status_latched = false;
 	note_edge(c, before, t);
@@ -295,14 +294,12 @@ static u8 read_counter(struct pit_counter *c, u64 t)
 	return high ? value >> 8 : value;
 }
 
+/* Only counter 2 has a gate, and nobody takes its edges. */
 static void set_gate(struct pit_counter *c, bool gate, u64 t)
 {
-	bool before;
-
 	if (gate == c->gate)
 		return;
 	settle(c, t);
-	before = output(c, t);
 	c->gate = gate;
 	if (c->armed && gate) {
 		if (is_triggered(c) || is_periodic(c))
@@ -314,7 +311,6 @@ static void set_gate(struct pit_counter *c, bool gate, u64 t)
 		c->held = elapsed(c, t);
 		c->running = false;
 	}
-	note_edge(c, before, t);
 }
 
 void pit_reset(struct pit *p, u64 now)
@@ -326,7 +322,6 @@ void pit_reset(struct pit *p, u64 now)
 		c->mode = 3;
 		c->access = 3;
 		c->null_count = true;
-		c->count = c->reload = 65536;
 		c->gate = i != 2;
 	}
 }

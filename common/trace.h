@@ -43,7 +43,7 @@ enum event { PLEX86_EVENTS(PLEX86_EVENT_ENUM) EV_COUNT };
 #undef PLEX86_EVENT_ENUM
 
 struct trace_record {
-	u64 time; /* host_now() */
+	u64 time; /* host_tsc(): reading it costs no system call */
 	u64 rip;
 	u64 a, b;
 	u16 event; /* enum event */

@@ -1,0 +1,383 @@
+/*
+ * The user engine, seen from the VMM: a vcpu process and the memory shared with it.
+ *
+ * Owns: starting, waking and ending the vcpu process (phase1-user/vcpu/). What is read from the
+ * shared memory may have been written by guest code: it is copied once and checked.
+ */
+#include "engine.h"
+#include "vcpu/shared.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct engine {
+	struct vcpu_shared *shared;
+	u8 *ram;
+	u64 ram_size;
+	int ram_fd, shared_fd;
+	pid_t pid;
+	bool dead;     /* the vcpu process has been waited for */
+	int status;    /* its wait status */
+	bool running;  /* the vcpu has been given its first turn */
+	u64 trace_tail;
+};
+
+static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+}
+
+/* ---------------------------------------------------------- hand-over ---- */
+
+/* Has the vcpu process ended? Remembers its status. */
+static bool vcpu_ended(struct engine *e)
+{
+	if (!e->dead && waitpid(e->pid, &e->status, WNOHANG) == e->pid)
+		e->dead = true;
+	return e->dead;
+}
+
+/* Wait until it is the VMM's turn; false if the vcpu process ended instead. */
+static bool wait_for_turn(struct engine *e)
+{
+	/* A process that dies wakes nobody: look now and then. */
+	const struct timespec look = { .tv_nsec = 100 * 1000 * 1000 };
+
+	while (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) != TURN_VMM) {
+		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
+		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) != TURN_VMM &&
+		    vcpu_ended(e))
+			return false;
+	}
+	return true;
+}
+
+static void give_turn(struct engine *e)
+{
+	__atomic_store_n(&e->shared->turn, TURN_VCPU, __ATOMIC_RELEASE);
+	futex(&e->shared->turn, FUTEX_WAKE, 1, NULL);
+}
+
+/* irq_lines or kick have changed: make the vcpu look. */
+static void get_attention(struct engine *e)
+{
+	switch (__atomic_load_n(&e->shared->mode, __ATOMIC_SEQ_CST)) {
+	case MODE_GUEST:
+		if (e->pid > 0 && !e->dead)
+			kill(e->pid, SIGUSR1);
+		break;
+	case MODE_IDLE:
+		__atomic_add_fetch(&e->shared->wake, 1, __ATOMIC_SEQ_CST);
+		futex(&e->shared->wake, FUTEX_WAKE, 1, NULL);
+		break;
+	}
+}
+
+void engine_set_irq(struct engine *e, unsigned irq, bool level)
+{
+	u32 bit = 1u << irq;
+
+	if (level)
+		__atomic_or_fetch(&e->shared->vm.irq_lines, bit, __ATOMIC_SEQ_CST);
+	else
+		__atomic_and_fetch(&e->shared->vm.irq_lines, ~bit, __ATOMIC_SEQ_CST);
+	get_attention(e);
+}
+
+void engine_kick(struct engine *e)
+{
+	__atomic_store_n(&e->shared->kick, 1, __ATOMIC_SEQ_CST);
+	get_attention(e);
+}
+
+/* An exit copied out of shared memory, with everything the VMM relies on made true. */
+static void sanitize_exit(struct vm_exit *exit)
+{
+	bool known_size;
+
+	switch (exit->kind) {
+	case EXIT_IO:
+		known_size = exit->io.size == 1 || exit->io.size == 2 || exit->io.size == 4;
+		break;
+	case EXIT_MMIO:
+		known_size = exit->mmio.size == 1 || exit->mmio.size == 2 ||
+			     exit->mmio.size == 4 || exit->mmio.size == 8;
+		break;
+	default:
+		known_size = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
+	}
+	if (known_size)
+		return;
+	memset(exit, 0, sizeof(*exit));
+	exit->kind = EXIT_FAULT;
+	exit->fault.reason = FAULT_MONITOR;
+}
+
+void engine_run(struct engine *e, struct vm_exit *exit)
+{
+	if (!e->dead)
+		give_turn(e);
+	if (e->dead || !wait_for_turn(e)) {
+		memset(exit, 0, sizeof(*exit));
+		exit->kind = EXIT_FAULT;
+		exit->fault.reason = FAULT_MONITOR;
+		exit->fault.detail = e->status;
+		return;
+	}
+	memcpy(exit, &e->shared->vm.exit, sizeof(*exit));
+	sanitize_exit(exit);
+}
+
+void engine_complete(struct engine *e, u64 value)
+{
+	struct vm_exit *exit = &e->shared->vm.exit;
+
+	if (exit->kind == EXIT_IO)
+		exit->io.value = value;
+	else if (exit->kind == EXIT_MMIO)
+		exit->mmio.value = value;
+}
+
+/* -------------------------------------------------------------- state ---- */
+
+u8 *engine_ram(struct engine *e)
+{
+	return e->ram;
+}
+
+void engine_get_state(struct engine *e, struct vm *state)
+{
+	/* All but the shadow, which comes last and is of no use outside. */
+	memset(state, 0, sizeof(*state));
+	memcpy(state, &e->shared->vm, offsetof(struct vm, shadow));
+	state->ram = e->ram;
+	state->ram_size = e->ram_size;
+}
+
+void engine_set_cpu(struct engine *e, const struct vcpu *cpu)
+{
+	e->shared->vm.cpu = *cpu;
+}
+
+void engine_get_stats(struct engine *e, struct vm_stats *out)
+{
+	memcpy(out, &e->shared->vm.stats, sizeof(*out));
+}
+
+/* Copy records [from, head) out of the ring; at most `max`, the oldest still there first. */
+static size_t copy_trace(struct engine *e, u64 from, struct trace_record *out, size_t max, u64 *end)
+{
+	const struct trace_ring *ring = &e->shared->vm.trace;
+	u64 head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+	size_t n = 0;
+
+	if (head - from > TRACE_RING)
+		from = head - TRACE_RING;
+	while (from != head && n < max)
+		out[n++] = ring->record[from++ % TRACE_RING];
+	*end = from;
+	return n;
+}
+
+size_t engine_read_trace(struct engine *e, struct trace_record *out, size_t max)
+{
+	size_t n = copy_trace(e, e->trace_tail, out, max, &e->trace_tail);
+
+	__atomic_store_n(&e->shared->vm.trace.tail, e->trace_tail, __ATOMIC_RELEASE);
+	return n;
+}
+
+size_t engine_last_events(struct engine *e, struct trace_record *out, size_t max)
+{
+	u64 head = __atomic_load_n(&e->shared->vm.trace.head, __ATOMIC_ACQUIRE), end;
+
+	return copy_trace(e, head > max ? head - max : 0, out, max, &end);
+}
+
+/* -------------------------------------------------------------- start ---- */
+
+static const char *step_text(u32 step)
+{
+#define VCPU_STEP_TEXT(id, text) [STEP_##id] = text,
+	static const char *const texts[] = { VCPU_STEPS(VCPU_STEP_TEXT) };
+
+	return step < STEP_COUNT ? texts[step] : "start";
+}
+
+static const char *step_remedy(u32 step)
+{
+	switch (step) {
+	case STEP_LDT:
+		return "; the host kernel needs CONFIG_MODIFY_LDT_SYSCALL (see `plex86 doctor`)";
+	case STEP_JAIL:
+		return "; the host kernel needs seccomp filters, or use --no-jail";
+	default:
+		return "";
+	}
+}
+
+/* The vcpu program lies beside this one, or where it is installed. */
+static int open_vcpu_program(char *err, size_t err_size)
+{
+	static const char *const places[] = { "plex86-vcpu", "../libexec/plex86/plex86-vcpu" };
+	char exe[PATH_MAX], path[PATH_MAX + 64];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	char *slash;
+
+	if (n < 0)
+		n = 0;
+	exe[n] = '\0';
+	slash = strrchr(exe, '/');
+	if (slash)
+		slash[1] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "%s%s", exe, places[i]);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+	}
+	snprintf(err, err_size, "plex86: '%splex86-vcpu': %s (it must lie beside plex86)", exe,
+		 strerror(errno));
+	return -1;
+}
+
+/* In the child: nothing of the VMM is left open but the two memfds. */
+static _Noreturn void exec_vcpu(const struct engine *e, int program)
+{
+	char *const argv[] = { "plex86-vcpu", NULL }, *const envp[] = { NULL };
+	const int high = 100;
+	sigset_t none;
+	int ram, shared, prog;
+
+	/* Move out of the way of the fixed numbers first. */
+	ram = fcntl(e->ram_fd, F_DUPFD, high);
+	shared = fcntl(e->shared_fd, F_DUPFD, high);
+	prog = fcntl(program, F_DUPFD_CLOEXEC, high);
+	if (ram < 0 || shared < 0 || prog < 0 || dup2(ram, VCPU_FD_RAM) < 0 ||
+	    dup2(shared, VCPU_FD_SHARED) < 0)
+		_exit(1);
+	for (int fd = 0; fd < VCPU_FD_RAM; fd++)
+		close(fd);
+	syscall(SYS_close_range, VCPU_FD_SHARED + 1, prog - 1, 0);
+	syscall(SYS_close_range, prog + 1, ~0u, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Terminal signals are for the VMM to act on. */
+	setpgid(0, 0);
+	syscall(SYS_execveat, prog, "", argv, envp, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+static bool start_vcpu(struct engine *e, char *err, size_t err_size)
+{
+	int program = open_vcpu_program(err, err_size);
+	struct vcpu_shared *s = e->shared;
+
+	if (program < 0)
+		return false;
+	e->pid = fork();
+	if (e->pid == 0)
+		exec_vcpu(e, program);
+	close(program);
+	if (e->pid < 0) {
+		snprintf(err, err_size, "plex86: cannot start the vcpu process: %s", strerror(errno));
+		return false;
+	}
+	if (wait_for_turn(e))
+		return true;
+	if (s->failed_step)
+		snprintf(err, err_size, "plex86: cannot %s: %s%s", step_text(s->failed_step),
+			 strerror(s->failed_errno), step_remedy(s->failed_step));
+	else
+		snprintf(err, err_size,
+			 "plex86: the vcpu process ended at its start (%s %d)",
+			 WIFSIGNALED(e->status) ? "signal" : "status",
+			 WIFSIGNALED(e->status) ? WTERMSIG(e->status) : WEXITSTATUS(e->status));
+	return false;
+}
+
+static void *create_memory(const char *name, u64 size, int *fd)
+{
+	void *p;
+
+	*fd = memfd_create(name, MFD_CLOEXEC);
+	if (*fd < 0 || ftruncate(*fd, size))
+		return NULL;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static bool create_memories(struct engine *e, char *err, size_t err_size)
+{
+	e->ram = create_memory("plex86-ram", e->ram_size + PAGE_SIZE_4K, &e->ram_fd);
+	if (!e->ram) {
+		snprintf(err, err_size,
+			 "plex86: cannot create %llu MiB of guest RAM: %s (try a smaller -m)",
+			 (unsigned long long)e->ram_size >> 20, strerror(errno));
+		return false;
+	}
+	e->shared = create_memory("plex86-shared", sizeof(*e->shared), &e->shared_fd);
+	if (!e->shared) {
+		snprintf(err, err_size, "plex86: cannot create the vcpu's shared memory: %s",
+			 strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+
+	if (!e) {
+		snprintf(err, err_size, "plex86: out of memory");
+		return NULL;
+	}
+	e->ram_fd = e->shared_fd = -1;
+	e->ram_size = cfg->ram_size;
+	if (!create_memories(e, err, err_size))
+		goto fail;
+	e->shared->turn = TURN_VCPU;
+	e->shared->ram_size = cfg->ram_size;
+	e->shared->vmm_pid = getpid();
+	e->shared->abi = cfg->abi;
+	e->shared->jail = !cfg->no_jail;
+	e->shared->vm.trace.keep = cfg->keep_trace;
+	if (!start_vcpu(e, err, err_size))
+		goto fail;
+	return e;
+fail:
+	engine_destroy(e);
+	return NULL;
+}
+
+void engine_destroy(struct engine *e)
+{
+	if (e->pid > 0 && !e->dead) {
+		kill(e->pid, SIGKILL);
+		waitpid(e->pid, NULL, 0);
+	}
+	if (e->ram)
+		munmap(e->ram, e->ram_size + PAGE_SIZE_4K);
+	if (e->shared)
+		munmap(e->shared, sizeof(*e->shared));
+	if (e->ram_fd >= 0)
+		close(e->ram_fd);
+	if (e->shared_fd >= 0)
+		close(e->shared_fd);
+	free(e);
+}

@@ -1,0 +1,84 @@
+/*
+ * The vcpu process: set-up, from exec to the first guest instruction.
+ *
+ * Owns: the order in which the process gives up what it does not need. It is started by the VMM
+ * with two file descriptors (shared.h) and nothing else.
+ */
+#include "../../common/core.h"
+#include "sys.h"
+#include "vcpu.h"
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/signal.h>
+
+struct vcpu_shared *shared;
+
+_Noreturn void vcpu_main(void);
+
+static bool is_error(long ret)
+{
+	return ret < 0 && ret > -4096;
+}
+
+static _Noreturn void fail(enum vcpu_step step, long error)
+{
+	shared->failed_step = step;
+	shared->failed_errno = -error;
+	sys_exit(1);
+}
+
+static void check(enum vcpu_step step, long ret)
+{
+	if (is_error(ret))
+		fail(step, ret);
+}
+
+/* Die with the VMM, also if it was gone before we asked for that. */
+static void follow_vmm(void)
+{
+	sys3(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0);
+	if ((u32)sys3(__NR_getppid, 0, 0, 0) != shared->vmm_pid)
+		sys_exit(1);
+}
+
+static void map_shared(void)
+{
+	long ret = sys_mmap(0, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, VCPU_FD_SHARED,
+			    0);
+
+	if (is_error(ret))
+		sys_exit(1);
+	shared = (struct vcpu_shared *)ret;
+}
+
+static void map_ram(void)
+{
+	struct vm *vm = &shared->vm;
+	long ret = sys_mmap(0, shared->ram_size + PAGE_SIZE_4K, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    VCPU_FD_RAM, 0);
+
+	check(STEP_MAP_RAM, ret);
+	vm->ram = (u8 *)ret;
+	vm->ram_size = shared->ram_size;
+	vm->abi = shared->abi;
+}
+
+_Noreturn void vcpu_main(void)
+{
+	struct vm *vm;
+
+	map_shared();
+	follow_vmm();
+	map_ram();
+	vm = &shared->vm;
+	check(STEP_SIGNALS, signal_setup());
+	check(STEP_TIMER, timer_setup());
+	host_setup();
+	core_reset(vm);
+	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
+	check(STEP_LDT, host_set_segment(vm, HOST_SLOT_USER_CS, 0) == HOST_OK ? 0 : -SYS_EPERM);
+	shared->dispatch = !is_error(dispatch_setup());
+	if (shared->jail)
+		check(STEP_JAIL, jail_setup());
+	signal_enter_guest();
+}

@@ -1,0 +1,63 @@
+/*
+ * What the VMM and a vcpu process share: a memfd mapped by both.
+ *
+ * Owns: the hand-over protocol. `turn` says whose vm->exit and vm->cpu are; the other side waits
+ * on it as a futex. The VMM trusts nothing in here: guest code that broke out of its 32-bit world
+ * could have written all of it.
+ */
+#ifndef PLEX86_VCPU_SHARED_H
+#define PLEX86_VCPU_SHARED_H
+
+#include "../../common/vm.h"
+
+/* File descriptors the vcpu process is started with. */
+#define VCPU_FD_RAM    3 /* guest RAM and the PV page behind it */
+#define VCPU_FD_SHARED 4 /* struct vcpu_shared */
+
+enum vcpu_turn { TURN_VCPU, TURN_VMM };
+
+/* What the vcpu process is doing, so that the VMM knows how to get its attention. */
+enum vcpu_mode {
+	MODE_MONITOR, /* looks at irq_lines and kick before it runs the guest */
+	MODE_GUEST,   /* needs a signal */
+	MODE_IDLE,    /* needs `wake` to change */
+};
+
+/* A step of the vcpu process's start that failed. X(NAME, "what was attempted"). */
+#define VCPU_STEPS(X)                                                                              \
+	X(NONE, "start")                                                                           \
+	X(MAP_RAM, "map guest RAM")                                                                \
+	X(SIGNALS, "install signal handlers")                                                      \
+	X(LDT, "set LDT entries (modify_ldt)")                                                     \
+	X(TIMER, "create a timer")                                                                 \
+	X(JAIL, "install the seccomp filter")
+
+enum vcpu_step {
+#define VCPU_STEP_ENUM(name, text) STEP_##name,
+	VCPU_STEPS(VCPU_STEP_ENUM)
+#undef VCPU_STEP_ENUM
+	STEP_COUNT
+};
+
+struct vcpu_shared {
+	u32 turn; /* enum vcpu_turn, a futex */
+	u32 mode; /* enum vcpu_mode */
+	u32 wake; /* a futex the idle vcpu waits on */
+	u32 kick; /* the VMM wants EXIT_KICKED */
+
+	/* Set by the VMM before the start. */
+	u64 ram_size;
+	u32 vmm_pid;
+	bool abi;
+	bool jail;
+
+	/* Set by the vcpu process. */
+	u32 failed_step; /* enum vcpu_step */
+	s32 failed_errno;
+	bool dispatch;     /* Syscall User Dispatch is on */
+	bool cpuid_faults; /* CPUID traps in user code as well */
+
+	struct vm vm;
+};
+
+#endif

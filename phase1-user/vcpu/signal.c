@@ -1,0 +1,307 @@
+/*
+ * Signals into traps and back: the world switch of phase 1.
+ *
+ * Owns: the signal frame and the segment registers. A guest trap arrives as a signal; the handler
+ * copies the frame into vm->cpu, asks the core, and by returning resumes whatever vm->cpu says.
+ * All signals are blocked while it runs, so a signal always comes from guest code.
+ */
+#include "../../common/pv.h"
+#include "../../common/segment.h"
+#include "sys.h"
+#include "vcpu.h"
+#include <linux/futex.h>
+#include <linux/mman.h>
+#include <linux/signal.h>
+#include <linux/time.h>
+#include <asm/sigcontext.h>
+#include <asm/ucontext.h>
+
+#define HOST_CS64 0x33
+
+/* The handler's stack: frames of 12 KiB with AMX state, and the core's own depth. */
+#define STACK_SIZE (256 * 1024)
+
+/* UC_STRICT_RESTORE_SS: sigreturn takes SS as it is in the frame. */
+#define RESTORE_SS 0x4
+
+/* start.S */
+extern __attribute__((visibility("hidden"))) void signal_entry(void), signal_restorer(void);
+
+void handle_signal(int sig, siginfo_t *info, void *context); /* called by signal_entry */
+
+/* ----------------------------------------------------- talking to VMM ---- */
+
+static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
+{
+	return sys6(__NR_futex, (long)word, op, value, (long)timeout, 0,
+		    FUTEX_BITSET_MATCH_ANY);
+}
+
+static void wait_for_turn(void)
+{
+	while (__atomic_load_n(&shared->turn, __ATOMIC_ACQUIRE) != TURN_VCPU)
+		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
+}
+
+/* Give vm->exit to the VMM and wait until it has dealt with it. */
+static void hand_over(void)
+{
+	trace(&shared->vm, EV_EXIT, shared->vm.exit.kind, 0);
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&shared->turn, TURN_VMM, __ATOMIC_RELEASE);
+	futex(&shared->turn, FUTEX_WAKE, 1, NULL);
+	wait_for_turn();
+}
+
+static bool something_new(void)
+{
+	return __atomic_load_n(&shared->vm.irq_lines, __ATOMIC_SEQ_CST) != shared->vm.irq_seen ||
+	       __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST);
+}
+
+/* Wait until `deadline` or until the VMM changes something. */
+static void idle(u64 deadline)
+{
+	u32 seen = __atomic_load_n(&shared->wake, __ATOMIC_ACQUIRE);
+	struct timespec at = {
+		.tv_sec = deadline / 1000000000u,
+		.tv_nsec = deadline % 1000000000u,
+	};
+
+	__atomic_store_n(&shared->mode, MODE_IDLE, __ATOMIC_SEQ_CST);
+	if (!something_new())
+		futex(&shared->wake, FUTEX_WAIT_BITSET, seen, deadline ? &at : NULL);
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
+}
+
+static bool trace_is_full(void)
+{
+	const struct trace_ring *ring = &shared->vm.trace;
+
+	return ring->keep && ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) >
+				     TRACE_RING / 2;
+}
+
+static void stop(enum vm_fault reason, u64 detail)
+{
+	struct vm *vm = &shared->vm;
+
+	vm->exit = (struct vm_exit){ .kind = EXIT_FAULT };
+	vm->exit.fault.reason = reason;
+	vm->exit.fault.detail = detail;
+}
+
+/* Follow the core's wishes until the guest can run. */
+static void run_until_resume(enum core_next next)
+{
+	struct vm *vm = &shared->vm;
+
+	for (;;) {
+		if (next == CORE_RESUME) {
+			__atomic_store_n(&shared->mode, MODE_GUEST, __ATOMIC_SEQ_CST);
+			if (!something_new() && !trace_is_full())
+				return;
+			__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
+			if (__atomic_exchange_n(&shared->kick, 0, __ATOMIC_SEQ_CST) || trace_is_full()) {
+				vm->exit = (struct vm_exit){ .kind = EXIT_KICKED };
+				hand_over();
+			}
+			next = core_kick(vm);
+		} else if (vm->exit.kind == EXIT_IDLE && !__atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST)) {
+			idle(vm->exit.deadline);
+			next = core_kick(vm);
+		} else {
+			__atomic_store_n(&shared->kick, 0, __ATOMIC_SEQ_CST);
+			hand_over();
+			next = core_resume(vm);
+		}
+	}
+}
+
+/* -------------------------------------------------------- guest state ---- */
+
+static void save_selectors(u16 hw[SEG_COUNT], const struct sigcontext *sc)
+{
+	hw[SEG_CS] = sc->cs;
+	hw[SEG_SS] = sc->ss;
+	__asm__ volatile("mov %%ds, %0" : "=r"(hw[SEG_DS]));
+	__asm__ volatile("mov %%es, %0" : "=r"(hw[SEG_ES]));
+	__asm__ volatile("mov %%fs, %0" : "=r"(hw[SEG_FS]));
+	__asm__ volatile("mov %%gs, %0" : "=r"(hw[SEG_GS]));
+}
+
+static void load_selectors(const u16 hw[SEG_COUNT])
+{
+	__asm__ volatile("mov %0, %%ds" : : "r"(hw[SEG_DS]));
+	__asm__ volatile("mov %0, %%es" : : "r"(hw[SEG_ES]));
+	__asm__ volatile("mov %0, %%fs" : : "r"(hw[SEG_FS]));
+	__asm__ volatile("mov %0, %%gs" : : "r"(hw[SEG_GS]));
+}
+
+static void save_guest(struct vcpu *cpu, const struct sigcontext *sc)
+{
+	cpu->gpr[GPR_AX] = (u32)sc->rax;
+	cpu->gpr[GPR_CX] = (u32)sc->rcx;
+	cpu->gpr[GPR_DX] = (u32)sc->rdx;
+	cpu->gpr[GPR_BX] = (u32)sc->rbx;
+	cpu->gpr[GPR_SP] = (u32)sc->rsp;
+	cpu->gpr[GPR_BP] = (u32)sc->rbp;
+	cpu->gpr[GPR_SI] = (u32)sc->rsi;
+	cpu->gpr[GPR_DI] = (u32)sc->rdi;
+	cpu->rip = (u32)sc->rip;
+	cpu->rflags = (u32)sc->eflags;
+}
+
+/* sigreturn leaves ID and NT as the handler has them (FIX_EFLAGS in the host's signal.c). */
+static void set_sticky_flags(u64 flags)
+{
+	const u64 sticky = FLAG_ID | FLAG_NT;
+	u64 now = __builtin_ia32_readeflags_u64();
+
+	if ((now ^ flags) & sticky)
+		__builtin_ia32_writeeflags_u64((now & ~sticky) | (flags & sticky));
+}
+
+static void load_guest(const struct vcpu *cpu, struct sigcontext *sc)
+{
+	sc->rax = cpu->gpr[GPR_AX];
+	sc->rcx = cpu->gpr[GPR_CX];
+	sc->rdx = cpu->gpr[GPR_DX];
+	sc->rbx = cpu->gpr[GPR_BX];
+	sc->rsp = cpu->gpr[GPR_SP];
+	sc->rbp = cpu->gpr[GPR_BP];
+	sc->rsi = cpu->gpr[GPR_SI];
+	sc->rdi = cpu->gpr[GPR_DI];
+	sc->rip = cpu->rip;
+	sc->eflags = cpu->rflags | FLAG_IF;
+	sc->cs = cpu->hw_selector[SEG_CS];
+	sc->ss = cpu->hw_selector[SEG_SS];
+	load_selectors(cpu->hw_selector);
+	set_sticky_flags(cpu->rflags);
+}
+
+/* --------------------------------------------------------------- traps ---- */
+
+/* A host system call made by guest code, undone by the kernel. */
+static enum core_next guest_syscall(struct vm *vm)
+{
+	struct segment *cs = &vm->cpu.seg[SEG_CS];
+	u64 rip = vm->cpu.rip;
+	u8 *code;
+
+	/* Peek at the instruction through the mapping it was just fetched from. */
+	code = (u8 *)(u64)(u32)(cs->base + rip - 2);
+	if (code[0] == 0xcd && code[1] == 0x80)
+		return core_int80(vm);
+	if (code[0] == 0x0f && code[1] == 0x05) { /* AMD's 32-bit syscall: we do not announce it */
+		struct trap trap = { .vector = EXC_UD };
+
+		vm->cpu.rip = (u32)(rip - 2);
+		return core_trap(vm, &trap);
+	}
+	stop(FAULT_ESCAPE, rip);
+	return CORE_EXIT;
+}
+
+static enum core_next guest_fault(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
+{
+	struct trap trap = { .vector = sc->trapno, .error = sc->err, .address = sc->cr2 };
+
+	/* A page fault that the host answered with SIGBUS: no memory left behind the memfd. */
+	if (info->si_signo == SIGBUS && trap.vector == EXC_PF) {
+		stop(FAULT_HOST_MAP, trap.address);
+		return CORE_EXIT;
+	}
+	return core_trap(vm, &trap);
+}
+
+static enum core_next dispatch(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
+{
+	if (sc->cs == HOST_CS64) {
+		stop(FAULT_ESCAPE, sc->rip);
+		return CORE_EXIT;
+	}
+	switch (info->si_signo) {
+	case SIGSYS:
+		return guest_syscall(vm);
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGILL:
+	case SIGFPE:
+	case SIGTRAP:
+		if (info->si_code > 0)
+			return guest_fault(vm, info, sc);
+		break; /* sent by somebody, not raised by guest code */
+	}
+	trace(vm, EV_KICK, info->si_signo, 0);
+	return core_kick(vm);
+}
+
+/* What comes of a signal, until the guest can run with what vm->cpu says. */
+static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
+{
+	static bool started;
+	u16 hw[SEG_COUNT];
+
+	if (!started) {
+		/* The monitor's own ud2, before any guest code: vm->cpu is for the VMM to fill. */
+		started = true;
+		hand_over();
+		run_until_resume(core_load_segments(vm) ? core_kick(vm) : CORE_EXIT);
+		return;
+	}
+	save_selectors(hw, sc);
+	save_guest(&vm->cpu, sc);
+	core_sync_selectors(vm, hw);
+	run_until_resume(dispatch(vm, info, sc));
+}
+
+void handle_signal(int sig, siginfo_t *info, void *context)
+{
+	struct ucontext *uc = context;
+	struct vm *vm = &shared->vm;
+
+	(void)sig;
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
+	answer(vm, info, &uc->uc_mcontext);
+	load_guest(&vm->cpu, &uc->uc_mcontext);
+	uc->uc_flags |= RESTORE_SS;
+}
+
+/* --------------------------------------------------------------- set-up ---- */
+
+static long set_handler(int sig)
+{
+	struct sigaction action = {
+		.sa_handler = (__sighandler_t)(void *)signal_entry,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER,
+		.sa_restorer = signal_restorer,
+		.sa_mask = ~0ul,
+	};
+
+	return sys6(__NR_rt_sigaction, sig, (long)&action, 0, sizeof(action.sa_mask), 0, 0);
+}
+
+long signal_setup(void)
+{
+	static const int guest_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS,
+					     SIGALRM, SIGUSR1 };
+	stack_t stack = { .ss_size = STACK_SIZE };
+	long ret;
+
+	ret = sys_mmap(0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (ret < 0 && ret > -4096)
+		return ret;
+	stack.ss_sp = (void *)ret;
+	ret = sys3(__NR_sigaltstack, (long)&stack, 0, 0);
+	for (unsigned i = 0; !ret && i < ARRAY_SIZE(guest_signals); i++)
+		ret = set_handler(guest_signals[i]);
+	return ret;
+}
+
+_Noreturn void signal_enter_guest(void)
+{
+	/* The frame of a signal is the only way to load CS, SS and EIP at once. */
+	for (;;)
+		__asm__ volatile("ud2");
+}
