@@ -281,8 +281,6 @@ void serial_init(struct serial *s, const struct serial_config *cfg)
 	memset(s, 0, sizeof(*s));
 	s->cfg = *cfg;
 	s->dll = 12; /* 9600 baud */
-	s->trigger = 1;
-	s->thre_event = true;
 	update_msr(s);
 	s->msr &= ~MSR_DELTA;
 }

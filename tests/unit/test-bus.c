@@ -217,12 +217,13 @@ static void test_debug_ports(void **state)
 static void test_reset_ports(void **state)
 {
 	struct events e = {0};
-	struct reset r = {.reset = on_reset, .opaque = &e};
+	struct reset r = {.reset = on_reset, .opaque = &e, .control = 0xff, .port92 = 0xff};
 	struct bus b;
 
 	(void)state;
 	bus_init(&b);
 	assert_true(reset_register(&r, &b));
+	assert_int_equal(in(&b, 0xcf9, 1), 0);
 	/* 0xCF9 as Linux uses it. */
 	out(&b, 0xcf9, 1, 0x02);
 	assert_int_equal(e.resets, 0);
@@ -265,6 +266,9 @@ static void test_pci_probe_is_no_reset(void **state)
 	out(&b, 0xcf8, 4, saved);
 	out(&b, 0xcfc, 4, 0xffffffff);
 	out(&b, 0xcf8, 2, 0xffff);
+	out(&b, 0xcf9, 2, 0xffff);
+	out(&b, 0xcfa, 1, 0xff);
+	assert_int_equal(in(&b, 0xcf8, 1), 0xff);
 	assert_int_equal(e.resets, 0);
 }
 

@@ -86,6 +86,10 @@ static void test_no_drift_in_years(void **state)
 
 	(void)state;
 	pit_reset(&p, 0);
+	/* Whole seconds are whole nanoseconds: no rounding up there. */
+	program(&p, 0x38, 1000, PIT_HZ - 1001);
+	assert_int_equal(pit_deadline(&p, at(PIT_HZ - 1001)), 1000000000);
+	pit_reset(&p, 0);
 	program(&p, 0x34, period, 7);
 	for (unsigned years = 1; years <= 500; years += 37) {
 		u64 t = year * years, ticks = (t - 7) / period;
@@ -119,10 +123,19 @@ static void test_one_shots(void **state)
 	assert_int_equal(read_status(&p, 0, 75536), 0xb0);
 	assert_int_equal(pit_take_edges(&p, at(900000)), 0);
 	program(&p, 0x30, 100, 900000);
+	/* The first byte of a new count stops the old one and lowers the output. */
+	pit_write(&p, 0x40, 50, at(900090));
+	assert_int_equal(pit_deadline(&p, at(900090)), 0);
+	assert_int_equal(read_count(&p, 0, 900400), 10);
+	assert_int_equal(pit_take_edges(&p, at(900500)), 0);
+	pit_write(&p, 0x40, 0, at(900500));
+	assert_int_equal(pit_deadline(&p, at(900500)), at(900550));
+	assert_int_equal(pit_take_edges(&p, at(900550)), 1);
+	program(&p, 0x30, 100, 900600);
 	/* A control word that raises the output is an edge, too. */
-	pit_write(&p, 0x43, 0x34, at(900050));
-	assert_int_equal(pit_deadline(&p, at(900051)), at(900051));
-	assert_int_equal(pit_take_edges(&p, at(900051)), 1);
+	pit_write(&p, 0x43, 0x34, at(900650));
+	assert_int_equal(pit_deadline(&p, at(900651)), at(900651));
+	assert_int_equal(pit_take_edges(&p, at(900651)), 1);
 }
 
 static void test_triggers_need_a_gate(void **state)
@@ -214,7 +227,7 @@ static void test_square_wave(void **state)
 
 static void test_rate_change_at_period_end(void **state)
 {
-	struct pit p;
+	struct pit p, late;
 
 	(void)state;
 	pit_reset(&p, 0);
@@ -222,6 +235,11 @@ static void test_rate_change_at_period_end(void **state)
 	pit_write(&p, 0x40, 50, at(500));
 	pit_write(&p, 0x40, 0, at(500));
 	assert_int_equal(pit_deadline(&p, at(500)), at(1000));
+	assert_int_equal(pit_deadline(&p, at(1101)), at(1101)); /* overdue */
+	late = p;
+	assert_int_equal(read_status(&late, 0, 999), 0xf4 & ~0x80); /* in the strobe, null count */
+	late = p;
+	assert_int_equal(read_status(&late, 0, 1000), 0xb4);
 	assert_int_equal(read_count(&p, 0, 999), 1);
 	assert_int_equal(pit_take_edges(&p, at(1101)), 3); /* 1000, 1050, 1100 */
 	assert_int_equal(pit_deadline(&p, at(1101)), at(1150));
@@ -249,6 +267,11 @@ static void test_access_forms(void **state)
 	assert_int_equal(pit_read(&p, 0x40, at(0x500)), 0x12);
 	assert_int_equal(pit_read(&p, 0x40, at(0x201)), 0x33);
 	assert_int_equal(pit_read(&p, 0x43, at(0x201)), 0xff);
+	/* A control word forgets what was latched. */
+	pit_write(&p, 0x43, 0xc2, at(0x204));
+	program(&p, 0x38, 0x5678, 0x300);
+	assert_int_equal(pit_read(&p, 0x40, at(0x300)), 0x78);
+	assert_int_equal(pit_read(&p, 0x40, at(0x300)), 0x56);
 }
 
 static void test_read_back(void **state)
@@ -469,7 +492,8 @@ static void compare(struct pit *p, const struct model *m, unsigned n, u64 t)
 	/* Without waking the byte toggles: status and count by one read-back command. */
 	pit_write(p, 0x43, 0xc0 | 2u << n, at(t));
 	status = pit_read(p, 0x40 + n, at(t));
-	assert_int_equal(status, m->out << 7 | m->null << 6 | m->access << 4 | m->mode << 1 | m->bcd);
+	assert_int_equal(status,
+			 m->out << 7 | m->null << 6 | m->access << 4 | m->mode << 1 | m->bcd);
 	count = pit_read(p, 0x40 + n, at(t));
 	if (m->access == 3)
 		count |= pit_read(p, 0x40 + n, at(t)) << 8;
@@ -508,7 +532,8 @@ static void random_run(u64 *seed, u64 *edges)
 
 	pit_reset(&p, at(t));
 	for (unsigned n = 0; n < 3; n++)
-		m[n] = (struct model){.mode = 3, .access = 3, .gate = n != 2, .null = true, .out = true};
+		m[n] = (struct model){
+			.mode = 3, .access = 3, .gate = n != 2, .null = true, .out = true};
 	for (unsigned i = 0; i < 2000; i++) {
 		u32 r = next_random(seed);
 		unsigned n = r & 1 ? 0 : 2;

@@ -46,6 +46,7 @@ static void init(struct port *p)
 	const struct serial_config cfg = {on_out, on_irq, p};
 
 	memset(p, 0, sizeof(*p));
+	memset(&p->serial, 0xa5, sizeof(p->serial));
 	bus_init(&p->bus);
 	serial_init(&p->serial, &cfg);
 	assert_true(serial_register(&p->serial, &p->bus, SERIAL_COM1));
@@ -203,6 +204,8 @@ static void test_fifo_size_and_wrap(void **state)
 		assert_int_equal(in(&p, LSR), 0x60); /* nothing was lost */
 	}
 	type(&p, "gone");
+	out(&p, FCR, 0x81); /* a new trigger loses nothing */
+	assert_int_equal(in(&p, LSR), 0x61);
 	out(&p, FCR, 0xc3);
 	assert_int_equal(in(&p, LSR), 0x60);
 	type(&p, "gone");
@@ -375,6 +378,11 @@ static void test_linux_startup(void **state)
 	out(&p, MCR, 0x0b);
 	assert_true(p.irq);
 	assert_int_equal(in(&p, DATA), 'e');
+	/* A change of speed in the open port only makes the terminal wait. */
+	out(&p, LCR, 0x83);
+	assert_int_equal(type(&p, "later"), 0);
+	out(&p, LCR, 0x03);
+	assert_int_equal(type(&p, "later"), 5);
 }
 
 /* A guest that uses no interrupts gets its input when it waits for it. */
@@ -399,6 +407,8 @@ static void test_polling_guest(void **state)
 	assert_int_equal(type(&p, "b"), 1);
 	assert_int_equal(in(&p, DATA), 'b');
 	assert_false(p.irq);
+	in(&p, MSR); /* it does something else */
+	assert_int_equal(type(&p, "c"), 0);
 }
 
 int main(void)
