@@ -28,7 +28,8 @@ enum choice {
 	BY_PREFIX, /* enum prefix_state */
 	BY_PP,     /* VEX.pp, EVEX.pp: none, 66, F3, F2 */
 	BY_W,      /* REX.W, VEX.W, EVEX.W */
-	BY_VVVV,   /* 0: unused (1111b), 1: names a register */
+	BY_VVVV,   /* VEX, EVEX: 0: unused (1111b), 1: register 1-7, 2: register 8-31 */
+	BY_R,      /* VEX.R, EVEX.R or R' set */
 	BY_L,      /* VEX.L */
 	BY_LL,     /* EVEX.L'L */
 	BY_BCAST,  /* EVEX.b */

@@ -54,14 +54,18 @@ static void take_rxb(struct decoding *d, u8 byte)
 {
 	if (d->mode == MODE_64)
 		d->rex = (byte >> 5 & 7) ^ 7;
+	d->at[BY_R] = !!(d->rex & REX_R);
 }
 
-/* vvvv is inverted: all ones for no register. Outside 64-bit mode its high bit does nothing. */
+/*
+ * vvvv is inverted: all ones for no register, also outside 64-bit mode, where its high bit does
+ * nothing else.
+ */
 static void take_vvvv(struct decoding *d, u8 byte)
 {
-	u8 bits = d->mode == MODE_64 ? 0x78 : 0x38;
+	unsigned number = (byte >> 3 & 15u) ^ 15u;
 
-	d->at[BY_VVVV] = (byte & bits) != bits;
+	d->at[BY_VVVV] = (u8)(number > 7 && d->mode == MODE_64 ? 2 : !!number);
 	d->at[BY_PP] = byte & 3;
 }
 
@@ -72,8 +76,7 @@ static bool vex2(struct decoding *d)
 
 	if (!fetch(d, &byte))
 		return false;
-	if (d->mode == MODE_64 && !(byte & 0x80))
-		d->rex = REX_R;
+	take_rxb(d, byte | 0x60);
 	take_vvvv(d, byte);
 	d->at[BY_L] = byte >> 2 & 1;
 	d->map = MAP_VEX_0F;
@@ -110,11 +113,15 @@ static bool evex(struct decoding *d)
 	d->at[BY_W] = p1 >> 7;
 	d->at[BY_LL] = p2 >> 5 & 3;
 	d->at[BY_BCAST] = p2 >> 4 & 1;
-	if (d->mode == MODE_64 && !(p2 & 8))
-		d->at[BY_VVVV] = 1;
+	/* R' and V' are the inverted bits 4 of what R and vvvv begin. */
+	if (d->mode == MODE_64) {
+		d->at[BY_R] |= !(p0 & 0x10);
+		if (!(p2 & 8))
+			d->at[BY_VVVV] = 2;
+	}
 	d->at[BY_MASK] = (u8)(p2 & 0x80 ? (p2 & 7 ? 2 : 3) : !!(p2 & 7));
 	d->map = MAP_EVEX_0F - 1 + (p0 & 3);
-	if (!(p0 & 0x0c) && (p0 & 3) && (p1 & 4))
+	if (!(p0 & 0x0c) && (p0 & 3) && (p1 & 4) && (d->mode == MODE_64 || p2 & 8))
 		return true;
 	d->error = DECODE_INVALID;
 	return false;

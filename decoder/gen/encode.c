@@ -23,16 +23,24 @@ static unsigned legacy(const struct point *p, bool rep_first, u8 *b)
 	return n;
 }
 
-/* vvvv is stored inverted: 1111b names none, 1110b register 1. */
+/* vvvv is stored inverted: 1111b names none, 1110b register 1, 0111b register 8. */
 static u8 vvvv(const struct point *p)
 {
-	return p->at[BY_VVVV] ? 0x70 : 0x78;
+	static const u8 values[] = {0x78, 0x70, 0x38};
+
+	return values[p->at[BY_VVVV]];
+}
+
+/* R is stored inverted, and outside 64-bit mode makes the byte an LES or BOUND if set. */
+static u8 rxb(const struct point *p)
+{
+	return p->at[BY_R] && p->at[BY_MODE] == MODE_64 ? 0x60 : 0xe0;
 }
 
 static unsigned vex(const struct point *p, u8 *b)
 {
 	b[0] = 0xc4;
-	b[1] = (u8)(0xe0 | (p->map - MAP_VEX_0F + 1));
+	b[1] = (u8)(rxb(p) | (p->map - MAP_VEX_0F + 1));
 	b[2] = (u8)(p->at[BY_W] << 7 | vvvv(p) | p->at[BY_L] << 2 | p->at[BY_PP]);
 	b[3] = p->opcode;
 	return 4;
@@ -43,7 +51,7 @@ static unsigned evex(const struct point *p, u8 *b)
 	static const u8 masks[] = {0, 1, 0x81, 0x80};
 
 	b[0] = 0x62;
-	b[1] = (u8)(0xf0 | (p->map - MAP_EVEX_0F + 1));
+	b[1] = (u8)(rxb(p) | 0x10 | (p->map - MAP_EVEX_0F + 1));
 	b[2] = (u8)(p->at[BY_W] << 7 | vvvv(p) | 4 | p->at[BY_PP]);
 	b[3] = (u8)(p->at[BY_LL] << 5 | p->at[BY_BCAST] << 4 | 8 | masks[p->at[BY_MASK]]);
 	b[4] = p->opcode;

@@ -31,12 +31,17 @@ struct erratum {
 static const char *const undefined_names[] = {
 	"MOV to CS",
 	"MOV to or from CR1, CR5-CR7, CR9-CR15",
+	"DR8-DR15",
 	"3DNow! (also gone from AMD's processors)",
 	"XOP and LWP (AMD's 15h family only)",
 	"gather without a vector index",
+	"EVEX gather or scatter without a mask",
+	"EVEX.z without a mask",
+	"EVEX.L'L of 3 without rounding control",
 };
 
-enum undefined { UD_CS, UD_CR, UD_3DNOW, UD_XOP, UD_GATHER, UNDEFINED_ROWS };
+enum undefined { UD_CS, UD_CR, UD_DR, UD_3DNOW, UD_XOP, UD_GATHER, UD_UNMASKED, UD_Z, UD_LL,
+		 UNDEFINED_ROWS };
 
 static const struct erratum table[] = {
 	{"stores said to be loads", SIZE_KEEP, 0, ACCESS_WRITE,
@@ -129,12 +134,23 @@ static enum undefined why_undefined(const struct probe *p, const u8 *bytes, enum
 	for (unsigned i = 0; i < p->nopnds; i++)
 		if (reserved_control_register(&p->opnd[i]))
 			return UD_CR;
+	for (unsigned i = 0; i < p->nopnds; i++)
+		if (p->opnd[i].kind == OPND_DR && p->opnd[i].reg > 7)
+			return UD_DR;
 	if (opcode[0] == 0x0f && opcode[1] == 0x0f)
 		return UD_3DNOW;
 	if (opcode[0] == 0x8f && p->op != OP_POP)
 		return UD_XOP;
 	if (is_gather(p->id) && !p->vsib)
 		return UD_GATHER;
+	if (opcode[0] != 0x62 || (mode != MODE_64 && opcode[1] < 0xc0))
+		return UNDEFINED_ROWS;
+	if (p->vsib && !(opcode[3] & 7))
+		return UD_UNMASKED;
+	if (opcode[3] & 0x80 && !(opcode[3] & 7))
+		return UD_Z;
+	if ((opcode[3] & 0x60) == 0x60 && !(opcode[3] & 0x10 && !p->has_mem))
+		return UD_LL;
 	return UNDEFINED_ROWS;
 }
 

@@ -11,15 +11,17 @@
 #include <string.h>
 
 static const unsigned widths[CHOICES] = {
-	[BY_MODE] = 3, [BY_PREFIX] = PREFIX_STATES, [BY_PP] = 4, [BY_W] = 2, [BY_VVVV] = 2,
+	[BY_MODE] = 3, [BY_PREFIX] = PREFIX_STATES, [BY_PP] = 4, [BY_W] = 2, [BY_VVVV] = 3,
+	[BY_R] = 2,
 	[BY_L] = 2, [BY_LL] = 4, [BY_BCAST] = 2, [BY_MASK] = 4, [BY_MOD] = 2, [BY_REG] = 8,
 	[BY_RM] = 8,
 };
 
 /* The choices of each encoding, outermost first; ModRM's follow. */
 static const u8 legacy_choices[] = {BY_MODE, BY_PREFIX, BY_W, CHOICES};
-static const u8 vex_choices[] = {BY_PP, BY_MODE, BY_W, BY_L, BY_VVVV, CHOICES};
-static const u8 evex_choices[] = {BY_PP, BY_MODE, BY_W, BY_LL, BY_BCAST, BY_VVVV, BY_MASK, CHOICES};
+static const u8 vex_choices[] = {BY_PP, BY_MODE, BY_W, BY_L, BY_VVVV, BY_R, CHOICES};
+static const u8 evex_choices[] = {BY_PP, BY_MODE, BY_W, BY_LL, BY_BCAST, BY_VVVV,
+				   BY_R, BY_MASK, CHOICES};
 
 static struct form forms[4096];
 static unsigned nforms;
@@ -78,11 +80,13 @@ static u16 build_modrm(const struct grid *g)
 	}
 	for (unsigned mod3 = 0; mod3 < 2; mod3++) {
 		for (unsigned reg = 0; reg < 8; reg++) {
-			for (unsigned rm = 0; rm < (mod3 ? 8 : 1); rm++) {
+			unsigned rms = mod3 ? g->rms : 1;
+
+			for (unsigned rm = 0; rm < rms; rm++) {
 				grid_form(g, mod3, reg, rm, &f);
 				by_rm[rm] = intern_form(&f);
 			}
-			by_reg[reg] = mod3 ? intern_node(BY_RM, by_rm) : by_rm[0];
+			by_reg[reg] = rms > 1 ? intern_node(BY_RM, by_rm) : by_rm[0];
 		}
 		by_mod[mod3] = intern_node(BY_REG, by_reg);
 	}

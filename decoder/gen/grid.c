@@ -75,9 +75,8 @@ static unsigned ask(const struct point *p, struct prober *prober, bool rep_first
 		return n;
 	unsigned m = ask_point(&plain, prober, rep_first, tail, tail_len, &other);
 
-	/* In MMX and SSE instructions with one id, 66 counts in spite of REX.W. */
-	if (other.valid && other.id == out->id && other.mem_size == out->mem_size &&
-	    other.nopnds == out->nopnds && other.opnd[0].size == out->opnd[0].size) {
+	/* Where MMX and SSE share an id, 66 chooses the register file and counts. */
+	if (other.valid && other.id == out->id && other.vector_size == out->vector_size) {
 		*out = other;
 		out->length = (u8)(out->length + n - m);
 	}
@@ -102,13 +101,22 @@ static void ask_memory(struct grid *g, struct prober *prober, bool rep_first, un
 	g->mem_len[reg] = g->opcode_len + sizeof(sib);
 }
 
+/* ModRM.rm chooses no VEX or EVEX instruction, and ModRM.mod means the same in all of them. */
 static void ask_all(struct grid *g, struct prober *prober, bool rep_first)
 {
+	bool vector = g->point->map >= MAP_VEX_0F;
+
+	memset(g->reg_only, 0, sizeof(g->reg_only));
 	for (unsigned reg = 0; reg < 8; reg++) {
 		u8 longer[] = {(u8)(0x80 | reg << 3), 1, 0, 0, 0};
+		u8 mod3 = (u8)(0xc0 | reg << 3);
 		struct probe other;
 
 		ask_memory(g, prober, rep_first, reg);
+		if (vector) {
+			ask(g->point, prober, false, &mod3, 1, &g->reg[reg][0]);
+			continue;
+		}
 		ask(g->point, prober, rep_first, longer, sizeof(longer), &other);
 		g->reg_only[reg] = other.valid && other.length == g->mem[reg].length;
 		for (unsigned rm = 0; rm < 8; rm++) {
@@ -141,7 +149,7 @@ static bool has_modrm(const struct grid *g)
 	for (unsigned reg = 0; reg < 8; reg++) {
 		if (!same(&g->mem[0], &g->mem[reg]))
 			return true;
-		for (unsigned rm = 0; rm < 8; rm++)
+		for (unsigned rm = 0; rm < g->rms; rm++)
 			if (!same(&g->mem[0], &g->reg[reg][rm]))
 				return true;
 	}
@@ -186,6 +194,7 @@ static void follow_opcode(struct grid *g, struct prober *prober)
 void grid_fill(struct grid *g, struct prober *prober, const struct point *p)
 {
 	g->point = p;
+	g->rms = p->map >= MAP_VEX_0F ? 1 : 8;
 	ask_all(g, prober, p->map == MAP_ONE);
 	g->modrm = has_modrm(g);
 	follow_opcode(g, prober);

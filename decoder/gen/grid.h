@@ -16,9 +16,9 @@ struct grid {
 	bool reg_only[8];      /* ModRM.mod does not matter */
 	struct probe mem[8];   /* by reg, with a disp8 of 1 */
 	struct probe reg[8][8]; /* by reg and rm */
+	unsigned rms;          /* how many rm were asked for: 1 or 8 */
 	unsigned opcode_len;   /* bytes before ModRM */
 	unsigned mem_len[8];   /* bytes up to the immediate in mem[] */
-	u8 mem_form[8];        /* the ModRM byte used there, with reg */
 	bool opcode_names[8];  /* operand n is the register in the opcode's low bits */
 };
 

@@ -116,6 +116,8 @@ static void take_operand(struct probe *out, const cs_x86_op *o)
 	} else if (regs[o->reg].class == OPND_NONE) {
 		d->kind = OPND_REG;
 		d->vector = true;
+		if (!out->vector_size)
+			out->vector_size = o->size;
 	} else {
 		d->kind = (enum operand_kind)regs[o->reg].class;
 		d->reg = regs[o->reg].number;

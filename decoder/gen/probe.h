@@ -26,6 +26,7 @@ struct probe {
 	unsigned id; /* Capstone's instruction id */
 	enum insn_op op;
 	bool has_mem, vsib;
+	unsigned vector_size; /* of the first MMX or vector register operand, 0 without one */
 	unsigned nopnds;
 	struct probe_operand opnd[8];
 	u8 base, index, scale, seg; /* seg is REG_NONE unless overridden */
