@@ -186,8 +186,7 @@ enum emu emulate_ins(struct vm *vm, const struct insn *insn)
 	u16 port = vm->cpu.gpr[GPR_DX];
 	enum emu result;
 	u32 value = 0;
-	u64 la, gpa;
-	u8 *ptr;
+	u64 la;
 
 	if (!allowed(vm, port, size))
 		return EMU_FAULT;
@@ -195,8 +194,8 @@ enum emu emulate_ins(struct vm *vm, const struct insn *insn)
 		return EMU_NEXT;
 	/* The port must not be read if the value cannot be stored. */
 	if (!mem_linear(vm, SEG_ES, vm->cpu.gpr[GPR_DI] & address_mask(insn), size, true, &la) ||
-	    mem_translate(vm, la, true, vm_cpl(vm) == 3, &ptr, &gpa) == MEM_FAULT ||
-	    mem_translate(vm, (u32)(la + size - 1), true, vm_cpl(vm) == 3, &ptr, &gpa) == MEM_FAULT)
+	    !mem_probe_write(vm, la, vm_cpl(vm) == 3) ||
+	    !mem_probe_write(vm, (u32)(la + size - 1), vm_cpl(vm) == 3))
 		return EMU_FAULT;
 	result = access_port(vm, insn, port, size, false, &value);
 	return result == EMU_NEXT ? finish_ins(vm, insn, value) : result;

@@ -100,9 +100,9 @@ enum emu emulate(struct vm *vm, const struct trap *trap)
 		return emulate_iret(vm, &insn);
 	}
 	if (!fetch_insn(vm, &insn, &undefined)) {
-		if (!undefined)
-			return EMU_FAULT;
-		raise(vm, EXC_UD);
+		/* What cannot be decoded is the hardware's to judge. */
+		if (undefined)
+			raise_error(vm, trap->vector, trap->error);
 		return EMU_FAULT;
 	}
 	handler = handlers[insn.op];
@@ -116,10 +116,7 @@ enum emu emulate(struct vm *vm, const struct trap *trap)
 	}
 	if (limit_fault(vm, &insn))
 		return EMU_FAULT;
-	if (trap->vector == EXC_UD)
-		raise(vm, EXC_UD);
-	else
-		raise_error(vm, trap->vector, trap->error);
+	raise_error(vm, trap->vector, trap->error);
 	return EMU_FAULT;
 }
 

@@ -19,7 +19,7 @@ enum emu {
 
 typedef enum emu emu_fn(struct vm *vm, const struct insn *insn);
 
-/* Emulate the instruction at CS:rip, which trapped with #GP, #SS or #UD. */
+/* Emulate the instruction at CS:rip, which trapped with an exception that has an error code. */
 enum emu emulate(struct vm *vm, const struct trap *trap);
 /* Emulate an access to memory that the hardware cannot make (device, low page, PV page). */
 emu_fn emulate_memory;

@@ -31,6 +31,9 @@ bool raise_page_fault(struct vm *vm, u64 la, u32 error);
 bool mem_read(struct vm *vm, u64 la, void *buf, unsigned len, bool user);
 bool mem_write(struct vm *vm, u64 la, const void *buf, unsigned len, bool user);
 
+/* Could a byte at `la` be written? Sets A and D, as the write will. */
+bool mem_probe_write(struct vm *vm, u64 la, bool user);
+
 /* What mem_* would reach: a pointer for RAM and PV page, NULL and *gpa for device memory. Sets A
  * and D. The access must not cross a page. */
 enum mem_target { MEM_RAM, MEM_DEVICE, MEM_FAULT };

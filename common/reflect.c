@@ -40,6 +40,13 @@ bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned 
 		mem_copy(bytes + (n - 1 - i) * size, &values[i], size);
 	if (!seg_access_ok(&stack->ss, sp & mask, n * size, true))
 		return raise_error(vm, EXC_SS, fault_error);
+	/* Pushes go downwards: CR2 is the first one's that faults. */
+	for (unsigned i = 1; i <= n; i++) {
+		u64 la = (u32)(stack->ss.base + ((stack->sp - i * size) & mask));
+
+		if (!mem_probe_write(vm, la, stack->user))
+			return false;
+	}
 	if (!mem_write(vm, (u32)(stack->ss.base + (sp & mask)), bytes, n * size, stack->user))
 		return false;
 	stack->sp = (stack->sp & ~mask) | (sp & mask);

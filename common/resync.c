@@ -57,7 +57,7 @@ static bool large_agrees(u32 record, u32 pde, u32 index)
 
 	if (!(pde & PTE_D))
 		allowed &= ~PTE_W;
-	return (record & SHADOW_LARGE) && (record & 0xfffff000u) == frame &&
+	return (record & SHADOW_LARGE) && (pde & PTE_A) && (record & 0xfffff000u) == frame &&
 	       !(record & ~allowed & (SHADOW_WRITE | SHADOW_USER));
 }
 

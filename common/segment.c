@@ -11,6 +11,9 @@
 #define ABI_USER_CODE 0x00cbfb000000ffffull
 #define ABI_USER_DATA 0x00cbf3000000ffffull
 
+/* The same up to 4 GiB. */
+#define FLAT_DATA 0x00cff3000000ffffull
+
 static bool abi_ldt(const struct vm *vm)
 {
 	return vm->abi && seg_is_null(vm->cpu.ldtr.selector);
@@ -120,8 +123,13 @@ static u16 native_selector(const struct vm *vm, enum seg_reg reg, const struct s
 		return seg->selector;
 	if (reg == SEG_CS)
 		return is_flat(seg) ? HOST_FLAT_CS : 0;
-	if (is_flat(seg) && seg_is_writable_data(seg) && !(seg->attr & SEG_TYPE_DOWN))
-		return HOST_FLAT_DS;
+	if (is_flat(seg) && seg_is_writable_data(seg) && !(seg->attr & SEG_TYPE_DOWN)) {
+		/* Code may load HOST_FLAT_DS without a trap, and that must show: another flat
+		 * selector gets a host selector of its own. SS is not loaded like that. */
+		return reg == SEG_SS || seg->selector == HOST_FLAT_DS
+			       ? HOST_FLAT_DS
+			       : HOST_LDT_SELECTOR(HOST_SLOT_FLAT_DS);
+	}
 	if (in_tls_slot(vm, seg))
 		return seg->selector | 3;
 	return 0;
@@ -263,6 +271,13 @@ bool seg_sync_tls(struct vm *vm)
 			forget_selector(vm, selector);
 	}
 	return true;
+}
+
+bool seg_init(struct vm *vm)
+{
+	if (host_set_segment(vm, HOST_SLOT_FLAT_DS, FLAT_DATA) != HOST_OK)
+		return stop_for_segment(vm, HOST_FLAT_DS);
+	return seg_sync_ldt(vm);
 }
 
 bool seg_sync_ldt(struct vm *vm)

@@ -51,6 +51,8 @@ void seg_install_null(struct vm *vm, enum seg_reg reg, u16 selector);
 /* Returning to an outer level: null the data segments it may not hold (SDM vol. 2, RET). */
 void seg_drop_inner(struct vm *vm, unsigned cpl);
 
+/* Fill the host's slots that are always there, and those that depend on LDTR. */
+bool seg_init(struct vm *vm);
 /* Bring the host's TLS slots in line with GDT entries 12-14 of the guest. */
 bool seg_sync_tls(struct vm *vm);
 /* The guest's LDTR changed: the ABI's user segments exist only while it is null. */

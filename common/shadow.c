@@ -253,11 +253,11 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 	paging_mark(vm, &w, write);
 	if (!vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K) || la < vm->low_limit)
 		return SHADOW_EMULATE;
-	if (!progress(vm, la, write))
-		return SHADOW_STOP;
 	/* Never writable before D is set. With CR0.WP clear the kernel may write read-only pages,
 	 * and the page stays writable for user code until the next resync: Linux never does it. */
 	record = record_for(&w, w.dirty && (w.write || write));
+	if (vm->shadow.record[page] == record && !progress(vm, la, write))
+		return SHADOW_STOP;
 	trace(vm, EV_PF_FILL, la, w.gpa);
 	if (grant_write(vm, page, record))
 		return SHADOW_FILLED;

@@ -334,7 +334,7 @@ void core_reset(struct vm *vm)
 
 bool core_load_segments(struct vm *vm)
 {
-	if (!seg_sync_ldt(vm))
+	if (!seg_init(vm))
 		return false;
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {
 		struct segment seg = vm->cpu.seg[reg];

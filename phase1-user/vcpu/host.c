@@ -84,6 +84,8 @@ static void unpack_descriptor(u64 desc, struct user_desc *d)
 	d->base_addr = (desc >> 16 & 0xffffff) | (desc >> 32 & 0xff000000u);
 	d->limit = (desc & 0xffff) | (desc >> 32 & 0xf0000);
 	d->contents = desc >> 42 & 3;
+	if (d->contents == MODIFY_LDT_CONTENTS_CODE + 1)
+		d->contents--; /* conforming code, which the host refuses: at CPL 3 no difference */
 	d->read_exec_only = !(desc >> 41 & 1);
 	d->useable = desc >> 52 & 1;
 	d->seg_32bit = desc >> 54 & 1;
