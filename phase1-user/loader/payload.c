@@ -18,17 +18,18 @@
 #endif
 
 #define UNPACKED_MAX ((size_t)512 << 20)
-#define FIRST_GUESS  ((size_t)16 << 20)
+#define FIRST_GUESS  8 /* times the packed size */
 
 struct output {
 	u8 *data;
 	size_t size, room;
+	size_t first; /* room to begin with */
 };
 
 /* Make room for more; false if the limit or memory is exhausted. */
 __attribute__((unused)) static bool grow(struct output *out)
 {
-	size_t room = out->room ? out->room * 2 : FIRST_GUESS;
+	size_t room = out->room ? out->room * 2 : out->first;
 	u8 *data;
 
 	if (room > UNPACKED_MAX)
@@ -131,7 +132,7 @@ bool payload_unpack(const u8 *data, size_t size, u8 **out, size_t *out_size, boo
 {
 	*damaged = false;
 	for (const struct format *f = formats; f->unpack; f++) {
-		struct output o = {0};
+		struct output o = {.first = size * FIRST_GUESS};
 
 		if (size < f->magic_size || memcmp(data, f->magic, f->magic_size))
 			continue;

@@ -1,0 +1,239 @@
+/*
+ * What users type and see: options, sizes, the composed command line, symbols as text, and the
+ * JSON of plex86 doctor.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../../guest/init/cmdline.h"
+#undef CMDLINE_MAX
+#include "../../phase1-user/cmdline.h"
+#include "../../phase1-user/doctor.h"
+#include "../../phase1-user/options.h"
+#include "../../phase1-user/symbols.h"
+#include "loader-files.h"
+
+static void test_sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		u64 bytes; /* 0: refused */
+		const char *why;
+	} cases[] = {
+		{"256M", 256 << 20, ""},
+		{"4m", 4 << 20, ""},
+		{"8192K", 8 << 20, ""},
+		{"3G", 0xc0000000, ""},
+		{"268435456", 256 << 20, ""},
+		{"3145729K", 0, "too large"},
+		{"4G", 0, "too large"},
+		{"18446744073709551616", 0, "too large"},
+		{"17179869184G", 0, "too large"},
+		{"256", 0, "too small"},
+		{"0", 0, "too small"},
+		{"4095K", 0, "too small"},
+		{"4194305", 0, "not a multiple"},
+		{"", 0, "not a number"},
+		{"M", 0, "not a number"},
+		{"12X", 0, "not a number"},
+		{"12MB", 0, "not a number"},
+		{"-5M", 0, "not a number"},
+		{" 5M", 0, "not a number"},
+		{"0x10M", 0, "not a number"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct error e = {""};
+		u64 bytes = 0;
+		bool ok = options_parse_memory(cases[i].text, &bytes, &e);
+
+		assert_int_equal(ok, cases[i].bytes != 0);
+		assert_int_equal(bytes, cases[i].bytes);
+		assert_non_null(strstr(e.text, cases[i].why));
+	}
+}
+
+#define PARSE(o, e, ...)                                                   \
+	options_parse_run(o, ARRAY_SIZE(((char *[]){"run", __VA_ARGS__})), \
+			  (char *[]){"run", __VA_ARGS__, NULL}, e)
+
+static void test_options(void **state)
+{
+	struct run_options o;
+	struct error e;
+
+	(void)state;
+	assert_true(PARSE(&o, &e, "-k", "K", "-i", "I", "-a", "x y", "-a", "z", "-m", "64M",
+			  "--stats", "--trace", "T", "--no-jail", "-v"));
+	assert_string_equal(o.kernel, "K");
+	assert_string_equal(o.initrd, "I");
+	assert_string_equal(o.append, "x y z");
+	assert_int_equal(o.memory, 64 << 20);
+	assert_string_equal(o.trace, "T");
+	assert_true(o.stats && o.no_jail && o.verbose);
+	assert_null(o.command);
+	options_free(&o);
+
+	char *words[] = {"run", "-k", "K", "--", "ls", "-l", "--", NULL};
+
+	assert_true(options_parse_run(&o, 7, words, &e));
+	assert_ptr_equal(o.command, words + 4);
+	assert_string_equal(o.append, "");
+	assert_int_equal(o.memory, 256 << 20);
+	options_free(&o);
+}
+
+static void test_bad_options(void **state)
+{
+	struct run_options o;
+	struct error e;
+
+	(void)state;
+#define REFUSE(why, ...)                                                 \
+	do {                                                             \
+		assert_false(PARSE(&o, &e, __VA_ARGS__));                \
+		if (!strstr(e.text, why))                                \
+			fail_msg("'%s' does not say '%s'", e.text, why); \
+		options_free(&o);                                        \
+	} while (0)
+	REFUSE("no kernel given", "-m", "64M");
+	REFUSE("'-k' needs a value", "-k");
+	REFUSE("'--trace' needs a value", "-k", "K", "--trace");
+	REFUSE("unknown option '-Z'", "-k", "K", "-Z");
+	REFUSE("unknown option '--zzz'", "-k", "K", "--zzz");
+	REFUSE("no command behind '--'", "-k", "K", "--");
+	REFUSE("unexpected 'ls'", "-k", "K", "ls");
+	REFUSE("memory size 'much'", "-k", "K", "-m", "much");
+#undef REFUSE
+}
+
+/* ---- the command line ---- */
+
+static bool compose(const struct cmdline_config *c, char text[2048], struct error *e)
+{
+	return cmdline_linux(c, text, 2048, e);
+}
+
+static void test_cmdline(void **state)
+{
+	struct cmdline_config c = {.append = "loglevel=7", .tsc_khz = 2100000};
+	struct error e;
+	char text[2048];
+
+	(void)state;
+	assert_true(compose(&c, text, &e));
+	assert_non_null(strstr(text, "quiet "));
+	assert_non_null(strstr(text, " tsc_early_khz=2100000 lpj=21000000 "));
+	assert_string_equal(text + strlen(text) - 11, " loglevel=7");
+	assert_null(strstr(text, "plex86."));
+	c.verbose = c.pipe = true;
+	assert_true(compose(&c, text, &e));
+	assert_null(strstr(text, "quiet"));
+	assert_non_null(strstr(text, " plex86.pipe "));
+}
+
+/* What the guest's own parser makes of a command must be the command. */
+static void test_command(void **state)
+{
+	static char *const command[] = {
+		"/bin/sh", "-c", "echo \"a b\",'%41' =$x\n\t\x7f\xff", "", "plain_./:=+@-", NULL};
+	const struct cmdline_config c = {.append = "", .command = command, .tsc_khz = 1};
+	struct error e;
+	struct cmdline parsed;
+	char text[2048];
+	unsigned i;
+
+	(void)state;
+	assert_true(compose(&c, text, &e));
+	assert_int_equal(cmdline_parse(&parsed, text), 0);
+	for (i = 0; command[i]; i++)
+		assert_string_equal(parsed.argv[i], command[i]);
+	assert_null(parsed.argv[i]);
+}
+
+static void test_cmdline_limit(void **state)
+{
+	struct cmdline_config c = {.append = "", .tsc_khz = 1};
+	char text[2048], words[2048];
+	struct error e;
+	size_t room;
+
+	(void)state;
+	assert_true(compose(&c, text, &e));
+	room = 2047 - strlen(text) - 1;
+	memset(words, 'w', sizeof(words));
+	words[room] = 0;
+	c.append = words;
+	assert_true(compose(&c, text, &e));
+	assert_int_equal(strlen(text), 2047);
+	words[room] = 'w';
+	words[room + 1] = 0;
+	assert_false(compose(&c, text, &e));
+	assert_non_null(strstr(e.text, "2048 bytes"));
+}
+
+/* ---- symbols ---- */
+
+static void test_symbols(void **state)
+{
+	struct symbols *s;
+	struct file f;
+	char text[64];
+
+	(void)state;
+	make_elf(&f);
+	s = symbols_read(f.data, f.size);
+	assert_non_null(s);
+	assert_string_equal(symbols_text(s, 0xc0100000, text, sizeof(text)), " start+0x0");
+	assert_string_equal(symbols_text(s, 0xc010001f, text, sizeof(text)), " start+0x1f");
+	assert_string_equal(symbols_text(s, 0xc0100021, text, sizeof(text)), " later+0x1");
+	assert_string_equal(symbols_text(s, 0xc00fffff, text, sizeof(text)), "");
+	assert_string_equal(symbols_text(s, 0xd0100000, text, sizeof(text)), "");
+	assert_string_equal(symbols_text(NULL, 0xc0100000, text, sizeof(text)), "");
+	symbols_free(s);
+}
+
+/* ---- doctor ---- */
+
+static void test_json(void **state)
+{
+	static const char expected[] =
+		"{\n  \"can_run\": false,\n  \"checks\": [\n"
+		"    {\"id\": \"one\", \"status\": \"ok\", \"found\": \"a \\\"quoted\\\" \\\\ "
+		"\\u000a ?? word\", \"cost\": \"\", \"fix\": \"\"},\n"
+		"    {\"id\": \"two\", \"status\": \"missing\", \"found\": \"no\", \"cost\": \"much\", "
+		"\"fix\": \"do\"}\n  ]\n}\n";
+	const struct check checks[] = {
+		{"one", CHECK_OK, "a \"quoted\" \\ \n \xc3\xa4 word", "", ""},
+		{"two", CHECK_MISSING, "no", "much", "do"},
+	};
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	doctor_print_json(checks, 2, out);
+	fclose(out);
+	assert_string_equal(text, expected);
+	free(text);
+	assert_true(doctor_can_run(checks, 1));
+	assert_false(doctor_can_run(checks, 2));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sizes),	    cmocka_unit_test(test_options),
+		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_cmdline),
+		cmocka_unit_test(test_command),	    cmocka_unit_test(test_cmdline_limit),
+		cmocka_unit_test(test_symbols),	    cmocka_unit_test(test_json),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
