@@ -59,7 +59,7 @@ static enum emu write_cr4(struct vm *vm, u32 value)
 {
 	u32 changed = (u32)vm->cpu.cr4 ^ value;
 
-	if (value & ~CR4_DEFINED)
+	if (value & ~(CR4_DEFINED | (vcpu_xcr0_mask(vm) ? CR4_OSXSAVE : 0)))
 		return general_protection(vm);
 	vm->cpu.cr4 = value;
 	if (changed & (CR4_PSE | CR4_PGE))

@@ -123,10 +123,44 @@ enum emu emulate_rdtsc(struct vm *vm, const struct insn *insn)
 	return EMU_NEXT;
 }
 
-/* XSAVE is hidden: CR4.OSXSAVE is clear. */
+/* XCR0 values that the processor takes (SDM vol. 1, 13.3) and the host has. */
+static bool xcr0_valid(struct vm *vm, u64 value)
+{
+	if (!(value & XCR0_X87) || (value & ~vcpu_xcr0_mask(vm)))
+		return false;
+	if ((value & XCR0_AVX) && !(value & XCR0_SSE))
+		return false;
+	if (!(value & XCR0_AVX512))
+		return true;
+	return (value & XCR0_AVX512) == XCR0_AVX512 && (value & XCR0_AVX);
+}
+
+/* The hardware's XCR0 is the host's and holds more: the guest's is only what it asked for. */
 enum emu emulate_xsetbv(struct vm *vm, const struct insn *insn)
 {
+	u64 value = (u32)vm->cpu.gpr[GPR_AX] | vm->cpu.gpr[GPR_DX] << 32;
+
 	(void)insn;
+	if (!(vm->cpu.cr4 & CR4_OSXSAVE)) {
+		raise(vm, EXC_UD);
+		return EMU_FAULT;
+	}
+	if (!at_cpl0(vm))
+		return EMU_FAULT;
+	if ((u32)vm->cpu.gpr[GPR_CX] || !xcr0_valid(vm, value)) {
+		raise_error(vm, EXC_GP, 0);
+		return EMU_FAULT;
+	}
+	vm->cpu.xcr0 = value;
+	return EMU_NEXT;
+}
+
+/* It traps only for a register that the host does not have. */
+enum emu emulate_xgetbv(struct vm *vm, const struct insn *insn)
+{
+	(void)insn;
+	if (vm->cpu.cr4 & CR4_OSXSAVE)
+		return EMU_OTHER;
 	raise(vm, EXC_UD);
 	return EMU_FAULT;
 }

@@ -38,6 +38,7 @@ static emu_fn *const handlers[OP_COUNT] = {
 	[OP_RDTSC] = emulate_rdtsc,
 	[OP_CPUID] = emulate_cpuid,
 	[OP_XSETBV] = emulate_xsetbv,
+	[OP_XGETBV] = emulate_xgetbv,
 	[OP_INT] = emulate_int,
 	[OP_INT3] = emulate_int3,
 	[OP_INTO] = emulate_into,

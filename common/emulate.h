@@ -32,7 +32,7 @@ emu_fn emulate_in, emulate_out, emulate_ins, emulate_outs;                   /* 
 emu_fn emulate_mov_from_cr, emulate_mov_to_cr, emulate_mov_from_dr, emulate_mov_to_dr,
 	emulate_clts, emulate_lmsw, emulate_smsw;                            /* emulate-cr.c */
 emu_fn emulate_rdmsr, emulate_wrmsr, emulate_rdtsc, emulate_cpuid, emulate_invd, emulate_wbinvd,
-	emulate_xsetbv, emulate_hlt, emulate_cli, emulate_sti, emulate_invlpg; /* emulate-sys.c */
+	emulate_xsetbv, emulate_xgetbv, emulate_hlt, emulate_cli, emulate_sti, emulate_invlpg; /* emulate-sys.c */
 emu_fn emulate_table_load, emulate_table_store, emulate_lldt, emulate_ltr, emulate_sldt,
 	emulate_str, emulate_mov_to_seg, emulate_pop_seg, emulate_load_far; /* emulate-seg.c */
 emu_fn emulate_iret, emulate_int, emulate_int3, emulate_into, emulate_int1, emulate_ljmp,
@@ -47,6 +47,9 @@ enum emu finish_mmio(struct vm *vm, const struct insn *insn, u64 value);
 
 /* CPUID as the guest sees it. */
 void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
+
+/* XCR0 bits the guest may set; 0 if XSAVE is hidden. */
+u64 vcpu_xcr0_mask(struct vm *vm);
 
 /* A user #GP(0)/#SS(0) that stems from the 3 GiB limit of the ABI's user segments is really a
  * page fault: true if so, with vm->exc and CR2 set. */

@@ -323,6 +323,7 @@ void core_reset(struct vm *vm)
 	mem_set(&vm->cpu, 0, sizeof(vm->cpu));
 	vm->cpu.cr0 = CR0_PE | CR0_ET;
 	vm->cpu.rflags = FLAG_ONE;
+	vm->cpu.xcr0 = XCR0_X87;
 	vm->cpu.dr[6] = DR6_RESET;
 	vm->cpu.dr[7] = DR7_RESET;
 	vm->shadow.pv_writable = true;

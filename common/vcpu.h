@@ -58,6 +58,14 @@ enum gpr {
 #define CR4_PCE        0x0100u
 #define CR4_OSFXSR     0x0200u
 #define CR4_OSXMMEXCPT 0x0400u
+#define CR4_OSXSAVE    0x40000u
+
+/* State components a guest may have: x87, SSE, AVX, the three of AVX-512. */
+#define XCR0_X87     0x01u
+#define XCR0_SSE     0x02u
+#define XCR0_AVX     0x04u
+#define XCR0_AVX512  0xe0u
+#define XCR0_DEFINED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512)
 
 enum exception {
 	EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
@@ -108,6 +116,7 @@ struct vcpu {
 	struct table_register gdtr, idtr;
 	u64 cr0, cr2, cr3, cr4;
 	u64 dr[8];
+	u64 xcr0;                 /* what the guest has set; the hardware's is the host's */
 	u64 efer;                 /* for long mode, one day */
 	u8 iopl;                  /* virtual IOPL; the hardware's is 0 */
 	bool halted;              /* in hlt, waiting for an interrupt */

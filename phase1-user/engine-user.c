@@ -250,7 +250,7 @@ static int open_vcpu_program(char *err, size_t err_size)
 		if (fd >= 0)
 			return fd;
 	}
-	snprintf(err, err_size, "plex86: '%splex86-vcpu': %s (it must lie beside plex86)", exe,
+	snprintf(err, err_size, "'%splex86-vcpu': %s (it must lie beside plex86)", exe,
 		 strerror(errno));
 	return -1;
 }
@@ -294,17 +294,17 @@ static bool start_vcpu(struct engine *e, char *err, size_t err_size)
 		exec_vcpu(e, program);
 	close(program);
 	if (e->pid < 0) {
-		snprintf(err, err_size, "plex86: cannot start the vcpu process: %s", strerror(errno));
+		snprintf(err, err_size, "cannot start the vcpu process: %s", strerror(errno));
 		return false;
 	}
 	if (wait_for_turn(e))
 		return true;
 	if (s->failed_step)
-		snprintf(err, err_size, "plex86: cannot %s: %s%s", step_text(s->failed_step),
+		snprintf(err, err_size, "cannot %s: %s%s", step_text(s->failed_step),
 			 strerror(s->failed_errno), step_remedy(s->failed_step));
 	else
 		snprintf(err, err_size,
-			 "plex86: the vcpu process ended at its start (%s %d)",
+			 "the vcpu process ended at its start (%s %d)",
 			 WIFSIGNALED(e->status) ? "signal" : "status",
 			 WIFSIGNALED(e->status) ? WTERMSIG(e->status) : WEXITSTATUS(e->status));
 	return false;
@@ -326,13 +326,13 @@ static bool create_memories(struct engine *e, char *err, size_t err_size)
 	e->ram = create_memory("plex86-ram", e->ram_size + PAGE_SIZE_4K, &e->ram_fd);
 	if (!e->ram) {
 		snprintf(err, err_size,
-			 "plex86: cannot create %llu MiB of guest RAM: %s (try a smaller -m)",
+			 "cannot create %llu MiB of guest RAM: %s (try a smaller -m)",
 			 (unsigned long long)e->ram_size >> 20, strerror(errno));
 		return false;
 	}
 	e->shared = create_memory("plex86-shared", sizeof(*e->shared), &e->shared_fd);
 	if (!e->shared) {
-		snprintf(err, err_size, "plex86: cannot create the vcpu's shared memory: %s",
+		snprintf(err, err_size, "cannot create the vcpu's shared memory: %s",
 			 strerror(errno));
 		return false;
 	}
@@ -344,7 +344,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	struct engine *e = calloc(1, sizeof(*e));
 
 	if (!e) {
-		snprintf(err, err_size, "plex86: out of memory");
+		snprintf(err, err_size, "out of memory");
 		return NULL;
 	}
 	e->ram_fd = e->shared_fd = -1;

@@ -93,11 +93,10 @@ static void unpack_descriptor(u64 desc, struct user_desc *d)
 	d->seg_not_present = !(desc >> 47 & 1);
 }
 
-static enum host_error set_ldt(unsigned entry, u64 desc)
+static long set_ldt(unsigned entry, u64 desc)
 {
 	const int write_new_mode = 0x11;
 	struct user_desc d = { .entry_number = entry };
-	long ret;
 
 	if (desc) {
 		unpack_descriptor(desc, &d);
@@ -105,8 +104,12 @@ static enum host_error set_ldt(unsigned entry, u64 desc)
 		d.read_exec_only = 1; /* the pattern that empties an entry */
 		d.seg_not_present = 1;
 	}
-	ret = sys3(__NR_modify_ldt, write_new_mode, (long)&d, sizeof(d));
-	return ret ? HOST_FAIL : HOST_OK;
+	return sys3(__NR_modify_ldt, write_new_mode, (long)&d, sizeof(d));
+}
+
+long ldt_probe(void)
+{
+	return set_ldt(HOST_SLOT_USER_CS, 0);
 }
 
 /* set_thread_area exists for 32-bit callers only, and its argument must lie below 4 GiB: the PV
@@ -151,7 +154,7 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 {
 	if (slot >= HOST_SLOT_TLS0)
 		return set_tls(vm, slot - HOST_SLOT_TLS0, descriptor);
-	return set_ldt(slot, descriptor);
+	return set_ldt(slot, descriptor) ? HOST_FAIL : HOST_OK;
 }
 
 /* --------------------------------------------------------------- time ---- */
@@ -196,15 +199,18 @@ void host_arm_timer(struct vm *vm, u64 deadline)
 /* --------------------------------------------------------------- CPUID ---- */
 
 /* The leaves the core's filter asks for, read before CPUID is made to fault. */
+#define LEAF_XSAVE     0xd
+#define XSAVE_SUBLEAFS 8
 static const u32 cached_leaf[] = { 0x1, 0x7, 0x80000001u, 0x80000002u, 0x80000003u, 0x80000004u,
 				   0x80000006u, 0x80000007u };
-static u32 cached_cpuid[ARRAY_SIZE(cached_leaf)][4];
+static u32 cached_cpuid[ARRAY_SIZE(cached_leaf)][4], cached_xsave[XSAVE_SUBLEAFS][4];
 
 void host_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 {
 	(void)vm;
-	(void)subleaf;
 	mem_set(out, 0, 4 * sizeof(out[0]));
+	if (leaf == LEAF_XSAVE && subleaf < XSAVE_SUBLEAFS)
+		mem_copy(out, cached_xsave[subleaf], sizeof(cached_xsave[subleaf]));
 	for (unsigned i = 0; i < ARRAY_SIZE(cached_leaf); i++)
 		if (cached_leaf[i] == leaf)
 			mem_copy(out, cached_cpuid[i], sizeof(cached_cpuid[i]));
@@ -227,13 +233,17 @@ static void cache_cpuid(void)
 			continue;
 		__cpuid_count(leaf, 0, r[0], r[1], r[2], r[3]);
 	}
+	for (u32 i = 0; basic >= LEAF_XSAVE && i < XSAVE_SUBLEAFS; i++) {
+		u32 *r = cached_xsave[i];
+
+		__cpuid_count(LEAF_XSAVE, i, r[0], r[1], r[2], r[3]);
+	}
 }
 
-long host_setup(void)
+void host_setup(void)
 {
 	cache_cpuid();
 	shared->vm.low_limit = probe_low_limit();
 	shared->cpuid_faults = !sys3(__NR_arch_prctl, ARCH_SET_CPUID, 0, 0);
 	shared->vm.cpuid_faults = shared->cpuid_faults;
-	return 0;
 }

@@ -76,7 +76,7 @@ _Noreturn void vcpu_main(void)
 	host_setup();
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
-	check(STEP_LDT, host_set_segment(vm, HOST_SLOT_USER_CS, 0) == HOST_OK ? 0 : -SYS_EPERM);
+	check(STEP_LDT, ldt_probe());
 	shared->dispatch = !is_error(dispatch_setup());
 	if (shared->jail)
 		check(STEP_JAIL, jail_setup());

@@ -40,7 +40,7 @@ static inline _Noreturn void sys_exit(int status)
 		sys3(__NR_exit_group, status, 0, 0);
 }
 
-/* From include/uapi/asm-generic/errno-base.h, which wants no company. */
-enum { SYS_EPERM = 1, SYS_ENOMEM = 12, SYS_EACCES = 13 };
+/* The one error that is not final. */
+enum { SYS_ENOMEM = 12 };
 
 #endif

@@ -13,10 +13,11 @@
 /* The process's one piece of global state: signal handlers get no argument. */
 extern struct vcpu_shared *shared;
 
+void host_setup(void); /* probe and cache what the host offers; before the jail */
 /* Each returns 0 or a negative error number. */
-long host_setup(void);    /* probe and cache what the host offers; needs no jail yet */
-long signal_setup(void);  /* alternate stack, handlers */
+long signal_setup(void);   /* alternate stack, handlers */
 long timer_setup(void);
+long ldt_probe(void);      /* can LDT entries be set? */
 long dispatch_setup(void); /* Syscall User Dispatch; not fatal: the jail traps the same calls */
 long jail_setup(void);
 
