@@ -186,8 +186,10 @@ static bool identify_elf(struct image *im, struct error *e)
 		return false;
 	if (im->kind == IMAGE_ELF) {
 		linux_banner_version(im->file.data, im->file.size, version, sizeof(version));
-		snprintf(im->name, sizeof(im->name), "%s%s%s", version[0] ? "a Linux " : "an",
-			 version, version[0] ? " vmlinux" : " ELF kernel that is not Multiboot");
+		if (version[0])
+			snprintf(im->name, sizeof(im->name), "a Linux %s vmlinux", version);
+		else
+			snprintf(im->name, sizeof(im->name), "a 32-bit ELF file");
 	}
 	abi = elf_abi_note(&elf);
 	if (abi && abi != PLEX86_ABI_VERSION)
