@@ -42,11 +42,14 @@ static void byte_port(struct vm *vm, u16 port, bool write, u8 *value)
 		else
 			*value = pic_read(&vm->pic, port);
 	} else if (pit_owns(port)) {
-		if (write)
-			pit_write(&vm->pit, port, *value, host_now(vm));
-		else
-			*value = pit_read(&vm->pit, port, host_now(vm));
-		vm->timer = pit_deadline(&vm->pit, host_now(vm));
+		u64 now = host_now(vm);
+
+		if (write) {
+			pit_write(&vm->pit, port, *value, now);
+			timer_update(vm, now);
+		} else {
+			*value = pit_read(&vm->pit, port, now);
+		}
 	} else {
 		if (write)
 			cmos_write(&vm->cmos, port, *value, host_utc(vm));

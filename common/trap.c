@@ -37,6 +37,16 @@ static void poll_lines(struct vm *vm)
 	vm->irq_seen = lines;
 }
 
+/* A PIT programmed to tick faster than this would leave the guest no time to run. */
+#define MIN_TICK_NS 20000u
+
+void timer_update(struct vm *vm, u64 now)
+{
+	u64 deadline = pit_deadline(&vm->pit, now);
+
+	vm->timer = deadline && deadline < now + MIN_TICK_NS ? now + MIN_TICK_NS : deadline;
+}
+
 static void poll_timer(struct vm *vm)
 {
 	u64 now;
@@ -51,7 +61,7 @@ static void poll_timer(struct vm *vm)
 		pic_set_line(&vm->pic, 0, false);
 		pic_set_line(&vm->pic, 0, true);
 	}
-	vm->timer = pit_deadline(&vm->pit, now);
+	timer_update(vm, now);
 }
 
 static bool byte_before(struct vm *vm, u64 rip, u8 opcode)

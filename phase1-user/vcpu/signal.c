@@ -91,30 +91,42 @@ static void stop(enum vm_fault reason, u64 detail)
 	vm->exit.fault.detail = detail;
 }
 
+/* The VMM asked for attention, or for the trace to be drained. */
+static void hand_over_kicked(struct vm *vm)
+{
+	__atomic_store_n(&shared->kick, 0, __ATOMIC_SEQ_CST);
+	vm->exit = (struct vm_exit){ .kind = EXIT_KICKED };
+	hand_over();
+}
+
+/* May the guest run now? From here on the VMM signals what it wants. */
+static bool ready_to_run(void)
+{
+	__atomic_store_n(&shared->mode, MODE_GUEST, __ATOMIC_SEQ_CST);
+	if (!something_new() && !trace_is_full())
+		return true;
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
+	return false;
+}
+
 /* Follow the core's wishes until the guest can run. */
 static void run_until_resume(enum core_next next)
 {
 	struct vm *vm = &shared->vm;
 
-	for (;;) {
-		if (next == CORE_RESUME) {
-			__atomic_store_n(&shared->mode, MODE_GUEST, __ATOMIC_SEQ_CST);
-			if (!something_new() && !trace_is_full())
-				return;
-			__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
-			if (__atomic_exchange_n(&shared->kick, 0, __ATOMIC_SEQ_CST) || trace_is_full()) {
-				vm->exit = (struct vm_exit){ .kind = EXIT_KICKED };
-				hand_over();
-			}
-			next = core_kick(vm);
-		} else if (vm->exit.kind == EXIT_IDLE && !__atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST)) {
-			idle(vm->exit.deadline);
-			next = core_kick(vm);
-		} else {
-			__atomic_store_n(&shared->kick, 0, __ATOMIC_SEQ_CST);
+	while (next == CORE_EXIT || !ready_to_run()) {
+		bool kicked = __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST) || trace_is_full();
+
+		if (next == CORE_EXIT && vm->exit.kind != EXIT_IDLE) {
 			hand_over();
 			next = core_resume(vm);
+			continue;
 		}
+		if (kicked)
+			hand_over_kicked(vm);
+		else if (next == CORE_EXIT)
+			idle(vm->exit.deadline);
+		next = core_kick(vm);
 	}
 }
 
