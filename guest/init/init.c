@@ -119,6 +119,7 @@ static void loopback_up(void)
 /* What plex86.pipe asks for; see cmdline.h. */
 static void console_as_pipe(void)
 {
+	static const int ready = TIOCM_OUT1;
 	struct termios t;
 
 	if (sys_ioctl(0, TCGETS, &t) < 0)
@@ -128,6 +129,7 @@ static void console_as_pipe(void)
 	t.c_lflag &= ~(unsigned int)(ISIG | ECHO);
 	t.c_cc[VERASE] = t.c_cc[VKILL] = t.c_cc[VREPRINT] = t.c_cc[VWERASE] = 0;
 	sys_ioctl(0, TCSETS, &t);
+	sys_ioctl(0, TIOCMBIS, &ready);
 }
 
 static int read_cmdline(struct cmdline *cl)
