@@ -221,6 +221,8 @@ static int run_engine(struct run *r, struct console *console)
 	}
 	if (machine_init(m, r->engine, &r->loop, &r->error)) {
 		m->console = console;
+		if (r->image.kind != IMAGE_MULTIBOOT && !isatty(STDIN_FILENO))
+			input_gate_hold(&m->input);
 		m->trace = r->trace;
 		status = run_machine(r);
 	} else {

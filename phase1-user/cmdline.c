@@ -41,13 +41,13 @@ static void add_command(struct text *t, char *const *command)
 	}
 }
 
-/* earlyprintk makes panics before the console exists visible. It costs little under `quiet`,
+/* earlycon makes panics before the console exists visible. It costs little under `quiet`,
  * and the real console takes over from it, so that nothing is printed twice. */
 static void add_console(struct text *t, const struct cmdline_config *c)
 {
 	if (!c->verbose)
 		add(t, "quiet ");
-	add(t, "earlyprintk=serial,ttyS0,115200 console=ttyS0");
+	add(t, "earlycon=uart8250,io,0x3f8 console=ttyS0");
 }
 
 bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, struct error *e)

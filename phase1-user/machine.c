@@ -95,14 +95,21 @@ size_t machine_input_room(void *owner)
 {
 	struct machine *m = owner;
 
-	return serial_room(&m->serial);
+	return input_gate_room(&m->input);
 }
 
 void machine_input(void *owner, const u8 *data, size_t len)
 {
 	struct machine *m = owner;
 
-	serial_input(&m->serial, data, len);
+	input_gate_passed(&m->input, serial_input(&m->serial, data, len));
+}
+
+static void input_opened(void *owner)
+{
+	struct machine *m = owner;
+
+	console_drained(m->console);
 }
 
 static bool build_board(struct machine *m, struct error *e)
@@ -267,11 +274,16 @@ bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, s
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&m->wake, &clock);
 	pthread_condattr_destroy(&clock);
-	return build_board(m, e) && watch_signals(m, e);
+	m->input.timer.fd = -1;
+	m->input.opened = input_opened;
+	m->input.owner = m;
+	return build_board(m, e) && watch_signals(m, e) &&
+	       input_gate_init(&m->input, loop, &m->serial, e);
 }
 
 void machine_destroy(struct machine *m)
 {
+	input_gate_destroy(&m->input);
 	loop_unwatch(m->loop, &m->signals);
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);

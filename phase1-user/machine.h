@@ -13,6 +13,7 @@
 #include "hal/debugport.h"
 #include "hal/reset.h"
 #include "hal/serial.h"
+#include "input-gate.h"
 #include "loop.h"
 #include "trace-file.h"
 
@@ -38,6 +39,7 @@ struct machine {
 	struct serial serial;
 	struct debugport debugport;
 	struct reset reset;
+	struct input_gate input;
 	struct loop_source signals;
 	pthread_cond_t wake; /* with loop->lock: an idle guest has something to do */
 	bool woken;

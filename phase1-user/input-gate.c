@@ -1,0 +1,109 @@
+/*
+ * How much console input a guest gets, and when: see input-gate.h.
+ */
+#include "input-gate.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MCR_RTS	    0x02
+#define MCR_OUT1    0x04
+#define NS_PER_BYTE 1000u /* 1 MB/s: a hundred times a real line, and Linux keeps up */
+#define BUDGET_MAX  4096u
+#define REFILL_NS   1000000u
+#define PATIENCE_NS ((u64)3000000000) /* an init that is not ours never says that it is ready */
+
+static u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void open_at(struct input_gate *g, u64 ns)
+{
+	const struct itimerspec when = {.it_value = {ns / 1000000000, ns % 1000000000}};
+
+	timerfd_settime(g->timer.fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void timer_ready(struct loop_source *source, u32 events)
+{
+	struct input_gate *g =
+		(struct input_gate *)((char *)source - offsetof(struct input_gate, timer));
+	u64 expirations;
+
+	(void)events;
+	if (read(source->fd, &expirations, sizeof(expirations)) == sizeof(expirations))
+		g->opened(g->owner);
+}
+
+bool input_gate_init(struct input_gate *g, struct loop *loop, const struct serial *serial,
+		     struct error *e)
+{
+	g->serial = serial;
+	g->loop = loop;
+	g->filled = now_ns();
+	g->budget = BUDGET_MAX;
+	g->timer.ready = timer_ready;
+	g->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (g->timer.fd < 0 || !loop_watch(loop, &g->timer, EPOLLIN))
+		return error_set(e, "console: creating its timer: %s", strerror(errno));
+	return true;
+}
+
+void input_gate_destroy(struct input_gate *g)
+{
+	loop_unwatch(g->loop, &g->timer);
+	if (g->timer.fd >= 0)
+		close(g->timer.fd);
+}
+
+void input_gate_hold(struct input_gate *g)
+{
+	g->flow = true;
+	g->hold = true;
+	g->hold_until = now_ns() + PATIENCE_NS;
+	open_at(g, g->hold_until);
+}
+
+static bool is_held(struct input_gate *g, u64 now)
+{
+	if (g->hold && ((g->serial->mcr & MCR_OUT1) || now >= g->hold_until))
+		g->hold = false;
+	return g->hold || (g->flow && !(g->serial->mcr & MCR_RTS));
+}
+
+static void refill(struct input_gate *g, u64 now)
+{
+	const u64 earned = (now - g->filled) / NS_PER_BYTE;
+
+	g->budget = earned > BUDGET_MAX - g->budget ? BUDGET_MAX : g->budget + earned;
+	g->filled += earned * NS_PER_BYTE;
+}
+
+size_t input_gate_room(struct input_gate *g)
+{
+	const size_t room = serial_room(g->serial);
+	u64 now;
+
+	if (room == 0)
+		return 0;
+	now = now_ns();
+	if (is_held(g, now))
+		return 0;
+	refill(g, now);
+	if (g->budget == 0)
+		open_at(g, now + REFILL_NS);
+	return room < g->budget ? room : g->budget;
+}
+
+void input_gate_passed(struct input_gate *g, size_t bytes)
+{
+	g->budget -= bytes < g->budget ? bytes : g->budget;
+}
