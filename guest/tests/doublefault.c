@@ -1,9 +1,9 @@
 /*
  * Test guest: faults while a fault is delivered (SDM vol. 3, 6.15, interrupt 8, table 6-5).
  *
- * Contributory (#DE #TS #NP #SS #GP) upon contributory, and #PF or contributory upon #PF, make a #DF
- * with error code 0; everything else is delivered in turn. The saved CS:EIP of #DF is undefined and
- * not printed; the EXT bit of the nested faults is masked (QEMU 7.2 never sets it).
+ * Contributory (#DE #TS #NP #SS #GP) upon contributory, and #PF or contributory upon #PF, make a
+ * #DF with error code 0; everything else is delivered in turn. The saved CS:EIP of #DF is undefined
+ * and not printed; the EXT bit of the nested faults is masked (QEMU 7.2 never sets it).
  */
 #include "guest.h"
 
@@ -18,9 +18,9 @@ UCODE(u_gp, "", "hlt");
 UCODE(u_pf, "", "movl 0x40000000, %eax");
 UCODE(u_ud, "", "ud2");
 
-static const struct snippet all[] = { SNIPPET(k_gp), SNIPPET(k_np), SNIPPET(k_de), SNIPPET(k_ud),
-				      SNIPPET(k_pf), SNIPPET(k_bp), SNIPPET(k_int) };
-static const struct snippet user[] = { SNIPPET(u_gp), SNIPPET(u_pf), SNIPPET(u_ud) };
+static const struct snippet all[] = {SNIPPET(k_gp), SNIPPET(k_np), SNIPPET(k_de), SNIPPET(k_ud),
+				     SNIPPET(k_pf), SNIPPET(k_bp), SNIPPET(k_int)};
+static const struct snippet user[] = {SNIPPET(u_gp), SNIPPET(u_pf), SNIPPET(u_ud)};
 
 static void show(const struct snippet *s, u32 vector)
 {
@@ -48,7 +48,7 @@ static void present(u8 vector, bool yes)
 /* The IDT across two pages of the window, of which one is not there. */
 static void split_idt(void)
 {
-	u32 pages[2] = { page_alloc(), page_alloc() };
+	u32 pages[2] = {page_alloc(), page_alloc()};
 	/* Vectors 0 to 14 on the first page, 15 and up on the second. */
 	u32 base = WINDOW + 0x10000 + PAGE - 15 * 8;
 	u32 i;
@@ -77,12 +77,14 @@ static void split_idt(void)
 	load_idt_at((void *)base, 256 * 8 - 1);
 	print("IDT, vector 0 not mapped\n");
 	show(&all[2], try(k_de));
-	print("  cr2 is gate 0: %u, eip is the div: %u\n", trap_cr2 == base, trap.eip == (u32)k_de_at);
+	print("  cr2 is gate 0: %u, eip is the div: %u\n", trap_cr2 == base,
+	      trap.eip == (u32)k_de_at);
 	set_idt_limit(sizeof(idt) - 1);
 }
 
-/* The kernel stack cannot be pushed to: user code's fault becomes #PF upon a benign one, and #DF upon
- * #PF; each on its own would need that stack again, so the handlers are of user code's level. */
+/* The kernel stack cannot be pushed to: user code's fault becomes #PF upon a benign one, and #DF
+ * upon #PF; each on its own would need that stack again, so the handlers are of user code's level.
+ */
 UCODE(df_handler, "popl %ebx; movl $0xdf, %eax; movl trap_stack_top_word, %ecx; movl %ecx, tss + 4",
       "int $0x30");
 UCODE(pf_handler, "popl %ebx; movl $0xef, %eax; movl trap_stack_top_word, %ecx; movl %ecx, tss + 4",

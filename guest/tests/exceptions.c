@@ -17,7 +17,7 @@ CODE(k_br, "movl $11, %eax", "boundl %eax, bounds");
 CODE(k_no_br, "movl $7, %eax", "boundl %eax, bounds");
 CODE(k_ud, "", "ud2");
 CODE(k_ud_lock, "", ".byte 0xf0, 0x90");
-CODE(k_ud_modrm, "", ".byte 0x8c, 0xf8"); /* mov %seg7, %eax */
+CODE(k_ud_modrm, "", ".byte 0x8c, 0xf8");	       /* mov %seg7, %eax */
 CODE(k_ud_cs, "movl $0x10, %eax", ".byte 0x8e, 0xc8"); /* mov %eax, %cs */
 CODE(k_nm, "", "fnop");
 CODE(k_gp_null, "xorl %eax, %eax", "movl %eax, %ss");
@@ -27,8 +27,9 @@ CODE(k_np, "movl $0x80, %eax", "movl %eax, %es");
 CODE(k_ss, "movl $0x88, %eax", "movl %eax, %ss");
 CODE(k_int_np, "", "int $0x51");
 CODE(k_np_fs, "movl $0x80, %eax", "movl %eax, %fs");
-CODE(k_long, "", ".byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,"
-		 "0x90"); /* 16 bytes */
+CODE(k_long, "",
+     ".byte 0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,0x2e,"
+     "0x90"); /* 16 bytes */
 
 UCODE(u_de, "xorl %edx, %edx; xorl %ecx, %ecx", "divl %ecx");
 UCODE(u_bp, "", "int3");
@@ -49,21 +50,23 @@ UCODE(u_pf_write, "", "movl %eax, 0x100000");
 UCODE(u_pf_absent, "", "movl 0x40000000, %eax");
 UCODE(u_done, "std", "int $0x30");
 
-u32 bounds[2] = { 5, 10 };
-USER_DATA u32 user_bounds[2] = { 0, 10 };
+u32 bounds[2] = {5, 10};
+USER_DATA u32 user_bounds[2] = {0, 10};
 
 static const struct snippet kernel[] = {
-	SNIPPET(k_de), SNIPPET(k_de_over), SNIPPET(k_bp), SNIPPET(k_of), SNIPPET(k_no_of),
-	SNIPPET(k_br), SNIPPET(k_no_br), SNIPPET(k_ud), SNIPPET(k_ud_lock), SNIPPET(k_ud_modrm),
-	SNIPPET(k_ud_cs), SNIPPET(k_gp_null), SNIPPET(k_gp_limit), SNIPPET(k_gp_system),
-	SNIPPET(k_np), SNIPPET(k_ss), SNIPPET(k_int_np), SNIPPET(k_np_fs), SNIPPET(k_long),
+	SNIPPET(k_de),	     SNIPPET(k_de_over),   SNIPPET(k_bp),    SNIPPET(k_of),
+	SNIPPET(k_no_of),    SNIPPET(k_br),	   SNIPPET(k_no_br), SNIPPET(k_ud),
+	SNIPPET(k_ud_lock),  SNIPPET(k_ud_modrm),  SNIPPET(k_ud_cs), SNIPPET(k_gp_null),
+	SNIPPET(k_gp_limit), SNIPPET(k_gp_system), SNIPPET(k_np),    SNIPPET(k_ss),
+	SNIPPET(k_int_np),   SNIPPET(k_np_fs),	   SNIPPET(k_long),
 };
 
 static const struct snippet user[] = {
-	SNIPPET(u_de), SNIPPET(u_bp), SNIPPET(u_of), SNIPPET(u_br), SNIPPET(u_ud),
-	SNIPPET(u_gp_null), SNIPPET(u_gp_dpl), SNIPPET(u_gp_cs), SNIPPET(u_gp_hlt),
-	SNIPPET(u_gp_cli), SNIPPET(u_gp_int), SNIPPET(u_np), SNIPPET(u_ss), SNIPPET(u_pf_read),
-	SNIPPET(u_pf_write), SNIPPET(u_pf_absent), SNIPPET(u_done),
+	SNIPPET(u_de),	   SNIPPET(u_bp),      SNIPPET(u_of),	    SNIPPET(u_br),
+	SNIPPET(u_ud),	   SNIPPET(u_gp_null), SNIPPET(u_gp_dpl),   SNIPPET(u_gp_cs),
+	SNIPPET(u_gp_hlt), SNIPPET(u_gp_cli),  SNIPPET(u_gp_int),   SNIPPET(u_np),
+	SNIPPET(u_ss),	   SNIPPET(u_pf_read), SNIPPET(u_pf_write), SNIPPET(u_pf_absent),
+	SNIPPET(u_done),
 };
 
 static void run_kernel(void)

@@ -1,6 +1,6 @@
 /*
- * Test guest: EFLAGS. What pushf shows and popf may change, in the kernel and in user code, and that
- * interrupts, cli and sti leave every other flag alone (SDM vol. 1, 3.4.3; vol. 2, POPF).
+ * Test guest: EFLAGS. What pushf shows and popf may change, in the kernel and in user code, and
+ * that interrupts, cli and sti leave every other flag alone (SDM vol. 1, 3.4.3; vol. 2, POPF).
  *
  * The kernel leaves IOPL alone: popf cannot change it at hardware CPL 3, and no kernel we run does.
  * AC inside handlers is left out for the same reason (the monitor clears it).
@@ -18,12 +18,14 @@ static void look(struct regs *r)
 }
 
 /* EFLAGS set by popf, an instruction, EFLAGS read by pushf. */
-#define THROUGH(name, insn)                                                         \
-	static u32 through_##name(u32 flags)                                        \
-	{                                                                           \
+#define THROUGH(name, insn)                                                                \
+	static u32 through_##name(u32 flags)                                               \
+	{                                                                                  \
 		asm volatile("pushl %0; popfl; " insn "; pushfl; popl %0; pushl $2; popfl" \
-			     : "+r"(flags) : : "memory", "cc", "eax");              \
-		return flags;                                                       \
+			     : "+r"(flags)                                                 \
+			     :                                                             \
+			     : "memory", "cc", "eax");                                     \
+		return flags;                                                              \
 	}
 THROUGH(nothing, "")
 THROUGH(cli, "cli")
@@ -43,18 +45,35 @@ static const struct {
 	const char *name;
 	u32 (*fn)(u32 flags);
 } ways[] = {
-	{ "popf, pushf", through_nothing }, { "cli", through_cli },	{ "sti", through_sti },
-	{ "cli sti cli", through_cli_sti }, { "int", through_int },	{ "in", through_in },
-	{ "out", through_out },		    { "mov cr, invlpg", through_cr },
-	{ "segment load", through_segment }, { "far call and return", through_call },
-	{ "pushf popf", through_pushf },
+	{"popf, pushf", through_nothing},
+	{"cli", through_cli},
+	{"sti", through_sti},
+	{"cli sti cli", through_cli_sti},
+	{"int", through_int},
+	{"in", through_in},
+	{"out", through_out},
+	{"mov cr, invlpg", through_cr},
+	{"segment load", through_segment},
+	{"far call and return", through_call},
+	{"pushf popf", through_pushf},
 };
 
 static void kernel(void)
 {
-	static const u32 patterns[] = { 0,	  FLAG_CF,  FLAG_PF, FLAG_AF, FLAG_ZF, FLAG_SF,
-					FLAG_OF,  FLAG_DF,  FLAG_IF, FLAG_NT, FLAG_ID, FLAG_ARITH,
-					FLAG_ARITH | FLAG_DF | FLAG_IF | FLAG_ID, 0xffffffff & 0x200ed7 };
+	static const u32 patterns[] = {0,
+				       FLAG_CF,
+				       FLAG_PF,
+				       FLAG_AF,
+				       FLAG_ZF,
+				       FLAG_SF,
+				       FLAG_OF,
+				       FLAG_DF,
+				       FLAG_IF,
+				       FLAG_NT,
+				       FLAG_ID,
+				       FLAG_ARITH,
+				       FLAG_ARITH | FLAG_DF | FLAG_IF | FLAG_ID,
+				       0xffffffff & 0x200ed7};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
 		print("%s:", ways[i].name);
@@ -72,9 +91,9 @@ static void in_handler(void)
 		set_gate(VEC, ACC_P | (trap_gate ? ACC_TRAPGATE : ACC_INTGATE));
 		u32 after = through_int(FLAG_NT | FLAG_IF | FLAG_ID | FLAG_DF | 2);
 
-		print("%s gate: handler NT %u IF %u ID %u, after %x\n", trap_gate ? "trap" : "interrupt",
-		      !!(handler_flags & FLAG_NT), !!(handler_flags & FLAG_IF),
-		      !!(handler_flags & FLAG_ID), after);
+		print("%s gate: handler NT %u IF %u ID %u, after %x\n",
+		      trap_gate ? "trap" : "interrupt", !!(handler_flags & FLAG_NT),
+		      !!(handler_flags & FLAG_IF), !!(handler_flags & FLAG_ID), after);
 	}
 	set_gate(VEC, ACC_P | ACC_INTGATE);
 }
@@ -86,9 +105,14 @@ static void narrow(void)
 
 	asm volatile("pushl $0x200ad7; popfl; int $0x50; pushl $2; popfl" : : : "memory", "cc");
 	asm volatile("pushl $0x200002; popfl; clc; stc; std; pushfl; popl %0; cld; pushl $2; popfl"
-		     : "=r"(flags) : : "memory", "cc");
+		     : "=r"(flags)
+		     :
+		     : "memory", "cc");
 	print("stc std: %x\n", flags);
-	asm volatile("pushl $0x202; popfl; lahf; movzbl %%ah, %0; cli" : "=r"(flags) : : "eax", "cc");
+	asm volatile("pushl $0x202; popfl; lahf; movzbl %%ah, %0; cli"
+		     : "=r"(flags)
+		     :
+		     : "eax", "cc");
 	print("lahf: %02x\n", flags);
 	asm volatile("movb $0xd5, %%ah; sahf; pushfl; popl %0" : "=r"(flags) : : "eax", "cc");
 	print("sahf: %02x\n", flags & 0xff);
@@ -107,10 +131,11 @@ static void skip_access(struct regs *r)
 
 static void user(void)
 {
-	static const struct snippet t[] = { SNIPPET(u_flags), SNIPPET(u_through_int),
-					    SNIPPET(u_through_fault) };
-	static const u32 patterns[] = { 0, FLAG_CF, FLAG_ARITH, FLAG_DF, FLAG_IF, FLAG_IOPL, FLAG_ID,
-					FLAG_AC, FLAG_AC | FLAG_ID | FLAG_ARITH | FLAG_DF };
+	static const struct snippet t[] = {SNIPPET(u_flags), SNIPPET(u_through_int),
+					   SNIPPET(u_through_fault)};
+	static const u32 patterns[] = {0,	FLAG_CF, FLAG_ARITH,
+				       FLAG_DF, FLAG_IF, FLAG_IOPL,
+				       FLAG_ID, FLAG_AC, FLAG_AC | FLAG_ID | FLAG_ARITH | FLAG_DF};
 
 	set_gate(VEC, ACC_P | ACC_DPL(3) | ACC_INTGATE);
 	trap_handlers[14] = skip_access;

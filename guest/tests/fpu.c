@@ -1,10 +1,11 @@
 /*
- * Test guest: x87 and SSE state: kept across traps, interrupts, user code and the monitor's own work;
- * control words and MXCSR; fxsave and fxrstor; #NM and #MF (SDM vol. 1, chapters 8, 10 and 11.6).
+ * Test guest: x87 and SSE state: kept across traps, interrupts, user code and the monitor's own
+ * work; control words and MXCSR; fxsave and fxrstor; #NM and #MF (SDM vol. 1, chapters 8, 10
+ * and 11.6).
  *
- * Registers are loaded from memory and stored to it, by instructions written out: nothing here computes,
- * but for one loop at the end. Left out, since QEMU 7.2 does not do it: #XM, #GP of a bad MXCSR, #MF by
- * anything but fwait, the last-instruction and last-data pointers.
+ * Registers are loaded from memory and stored to it, by instructions written out: nothing here
+ * computes, but for one loop at the end. Left out, since QEMU 7.2 does not do it: #XM, #GP of a bad
+ * MXCSR, #MF by anything but fwait, the last-instruction and last-data pointers.
  */
 #include "guest.h"
 
@@ -194,16 +195,18 @@ CODE(k_sse, "", "movaps %xmm0, %xmm1");
 CODE(k_x87, "", "fld1");
 CODE(k_movaps, "", "movaps image + 4, %xmm0");
 CODE(k_fwait, "", "fwait");
-CODE(k_mf, "fninit; pushl $0x37b; fldcw (%esp); addl $4, %esp; fldz; fld1; fdiv %st(1), %st", "fwait");
-UCODE(u_mf, "fninit; pushl $0x37b; fldcw (%esp); addl $4, %esp; fldz; fld1; fdiv %st(1), %st", "fwait");
+CODE(k_mf, "fninit; pushl $0x37b; fldcw (%esp); addl $4, %esp; fldz; fld1; fdiv %st(1), %st",
+     "fwait");
+UCODE(u_mf, "fninit; pushl $0x37b; fldcw (%esp); addl $4, %esp; fldz; fld1; fdiv %st(1), %st",
+      "fwait");
 UCODE(u_sse, "", "movaps %xmm0, %xmm1");
 
 static void faults(void)
 {
-	static const struct snippet t[] = { SNIPPET(k_fxsave), SNIPPET(k_movaps), SNIPPET(k_mf) };
-	static const struct snippet u[] = { SNIPPET(u_mf) };
-	static const struct snippet ts[] = { SNIPPET(k_sse), SNIPPET(k_x87), SNIPPET(k_fwait) };
-	static const struct snippet uts[] = { SNIPPET(u_sse) };
+	static const struct snippet t[] = {SNIPPET(k_fxsave), SNIPPET(k_movaps), SNIPPET(k_mf)};
+	static const struct snippet u[] = {SNIPPET(u_mf)};
+	static const struct snippet ts[] = {SNIPPET(k_sse), SNIPPET(k_x87), SNIPPET(k_fwait)};
+	static const struct snippet uts[] = {SNIPPET(u_sse)};
 
 	try_snippets(t, ARRAY_SIZE(t));
 	run_user_snippets(u, ARRAY_SIZE(u));
@@ -249,14 +252,20 @@ static void arithmetic(void)
 	trap_handlers[VEC_IRQ] = clobber;
 	pic_mask(0xfffe);
 	irq_on();
-	asm volatile("fninit; fldz; movl $200000, %%ecx; 1: fld1; faddp; decl %%ecx; jnz 1b; fistpll image"
-		     : : : "ecx", "memory");
+	asm volatile(
+		"fninit; fldz; movl $200000, %%ecx; 1: fld1; faddp; decl %%ecx; jnz 1b; fistpll image"
+		:
+		:
+		: "ecx", "memory");
 	irq_off();
 	low = *(u32 *)&image;
 	high = *((u32 *)&image + 1);
 	asm volatile("movl $1, %%eax; cvtsi2ss %%eax, %%xmm1; xorps %%xmm0, %%xmm0" : : : "eax");
 	irq_on();
-	asm volatile("movl $200000, %%ecx; 1: addss %%xmm1, %%xmm0; decl %%ecx; jnz 1b" : : : "ecx");
+	asm volatile("movl $200000, %%ecx; 1: addss %%xmm1, %%xmm0; decl %%ecx; jnz 1b"
+		     :
+		     :
+		     : "ecx");
 	irq_off();
 	asm volatile("cvttss2si %%xmm0, %0" : "=r"(single));
 	pic_mask(0xffff);

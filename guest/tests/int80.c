@@ -1,8 +1,8 @@
 /*
  * Test guest: int $0x80, the vector a Linux host takes for its own system calls.
  *
- * From user code, from the kernel, through gates of both kinds and DPLs, with every register used as a
- * host system call would use it: nothing may reach the host.
+ * From user code, from the kernel, through gates of both kinds and DPLs, with every register used
+ * as a host system call would use it: nothing may reach the host.
  */
 #include "guest.h"
 
@@ -45,7 +45,7 @@ static struct user_state host_call(u32 number)
 
 void guest_main(void)
 {
-	static const u32 numbers[] = { 0, 1, 2, 4, 20, 119, 173, 0xffffffff };
+	static const u32 numbers[] = {0, 1, 2, 4, 20, 119, 173, 0xffffffff};
 	struct user_state s;
 
 	paging_init();
@@ -84,7 +84,8 @@ void guest_main(void)
 	print("kernel, returned\n");
 	trap_handlers[0x80] = NULL;
 
-	/* The last two bytes of a page, with the next page not there: the return address is 0x40002000. */
+	/* The last two bytes of a page, with the next page not there: the return address is
+	 * 0x40002000. */
 	u32 page = page_alloc();
 
 	*(u16 *)(page + 0xffe) = 0x80cd;

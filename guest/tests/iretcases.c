@@ -3,17 +3,18 @@
  * (SDM vol. 2, IRET). A failing iret is a fault of the iret itself, on the stack it ran on.
  *
  * Left out: RF (QEMU 7.2 never shows it), VM and NT with a real back link (no task switches), IOPL
- * written by the kernel's popf (not virtualizable; here it comes from the iret image), an SS that is
- * not present (QEMU 7.2: #NP, SDM: #SS), EIP beyond the new CS's limit (QEMU 7.2 goes there).
+ * written by the kernel's popf (not virtualizable; here it comes from the iret image), an SS that
+ * is not present (#SS in the SDM, #NP in emulators and older manuals), EIP beyond the new CS's
+ * limit (in the guest `limits`: QEMU 7.2 goes there).
  */
 #include "guest.h"
 
-#define SEL_NP_CODE  TEST_SEL(0)
-#define SEL_CODE_D3  (TEST_SEL(1) | 3)
-#define SEL_RO_DATA  (TEST_SEL(3) | 3)
-#define SEL_CONF     TEST_SEL(4)
-#define SEL_KCODE_2  TEST_SEL(6)
-#define BEYOND       (GDT_SIZE * 8)
+#define SEL_NP_CODE TEST_SEL(0)
+#define SEL_CODE_D3 (TEST_SEL(1) | 3)
+#define SEL_RO_DATA (TEST_SEL(3) | 3)
+#define SEL_CONF    TEST_SEL(4)
+#define SEL_KCODE_2 TEST_SEL(6)
+#define BEYOND	    (GDT_SIZE * 8)
 
 struct frame {
 	u32 eip, cs, eflags, esp, ss;
@@ -24,13 +25,13 @@ UCODE(u_arrive, "", "int $0x30");
 
 static struct frame to_kernel(u32 cs)
 {
-	return (struct frame){ (u32)arrive, cs, 2, 0, 0 };
+	return (struct frame){(u32)arrive, cs, 2, 0, 0};
 }
 
 static struct frame to_user(void)
 {
-	return (struct frame){ (u32)u_arrive, SEL_UCODE, 2 | FLAG_IF, (u32)user_stack_top - 64,
-			       SEL_UDATA };
+	return (struct frame){(u32)u_arrive, SEL_UCODE, 2 | FLAG_IF, (u32)user_stack_top - 64,
+			      SEL_UDATA};
 }
 
 /* The frame gets a stack of its own: after an iret to the same level ESP lies just behind it. */
@@ -66,18 +67,18 @@ static void same_level(void)
 		const char *what;
 		u32 cs;
 	} t[] = {
-		{ "same", SEL_KCODE },
-		{ "same, another segment", SEL_KCODE_2 },
-		{ "same, high half set", 0xabcd0000u | SEL_KCODE },
-		{ "null", 0 },
-		{ "null, RPL 3", 3 },
-		{ "data", SEL_KDATA },
-		{ "TSS", SEL_TSS },
-		{ "beyond the GDT", BEYOND },
-		{ "not present", SEL_NP_CODE },
-		{ "conforming", SEL_CONF },
-		{ "DPL 3, RPL 0", SEL_UCODE & ~3 },
-		{ "no LDT", 0x207 & ~3 },
+		{"same", SEL_KCODE},
+		{"same, another segment", SEL_KCODE_2},
+		{"same, high half set", 0xabcd0000u | SEL_KCODE},
+		{"null", 0},
+		{"null, RPL 3", 3},
+		{"data", SEL_KDATA},
+		{"TSS", SEL_TSS},
+		{"beyond the GDT", BEYOND},
+		{"not present", SEL_NP_CODE},
+		{"conforming", SEL_CONF},
+		{"DPL 3, RPL 0", SEL_UCODE & ~3},
+		{"no LDT", 0x207 & ~3},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++)
@@ -102,20 +103,20 @@ static void outer_level(void)
 		const char *what;
 		u32 cs, ss;
 	} t[] = {
-		{ "outer", SEL_UCODE, SEL_UDATA },
-		{ "outer, another segment", SEL_CODE_D3, SEL_UDATA },
-		{ "null SS", SEL_UCODE, 0 },
-		{ "null SS, RPL 3", SEL_UCODE, 3 },
-		{ "SS RPL 0", SEL_UCODE, SEL_UDATA & ~3 },
-		{ "SS DPL 0", SEL_UCODE, SEL_KDATA | 3 },
-		{ "SS read-only", SEL_UCODE, SEL_RO_DATA },
-		{ "SS code", SEL_UCODE, SEL_UCODE },
-		{ "SS beyond the GDT", SEL_UCODE, BEYOND | 3 },
-		{ "CS DPL 0, RPL 3", SEL_KCODE | 3, SEL_UDATA },
-		{ "CS data", SEL_UDATA, SEL_UDATA },
-		{ "CS not present", SEL_NP_CODE | 3, SEL_UDATA },
-		{ "CS beyond the GDT", BEYOND | 3, SEL_UDATA },
-		{ "CS conforming", SEL_CONF | 3, SEL_UDATA },
+		{"outer", SEL_UCODE, SEL_UDATA},
+		{"outer, another segment", SEL_CODE_D3, SEL_UDATA},
+		{"null SS", SEL_UCODE, 0},
+		{"null SS, RPL 3", SEL_UCODE, 3},
+		{"SS RPL 0", SEL_UCODE, SEL_UDATA & ~3},
+		{"SS DPL 0", SEL_UCODE, SEL_KDATA | 3},
+		{"SS read-only", SEL_UCODE, SEL_RO_DATA},
+		{"SS code", SEL_UCODE, SEL_UCODE},
+		{"SS beyond the GDT", SEL_UCODE, BEYOND | 3},
+		{"CS DPL 0, RPL 3", SEL_KCODE | 3, SEL_UDATA},
+		{"CS data", SEL_UDATA, SEL_UDATA},
+		{"CS not present", SEL_NP_CODE | 3, SEL_UDATA},
+		{"CS beyond the GDT", BEYOND | 3, SEL_UDATA},
+		{"CS conforming", SEL_CONF | 3, SEL_UDATA},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
@@ -144,7 +145,7 @@ static void nested_task(void)
 	struct frame f = to_kernel(SEL_KCODE);
 	u32 vector;
 
-	static const u16 link[] = { 0, BEYOND, SEL_KDATA, SEL_TSS | 4 };
+	static const u16 link[] = {0, BEYOND, SEL_KDATA, SEL_TSS | 4};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(link); i++) {
 		tss.link = link[i];
@@ -192,8 +193,10 @@ void guest_main(void)
 {
 	paging_init();
 	gdt[GDT_TEST + 0] = descriptor(0, 0xfffff, ACC_CODE_R, DESC_32 | DESC_4K);
-	gdt[GDT_TEST + 1] = descriptor(0, 0xfffff, ACC_P | ACC_DPL(3) | ACC_CODE_R, DESC_32 | DESC_4K);
-	gdt[GDT_TEST + 3] = descriptor(0, 0xfffff, ACC_P | ACC_DPL(3) | ACC_DATA, DESC_32 | DESC_4K);
+	gdt[GDT_TEST + 1] =
+		descriptor(0, 0xfffff, ACC_P | ACC_DPL(3) | ACC_CODE_R, DESC_32 | DESC_4K);
+	gdt[GDT_TEST + 3] =
+		descriptor(0, 0xfffff, ACC_P | ACC_DPL(3) | ACC_DATA, DESC_32 | DESC_4K);
 	gdt[GDT_TEST + 4] = descriptor(0, 0xfffff, ACC_P | ACC_CONF_R, DESC_32 | DESC_4K);
 	gdt[GDT_TEST + 6] = descriptor(0, 0xfffff, ACC_P | ACC_CODE_R, DESC_32 | DESC_4K);
 	print("same level\n");

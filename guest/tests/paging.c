@@ -2,17 +2,18 @@
  * Test guest: page permissions, error codes, accessed and dirty bits, 4 MiB pages
  * (SDM vol. 3, 4.3, 4.6-4.8).
  *
- * Accessed bits are printed for accesses that succeed only: whether a failing walk sets those of the
- * upper levels is left to the CPU. The I/D bit of error codes is 0: there is no NX. Instructions that
- * read and then write are left out: QEMU 7.2 reports their fault as a read, the SDM as a write.
+ * Accessed bits are printed for accesses that succeed only: whether a failing walk sets those of
+ * the upper levels is left to the CPU. The I/D bit of error codes is 0: there is no NX.
+ * Instructions that read and then write are left out: QEMU 7.2 reports their fault as a read, the
+ * SDM as a write.
  */
 #include "guest.h"
 
-#define PAGE_VA  (WINDOW + 0x5000)
-#define NEXT_VA  (WINDOW + 0x6000)
-#define MAGIC    0x600dcafe
-#define PSE_VA   0x48000000u
-#define PSE_PA   0x00400000u
+#define PAGE_VA (WINDOW + 0x5000)
+#define NEXT_VA (WINDOW + 0x6000)
+#define MAGIC	0x600dcafe
+#define PSE_VA	0x48000000u
+#define PSE_PA	0x00400000u
 
 static u32 frame, next_frame;
 
@@ -30,8 +31,8 @@ struct access {
 	void (*kernel)(void), (*user)(void);
 };
 static const struct access accesses[] = {
-	{ "kr", k_read, NULL }, { "kw", k_write, NULL }, { "kx", k_fetch, NULL },
-	{ "ur", NULL, u_read }, { "uw", NULL, u_write }, { "ux", NULL, u_fetch },
+	{"kr", k_read, NULL}, {"kw", k_write, NULL}, {"kx", k_fetch, NULL},
+	{"ur", NULL, u_read}, {"uw", NULL, u_write}, {"ux", NULL, u_fetch},
 };
 
 static void print_bits(u32 entry)
@@ -69,7 +70,7 @@ static void one_access(const struct access *a, u32 pde, u32 pte)
 
 static void permissions(void)
 {
-	static const u32 pde[] = { 0, PTE_P, PTE_P | PTE_W, PTE_P | PTE_U, PTE_P | PTE_W | PTE_U };
+	static const u32 pde[] = {0, PTE_P, PTE_P | PTE_W, PTE_P | PTE_U, PTE_P | PTE_W | PTE_U};
 
 	for (unsigned wp = 0; wp < 2; wp++) {
 		cr0_set((cr0_get() & ~CR0_WP) | (wp ? CR0_WP : 0));
@@ -118,7 +119,7 @@ static void accessed_dirty(void)
 
 static void straddling(void)
 {
-	static const struct snippet t[] = { SNIPPET(k_straddle), SNIPPET(k_straddle_read) };
+	static const struct snippet t[] = {SNIPPET(k_straddle), SNIPPET(k_straddle_read)};
 
 	*pte_of(PAGE_VA) = frame | PTE_P | PTE_W;
 	*pte_of(NEXT_VA) = 0;
@@ -156,10 +157,11 @@ CODE(k_no_pde_write, "movl $0x50000123, %eax", "movl %eax, (%eax)");
 
 static void user_faults(void)
 {
-	static const struct snippet t[] = { SNIPPET(u_kernel_text), SNIPPET(u_kernel_write),
-					    SNIPPET(u_kernel_jump), SNIPPET(u_jump_absent),
-					    SNIPPET(u_no_pde), SNIPPET(u_stack), SNIPPET(u_call) };
-	static const struct snippet k[] = { SNIPPET(k_no_pde), SNIPPET(k_no_pde_write) };
+	static const struct snippet t[] = {SNIPPET(u_kernel_text), SNIPPET(u_kernel_write),
+					   SNIPPET(u_kernel_jump), SNIPPET(u_jump_absent),
+					   SNIPPET(u_no_pde),	   SNIPPET(u_stack),
+					   SNIPPET(u_call)};
+	static const struct snippet k[] = {SNIPPET(k_no_pde), SNIPPET(k_no_pde_write)};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
 		u32 vector = run_user(t[i].fn);
@@ -216,7 +218,7 @@ UCODE(u_pse_write, "movl $0x48123450, %ebx", "movl $0x600dcafe, (%ebx)");
 
 static void large_pages(void)
 {
-	static const u32 flags[] = { PTE_P, PTE_P | PTE_W, PTE_P | PTE_U, PTE_P | PTE_W | PTE_U };
+	static const u32 flags[] = {PTE_P, PTE_P | PTE_W, PTE_P | PTE_U, PTE_P | PTE_W | PTE_U};
 	u32 *dir = &page_dir[PSE_VA >> 22];
 
 	cr4_set(cr4_get() | CR4_PSE);

@@ -42,7 +42,7 @@ static void tick_in_user(struct regs *r)
 
 static void periodic(void)
 {
-	static const u8 modes[] = { 2, 3 };
+	static const u8 modes[] = {2, 3};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
 		pit_mode(0, modes[i], 2386); /* 500 Hz */
@@ -74,8 +74,8 @@ static void access_modes(void)
 	print("65536: %u\n", ticks);
 }
 
-/* Channel 2 and its output, bit 5 of port 0x61. (That a shut gate stops the count is left out: QEMU 7.2
- * does not do it.) */
+/* Channel 2 and its output, bit 5 of port 0x61. (That a shut gate stops the count is left out:
+ * QEMU 7.2 does not do it.) */
 static void channel2(void)
 {
 	u16 a, b;

@@ -6,9 +6,9 @@
  */
 #include "guest.h"
 
-#define SCRATCH 0x3ff
-#define NOBODY  0x2e7 /* and the ports around it; the last of its byte in the I/O bitmap */
-#define LCR     0x3fb
+#define SCRATCH	 0x3ff
+#define NOBODY	 0x2e7 /* and the ports around it; the last of its byte in the I/O bitmap */
+#define LCR	 0x3fb
 #define LCR_DLAB 0x80
 
 static void sizes(void)
@@ -34,10 +34,10 @@ static void sizes(void)
 	outw(0x3f8, divisor);
 	outb(LCR, lcr);
 	print("divisor %04x, bytes %02x %02x\n", word, low, high);
-	print("nobody there: %02x %04x %08x\n", inb(NOBODY), inw(NOBODY), inl(NOBODY));
-	outb(NOBODY, 1);
-	outw(NOBODY, 1);
-	outl(NOBODY, 1);
+	print("nobody there: %02x %04x %08x\n", inb(NOBODY + 1), inw(NOBODY + 1), inl(NOBODY + 1));
+	outb(NOBODY + 1, 1);
+	outw(NOBODY + 1, 1);
+	outl(NOBODY + 1, 1);
 }
 
 /* Only the named part of EAX changes. */
@@ -49,7 +49,8 @@ static void registers(void)
 	asm volatile("inb %w1, %%al" : "+a"(byte) : "d"(SCRATCH));
 	asm volatile("inw %w1, %%ax" : "+a"(word) : "d"(SCRATCH - 1));
 	asm volatile("inl %w1, %%eax" : "+a"(dword) : "d"(SCRATCH - 3));
-	print("eax after inb %08x, inw %08x, inl %08x\n", byte, word & 0xffffff00, dword & 0xff000000);
+	print("eax after inb %08x, inw %08x, inl %08x\n", byte, word & 0xffffff00,
+	      dword & 0xff000000);
 	/* DX is 16 bits: the rest of EDX does not matter. Immediate ports as well. */
 	asm volatile("inb %%dx, %%al" : "+a"(byte) : "d"(0xabcd0000 | SCRATCH));
 	print("edx's high half is ignored: %08x\n", byte);
@@ -73,7 +74,8 @@ static void chips(void)
 	print("masks %02x %02x", inb(0x21), inb(0xa1));
 	pic_mask(0xffff);
 	print(" %02x %02x\n", inb(0x21), inb(0xa1));
-	/* Mode 4 with the gate of channel 2 shut: the count stays. Its low two bytes are latched. */
+	/* Mode 4 with the gate of channel 2 shut: the count stays. Its low two bytes are latched.
+	 */
 	outb(0x61, inb(0x61) & ~3);
 	pit_mode(2, 3, 0x1234);
 	outb(0x43, 0xe8); /* read-back: status of channel 2 */
@@ -92,9 +94,9 @@ UCODE(u_in_imm, "", "inb $0x21, %al");
 UCODE(u_cli, "", RAW_CLI);
 UCODE(u_sti, "", RAW_STI);
 
-static const struct snippet io[] = { SNIPPET(u_inb),  SNIPPET(u_inw),	SNIPPET(u_inl),
-				     SNIPPET(u_outb), SNIPPET(u_outl),	SNIPPET(u_insb),
-				     SNIPPET(u_outsb), SNIPPET(u_in_imm) };
+static const struct snippet io[] = {SNIPPET(u_inb),   SNIPPET(u_inw),	SNIPPET(u_inl),
+				    SNIPPET(u_outb),  SNIPPET(u_outl),	SNIPPET(u_insb),
+				    SNIPPET(u_outsb), SNIPPET(u_in_imm)};
 
 static u32 run_io(const struct snippet *s, u16 port, u32 iopl)
 {
@@ -143,7 +145,8 @@ static void permissions(void)
 	print_io("a hole in them", NOBODY, 0);
 	allow(0x21, true);
 	print_io("port 0x21 allowed", NOBODY, 0);
-	/* The bitmap ends with the segment: ports beyond are denied. The byte behind is read as well. */
+	/* The bitmap ends with the segment: ports beyond are denied. The byte behind is read as
+	 * well. */
 	for (u16 p = NOBODY - 15; p < NOBODY + 9; p++)
 		allow(p, true);
 	load_tss(tss.iomap_base + NOBODY / 8);

@@ -2,42 +2,61 @@
  * Test guest: loads of segment registers with every check, segments with a base, the LDT, far
  * transfers and call gates (SDM vol. 2, MOV, LDS, JMP, CALL, RET; vol. 3, chapter 5).
  *
- * Selectors from 0x80 on, and in the LDT from index 64 on, name nothing in a host: each load of them
- * is the monitor's to do. What a segment register holds is never read back by `mov`, and limits and
- * access rights are left to the guest `limits`: QEMU 7.2 (TCG) does not check them. It also lets ltr
- * load a null selector (SDM: #GP), so that is left out.
+ * Selectors from 0x80 on, and in the LDT from index 64 on, name nothing in a host: each load of
+ * them is the monitor's to do. What a segment register holds is never read back by `mov`, and
+ * limits and access rights are left to the guest `limits`: QEMU 7.2 (TCG) does not check them. It
+ * also lets ltr load a null selector (SDM: #GP), so that is left out.
  */
 #include "guest.h"
 
 enum {
-	D_DATA, D_DATA3, D_RO, D_RO3, D_XCODE, D_XCODE3, D_CODE, D_CODE3, D_CONF, D_CONF3, D_NP, D_NP3,
-	D_NPCODE, D_TSS, D_BASE, D_BASE3, D_CODEBASE, D_SMALL, D_DOWN, D_XCONF, D_COUNT
+	D_DATA,
+	D_DATA3,
+	D_RO,
+	D_RO3,
+	D_XCODE,
+	D_XCODE3,
+	D_CODE,
+	D_CODE3,
+	D_CONF,
+	D_CONF3,
+	D_NP,
+	D_NP3,
+	D_NPCODE,
+	D_TSS,
+	D_BASE,
+	D_BASE3,
+	D_CODEBASE,
+	D_SMALL,
+	D_DOWN,
+	D_XCONF,
+	D_COUNT
 };
 
 static const struct {
 	const char *name;
 	u8 access;
 } kinds[] = {
-	[D_DATA] = { "data", ACC_P | ACC_DATA_W },
-	[D_DATA3] = { "data dpl3", ACC_P | ACC_DPL(3) | ACC_DATA_W },
-	[D_RO] = { "read-only", ACC_P | ACC_DATA },
-	[D_RO3] = { "read-only dpl3", ACC_P | ACC_DPL(3) | ACC_DATA },
-	[D_XCODE] = { "execute-only", ACC_P | ACC_CODE },
-	[D_XCODE3] = { "execute-only dpl3", ACC_P | ACC_DPL(3) | ACC_CODE },
-	[D_CODE] = { "code", ACC_P | ACC_CODE_R },
-	[D_CODE3] = { "code dpl3", ACC_P | ACC_DPL(3) | ACC_CODE_R },
-	[D_CONF] = { "conforming", ACC_P | ACC_CONF_R },
-	[D_CONF3] = { "conforming dpl3", ACC_P | ACC_DPL(3) | ACC_CONF_R },
-	[D_NP] = { "absent", ACC_DATA_W },
-	[D_NP3] = { "absent dpl3", ACC_DPL(3) | ACC_DATA_W },
-	[D_NPCODE] = { "absent code", ACC_CODE_R },
-	[D_TSS] = { "tss", ACC_P | ACC_TSS },
-	[D_DOWN] = { "expand-down", ACC_P | ACC_DOWN_W },
-	[D_XCONF] = { "conforming execute-only", ACC_P | ACC_CODE | 4 },
+	[D_DATA] = {"data", ACC_P | ACC_DATA_W},
+	[D_DATA3] = {"data dpl3", ACC_P | ACC_DPL(3) | ACC_DATA_W},
+	[D_RO] = {"read-only", ACC_P | ACC_DATA},
+	[D_RO3] = {"read-only dpl3", ACC_P | ACC_DPL(3) | ACC_DATA},
+	[D_XCODE] = {"execute-only", ACC_P | ACC_CODE},
+	[D_XCODE3] = {"execute-only dpl3", ACC_P | ACC_DPL(3) | ACC_CODE},
+	[D_CODE] = {"code", ACC_P | ACC_CODE_R},
+	[D_CODE3] = {"code dpl3", ACC_P | ACC_DPL(3) | ACC_CODE_R},
+	[D_CONF] = {"conforming", ACC_P | ACC_CONF_R},
+	[D_CONF3] = {"conforming dpl3", ACC_P | ACC_DPL(3) | ACC_CONF_R},
+	[D_NP] = {"absent", ACC_DATA_W},
+	[D_NP3] = {"absent dpl3", ACC_DPL(3) | ACC_DATA_W},
+	[D_NPCODE] = {"absent code", ACC_CODE_R},
+	[D_TSS] = {"tss", ACC_P | ACC_TSS},
+	[D_DOWN] = {"expand-down", ACC_P | ACC_DOWN_W},
+	[D_XCONF] = {"conforming execute-only", ACC_P | ACC_CODE | 4},
 };
 
 static u64 ldt[128];
-#define LDT_FIRST 64
+#define LDT_FIRST  64
 #define LDT_SEL(n) ((LDT_FIRST + (n)) * 8 | 4)
 
 static void fill(u64 *table)
@@ -48,9 +67,9 @@ static void fill(u64 *table)
 }
 
 /* ---- Loads ---- */
-#define KERNEL_LOAD(reg)                                                        \
-	void load_##reg(void *selector);                                        \
-	asm(".text\nload_" #reg ":\n\tmovl 4(%esp), %eax\n\tmovl %eax, %" #reg  \
+#define KERNEL_LOAD(reg)                                                       \
+	void load_##reg(void *selector);                                       \
+	asm(".text\nload_" #reg ":\n\tmovl 4(%esp), %eax\n\tmovl %eax, %" #reg \
 	    "\n\tmovl $0x18, %eax\n\tmovl %eax, %ss\n\tret")
 KERNEL_LOAD(ds);
 KERNEL_LOAD(es);
@@ -68,8 +87,8 @@ static const struct {
 	void (*kernel)(void *selector);
 	void (*user)(void);
 } regs[] = {
-	{ "ds", load_ds, u_ds }, { "es", load_es, u_es }, { "fs", load_fs, u_fs },
-	{ "gs", load_gs, u_gs }, { "ss", load_ss, u_ss },
+	{"ds", load_ds, u_ds}, {"es", load_es, u_es}, {"fs", load_fs, u_fs},
+	{"gs", load_gs, u_gs}, {"ss", load_ss, u_ss},
 };
 
 static void print_load(u32 vector)
@@ -121,7 +140,8 @@ static void accessed_bits(void)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (kinds[i].access && kinds[i].access & ACC_DATA)
-			print("%s: accessed %u\n", kinds[i].name, (u32)(gdt[GDT_TEST + i] >> 40) & 1);
+			print("%s: accessed %u\n", kinds[i].name,
+			      (u32)(gdt[GDT_TEST + i] >> 40) & 1);
 }
 
 /* ---- pop, lds and friends ---- */
@@ -135,9 +155,9 @@ struct far_pointer {
 	u32 offset;
 	u16 selector;
 } __attribute__((packed));
-struct far_pointer far_data3 = { 0x12345678, TEST_SEL(D_DATA3) };
-struct far_pointer far_np = { 1, TEST_SEL(D_NP) };
-struct far_pointer far_stack = { 0, TEST_SEL(D_DATA) };
+struct far_pointer far_data3 = {0x12345678, TEST_SEL(D_DATA3)};
+struct far_pointer far_np = {1, TEST_SEL(D_NP)};
+struct far_pointer far_stack = {0, TEST_SEL(D_DATA)};
 u32 far_result;
 CODE(k_lds, "", "ldsl far_data3, %ecx; movl %ecx, %ss:far_result");
 CODE(k_les, "", "lesl far_data3, %ecx; movl %ecx, %ss:far_result");
@@ -149,11 +169,12 @@ CODE(k_lss_bad, "", "lss far_data3, %esp");
 CODE(k_les_reg, "", ".byte 0xc4, 0xc1"); /* les with a register: not defined */
 static void pops(void)
 {
-	static const struct snippet t[] = { SNIPPET(pop_ds),   SNIPPET(pop_es_np), SNIPPET(pop_fs),
-					    SNIPPET(pop_gs_np), SNIPPET(pop_ss),   SNIPPET(pop_ss_bad) };
-	static const struct snippet far[] = { SNIPPET(k_lds), SNIPPET(k_les), SNIPPET(k_lfs),
-					      SNIPPET(k_lgs), SNIPPET(k_lss), SNIPPET(k_lds_np),
-					      SNIPPET(k_lss_bad) };
+	static const struct snippet t[] = {SNIPPET(pop_ds), SNIPPET(pop_es_np),
+					   SNIPPET(pop_fs), SNIPPET(pop_gs_np),
+					   SNIPPET(pop_ss), SNIPPET(pop_ss_bad)};
+	static const struct snippet far[] = {SNIPPET(k_lds),	SNIPPET(k_les), SNIPPET(k_lfs),
+					     SNIPPET(k_lgs),	SNIPPET(k_lss), SNIPPET(k_lds_np),
+					     SNIPPET(k_lss_bad)};
 
 	try_snippets(t, ARRAY_SIZE(t));
 	for (unsigned i = 0; i < ARRAY_SIZE(far); i++) {
@@ -164,10 +185,11 @@ static void pops(void)
 }
 
 /* ---- Segments with a base ---- */
-static u32 data[16] = { 0x11111111, 0x22222222, 0x33333333, 0x44444444 };
-USER_DATA u32 user_data[16] = { 0xaaaaaaaa, 0xbbbbbbbb, 0xcccccccc, 0xdddddddd };
+static u32 data[16] = {0x11111111, 0x22222222, 0x33333333, 0x44444444};
+USER_DATA u32 user_data[16] = {0xaaaaaaaa, 0xbbbbbbbb, 0xcccccccc, 0xdddddddd};
 CODE(k_base, "movl $0xf0, %eax; movl %eax, %fs; xorl %eax, %eax; movl $8, %ebx",
-     "movl %fs:4, %eax; movl %fs:(%ebx), %ecx; movl $0x55, %fs:12; int $0x50; movl %fs:0, %edx; int3");
+     "movl %fs:4, %eax; movl %fs:(%ebx), %ecx; movl $0x55, %fs:12; int $0x50; "
+     "movl %fs:0, %edx; int3");
 UCODE(u_base, "movl $0xfb, %eax; movl %eax, %gs; movl $8, %ebx",
       "movl %gs:4, %eax; movl %gs:(%ebx), %ecx; movl $0x66, %gs:12; int $0x50; movl %gs:0, %edx");
 UCODE(u_base_ds, "movl $0xfb, %eax; movl %eax, %ds; movl %eax, %es; xorl %edi, %edi; movl $4, %esi",
@@ -180,7 +202,8 @@ static void nothing(struct regs *r)
 
 static void bases(void)
 {
-	gdt[GDT_TEST + D_BASE] = descriptor((u32)data, sizeof(data) - 1, ACC_P | ACC_DATA_W, DESC_32);
+	gdt[GDT_TEST + D_BASE] =
+		descriptor((u32)data, sizeof(data) - 1, ACC_P | ACC_DATA_W, DESC_32);
 	gdt[GDT_TEST + D_BASE3] = descriptor((u32)user_data, sizeof(user_data) - 1,
 					     ACC_P | ACC_DPL(3) | ACC_DATA_W, DESC_32);
 	set_gate(0x50, ACC_P | ACC_DPL(3) | ACC_INTGATE);
@@ -211,10 +234,10 @@ UCODE(u_in_ldt, "movl %eax, %ds; movl %eax, %es", "int $0x30");
 
 static void local_table(void)
 {
-	static const struct snippet t[] = { SNIPPET(lldt_data), SNIPPET(lldt_np), SNIPPET(lldt_ldt),
-					    SNIPPET(lldt_beyond), SNIPPET(ltr_data), SNIPPET(ltr_np),
-					    SNIPPET(ltr_busy) };
-	static const struct snippet u[] = { SNIPPET(u_lldt), SNIPPET(u_ltr) };
+	static const struct snippet t[] = {
+		SNIPPET(lldt_data), SNIPPET(lldt_np), SNIPPET(lldt_ldt), SNIPPET(lldt_beyond),
+		SNIPPET(ltr_data),  SNIPPET(ltr_np),  SNIPPET(ltr_busy)};
+	static const struct snippet u[] = {SNIPPET(u_lldt), SNIPPET(u_ltr)};
 	struct user_state s = user_state(u_in_ldt);
 
 	gdt[GDT_TEST + D_COUNT] = descriptor((u32)ldt, sizeof(ldt) - 1, ACC_P | ACC_LDT, 0);
@@ -270,20 +293,20 @@ UCODE(u_jmp_inner, "", "ljmp $0xb0, $0");
 UCODE(u_ret_inner, "pushl $0xb0; pushl $0", "lret");
 void far_callee(void);
 asm(".text\nfar_callee:\n\tmovl (%esp), %eax\n\tmovl 4(%esp), %ecx\n\tlret");
-struct far_pointer far_code = { 0, TEST_SEL(D_CODE) };
+struct far_pointer far_code = {0, TEST_SEL(D_CODE)};
 
 static void transfers(void)
 {
-	static const struct snippet t[] = { SNIPPET(jmp_code), SNIPPET(jmp_conf), SNIPPET(jmp_data),
-					    SNIPPET(jmp_null), SNIPPET(jmp_beyond), SNIPPET(jmp_absent),
-					    SNIPPET(jmp_dpl3), SNIPPET(jmp_rpl3), SNIPPET(jmp_conf3),
-					    SNIPPET(jmp_small), SNIPPET(ret_inner_code),
-					    SNIPPET(ret_null), SNIPPET(ret_data), SNIPPET(ret_absent),
-					    SNIPPET(ret_outer_ss) };
-	static const struct snippet c[] = { SNIPPET(call_code), SNIPPET(call_base),
-					    SNIPPET(call_back), SNIPPET(call_mem) };
-	static const struct snippet u[] = { SNIPPET(u_jmp), SNIPPET(u_jmp_conf), SNIPPET(u_jmp_inner),
-					    SNIPPET(u_ret_inner) };
+	static const struct snippet t[] = {
+		SNIPPET(jmp_code),  SNIPPET(jmp_conf),	     SNIPPET(jmp_data),
+		SNIPPET(jmp_null),  SNIPPET(jmp_beyond),     SNIPPET(jmp_absent),
+		SNIPPET(jmp_dpl3),  SNIPPET(jmp_rpl3),	     SNIPPET(jmp_conf3),
+		SNIPPET(jmp_small), SNIPPET(ret_inner_code), SNIPPET(ret_null),
+		SNIPPET(ret_data),  SNIPPET(ret_absent),     SNIPPET(ret_outer_ss)};
+	static const struct snippet c[] = {SNIPPET(call_code), SNIPPET(call_base),
+					   SNIPPET(call_back), SNIPPET(call_mem)};
+	static const struct snippet u[] = {SNIPPET(u_jmp), SNIPPET(u_jmp_conf),
+					   SNIPPET(u_jmp_inner), SNIPPET(u_ret_inner)};
 
 	far_code.offset = (u32)far_callee;
 	gdt[GDT_TEST + D_CODEBASE] =
@@ -311,7 +334,8 @@ CODE(gate_np, "", "lcall $0x153, $0");
 UCODE(u_gate_dpl, "", "lcall $0x140, $0");
 UCODE(u_gate_np, "", "lcall $0x153, $0");
 UCODE(u_gate, "lcall $0x14b, $0", "int $0x30");
-UCODE(u_gate_params, "movl %esp, %ebp; pushl $0x1111; pushl $0x2222; lcall $0x15b, $0; subl %esp, %ebp",
+UCODE(u_gate_params,
+      "movl %esp, %ebp; pushl $0x1111; pushl $0x2222; lcall $0x15b, $0; subl %esp, %ebp",
       "int $0x30");
 u32 gate_frame[6];
 void gate_callee(void);
@@ -327,11 +351,12 @@ asm(".text\ngate_callee_params:\n"
 
 static void call_gates(void)
 {
-	static const struct snippet u[] = { SNIPPET(u_gate_dpl), SNIPPET(u_gate_np), SNIPPET(u_gate),
-					    SNIPPET(u_gate_params) };
+	static const struct snippet u[] = {SNIPPET(u_gate_dpl), SNIPPET(u_gate_np), SNIPPET(u_gate),
+					   SNIPPET(u_gate_params)};
 
 	gdt[SEL_GATE0 / 8] = gate(ACC_P | ACC_CALLGATE, SEL_KCODE, (u32)gate_callee, 0);
-	gdt[SEL_GATE3 / 8] = gate(ACC_P | ACC_DPL(3) | ACC_CALLGATE, SEL_KCODE, (u32)gate_callee, 0);
+	gdt[SEL_GATE3 / 8] =
+		gate(ACC_P | ACC_DPL(3) | ACC_CALLGATE, SEL_KCODE, (u32)gate_callee, 0);
 	gdt[SEL_GATE_NP / 8] = gate(ACC_DPL(3) | ACC_CALLGATE, SEL_KCODE, (u32)gate_callee, 0);
 	gdt[SEL_GATE_P2 / 8] =
 		gate(ACC_P | ACC_DPL(3) | ACC_CALLGATE, SEL_KCODE, (u32)gate_callee_params, 2);

@@ -65,9 +65,9 @@ static void kernel(void)
 		struct snippet s;
 		u32 steps;
 	} t[] = {
-		{ SNIPPET(k_plain), 5 }, { SNIPPET(k_branch), 9 }, { SNIPPET(k_call), 6 },
-		{ SNIPPET(k_rep), 6 },	 { SNIPPET(k_int), 3 },	   { SNIPPET(k_trap), 5 },
-		{ SNIPPET(k_fault), 4 }, { SNIPPET(k_es), 5 },
+		{SNIPPET(k_plain), 5}, {SNIPPET(k_branch), 9}, {SNIPPET(k_call), 6},
+		{SNIPPET(k_rep), 6},   {SNIPPET(k_int), 3},    {SNIPPET(k_trap), 5},
+		{SNIPPET(k_fault), 4}, {SNIPPET(k_es), 5},
 	};
 
 	trap_handlers[0x50] = look;
@@ -115,8 +115,8 @@ static void run_stepped(const struct snippet *s, u32 n, bool tf)
 
 static void user(void)
 {
-	static const struct snippet t[] = { SNIPPET(u_plain), SNIPPET(u_int),	SNIPPET(u_int80),
-					    SNIPPET(u_int3),  SNIPPET(u_pushf), SNIPPET(u_rep) };
+	static const struct snippet t[] = {SNIPPET(u_plain), SNIPPET(u_int),   SNIPPET(u_int80),
+					   SNIPPET(u_int3),  SNIPPET(u_pushf), SNIPPET(u_rep)};
 
 	set_gate(0x50, ACC_P | ACC_DPL(3) | ACC_INTGATE);
 	set_gate(0x80, ACC_P | ACC_DPL(3) | ACC_TRAPGATE);
@@ -136,7 +136,7 @@ static void user(void)
 }
 
 /* int3 in the kernel and in user code, with a handler that puts the instruction back. */
-u8 patched[] = { 0x90, 0xb8, 42, 0, 0, 0, 0xc3 }; /* nop; movl $42, %eax; ret */
+u8 patched[] = {0x90, 0xb8, 42, 0, 0, 0, 0xc3}; /* nop; movl $42, %eax; ret */
 
 static void breakpoint(struct regs *r)
 {

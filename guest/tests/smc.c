@@ -1,10 +1,11 @@
 /*
- * Test guest: self-modifying code: on its own page, across pages, through another linear address, and
- * after the code's page was remapped (SDM vol. 3, 8.1.3; a jump lies between store and execution).
+ * Test guest: self-modifying code: on its own page, across pages, through another linear address,
+ * and after the code's page was remapped (SDM vol. 3, 8.1.3; a jump lies between store and
+ * execution).
  */
 #include "guest.h"
 
-#define CODE_VA  (WINDOW + 0x4000)
+#define CODE_VA	 (WINDOW + 0x4000)
 #define ALIAS_VA (WINDOW + 0x9000)
 
 /* movl $VALUE, %eax; ret */

@@ -1,8 +1,8 @@
 /*
  * Test guest: hlt and the instruction boundary behind sti (SDM vol. 2, STI and HLT).
  *
- * sti; hlt with a request pending: the interrupt comes with EIP behind the hlt, once, and nothing is
- * lost however often it is done.
+ * sti; hlt with a request pending: the interrupt comes with EIP behind the hlt, once, and nothing
+ * is lost however often it is done.
  */
 #include "guest.h"
 
@@ -29,7 +29,8 @@ static void tick(struct regs *r)
 
 static void report(const char *what, const char *end)
 {
-	print("%s: wakeups %u, eip %s\n", what, wakeups, eip_seen == (u32)end ? "behind hlt" : "elsewhere");
+	print("%s: wakeups %u, eip %s\n", what, wakeups,
+	      eip_seen == (u32)end ? "behind hlt" : "elsewhere");
 	wakeups = eip_seen = 0;
 }
 
@@ -60,7 +61,8 @@ void guest_main(void)
 	}
 	report("300 pending", hlt_end);
 
-	/* Raised again before the handler's iret: the second comes at the iret, not at a second hlt. */
+	/* Raised again before the handler's iret: the second comes at the iret, not at a second
+	 * hlt. */
 	times = 1;
 	pit_raise_irq0();
 	hlt_snippet();

@@ -31,12 +31,12 @@ void guest_main(void)
 		sti_cli();
 	print("sti; cli: %u interrupts\n", count);
 	sti_nop_cli();
-	print("sti; nop; cli: %u interrupt, behind the nop %u\n", count, eip_seen == (u32)after_nop);
+	print("sti; nop; cli: %u interrupt, behind the nop %u\n", count,
+	      eip_seen == (u32)after_nop);
 	count = 0;
 	pit_raise_irq0();
 	sti_ret();
 	irq_off();
-	print("sti; ret: %u interrupt, in the caller %u\n", count,
-	      eip_seen != (u32)sti_ret + 1);
+	print("sti; ret: %u interrupt, in the caller %u\n", count, eip_seen != (u32)sti_ret + 1);
 	guest_exit(0);
 }

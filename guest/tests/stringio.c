@@ -2,21 +2,22 @@
  * Test guest: ins and outs, with rep, in both directions, of every size, across pages and through
  * segments (SDM vol. 2, INS and OUTS).
  *
- * The port is a mask register of the 8259 pair or the scratch register of COM1: the last byte written
- * can be read back. Wide accesses go to a word or dword of ports that ends with the scratch register.
+ * The port is a mask register of the 8259 pair or the scratch register of COM1: the last byte
+ * written can be read back. Wide accesses go to a word or dword of ports that ends with the scratch
+ * register.
  */
 #include "guest.h"
 
 #define SCRATCH 0x3ff
-#define BUFFER  (WINDOW + 0x20000)
+#define BUFFER	(WINDOW + 0x20000)
 
 static u32 first, second;
 
 /* Run with these flags from popf to pushf, with nothing of the compiler's in between. */
-#define RUN(insn, index, reg, count, port, flags)                                          \
-	asm volatile("pushl %[fl]; popfl; rep " insn "; pushfl; popl %[fl]; cld"           \
-		     : index(reg), "+c"(count), [fl] "+r"(flags)                           \
-		     : "d"(port)                                                           \
+#define RUN(insn, index, reg, count, port, flags)                                \
+	asm volatile("pushl %[fl]; popfl; rep " insn "; pushfl; popl %[fl]; cld" \
+		     : index(reg), "+c"(count), [fl] "+r"(flags)                 \
+		     : "d"(port)                                                 \
 		     : "memory", "cc")
 
 static void outs(char size, u32 flags, u32 address, u32 count, u16 port, struct regs *after)
@@ -65,7 +66,7 @@ static void fill(void)
 
 static void output(void)
 {
-	static const char size[] = { 'b', 'w', 'l' };
+	static const char size[] = {'b', 'w', 'l'};
 	struct regs r;
 
 	for (unsigned i = 0; i < 3; i++)
@@ -75,11 +76,12 @@ static void output(void)
 			if (down)
 				start += 15 * w;
 			fill();
-			outs(size[i], down ? FLAG_DF | FLAG_CF : FLAG_ZF, start, 16, port_for(size[i]),
-			     &r);
+			outs(size[i], down ? FLAG_DF | FLAG_CF : FLAG_ZF, start, 16,
+			     port_for(size[i]), &r);
 			print("outs%c %s: esi%s%u ecx %u flags %03x last %02x\n", size[i],
-			      down ? "down" : "up", down ? "-" : "+", down ? start - r.esi : r.esi - start,
-			      r.ecx, r.eflags & 0xfff, inb(SCRATCH));
+			      down ? "down" : "up", down ? "-" : "+",
+			      down ? start - r.esi : r.esi - start, r.ecx, r.eflags & 0xfff,
+			      inb(SCRATCH));
 		}
 	outb(SCRATCH, 0x99);
 	outs('b', 0, BUFFER, 0, SCRATCH, &r);
@@ -88,7 +90,7 @@ static void output(void)
 
 static void input(void)
 {
-	static const char size[] = { 'b', 'w', 'l' };
+	static const char size[] = {'b', 'w', 'l'};
 	struct regs r;
 
 	for (unsigned i = 0; i < 3; i++)
@@ -100,15 +102,16 @@ static void input(void)
 			for (u32 k = 0; k < 2 * PAGE; k++)
 				*(u8 *)(BUFFER + k) = 0x11;
 			outb(SCRATCH, 0x40 + i);
-			ins(size[i], down ? FLAG_DF | FLAG_SF : FLAG_CF, start, 16, port_for(size[i]),
-			    &r);
-			/* The scratch byte is the last of each element, and nothing else changed. */
+			ins(size[i], down ? FLAG_DF | FLAG_SF : FLAG_CF, start, 16,
+			    port_for(size[i]), &r);
+			/* The scratch byte is the last of each element, and nothing else changed.
+			 */
 			for (u32 k = 0; k < 16; k++)
 				sum += *(u8 *)(BUFFER + PAGE - 8 * w + k * w + w - 1);
-			print("ins%c %s: edi%s%u ecx %u flags %03x sum %x outside %02x %02x\n", size[i],
-			      down ? "down" : "up", down ? "-" : "+", down ? start - r.edi : r.edi - start,
-			      r.ecx, r.eflags & 0xfff, sum, *(u8 *)(BUFFER + PAGE - 8 * w - 1),
-			      *(u8 *)(BUFFER + PAGE + 8 * w));
+			print("ins%c %s: edi%s%u ecx %u flags %03x sum %x outside %02x %02x\n",
+			      size[i], down ? "down" : "up", down ? "-" : "+",
+			      down ? start - r.edi : r.edi - start, r.ecx, r.eflags & 0xfff, sum,
+			      *(u8 *)(BUFFER + PAGE - 8 * w - 1), *(u8 *)(BUFFER + PAGE + 8 * w));
 		}
 	*(u8 *)BUFFER = 0x22;
 	ins('b', 0, BUFFER, 0, SCRATCH, &r);

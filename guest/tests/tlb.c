@@ -2,14 +2,14 @@
  * Test guest: page tables edited under way, with what makes a change count: invlpg, a CR3 load, a
  * CR4.PGE toggle (SDM vol. 3, 4.10.4).
  *
- * What may be stale is never looked at: the CPU is free there. Nothing present was cached for a page
- * that was not present, so making one present needs nothing (4.10.2.3).
+ * What may be stale is never looked at: the CPU is free there. Nothing present was cached for a
+ * page that was not present, so making one present needs nothing (4.10.2.3).
  */
 #include "guest.h"
 
-#define VA      (WINDOW + 0x10000)
-#define SELF    0x3feu /* directory entry that maps the tables themselves; 0x3ff holds the PV page */
-#define MANY    256
+#define VA	(WINDOW + 0x10000)
+#define SELF	0x3feu /* directory entry that maps the tables themselves; 0x3ff holds the PV page */
+#define MANY	256
 #define MANY_VA (WINDOW + 0x100000)
 
 static u32 a, b;
@@ -70,8 +70,11 @@ static void rights(void)
 	static const struct {
 		const char *what;
 		u32 bits;
-	} step[] = { { "writable", PTE_P | PTE_W }, { "read-only", PTE_P }, { "absent", PTE_W },
-		     { "read-only", PTE_P },	    { "writable", PTE_P | PTE_W } };
+	} step[] = {{"writable", PTE_P | PTE_W},
+		    {"read-only", PTE_P},
+		    {"absent", PTE_W},
+		    {"read-only", PTE_P},
+		    {"writable", PTE_P | PTE_W}};
 
 	for (unsigned by_cr3 = 0; by_cr3 < 2; by_cr3++)
 		for (unsigned i = 0; i < ARRAY_SIZE(step); i++) {
@@ -82,7 +85,8 @@ static void rights(void)
 				invlpg(VA);
 			print("%s: read %x", step[i].what,
 			      try_call(read_at, (void *)VA) == 14 ? 0x100 | trap.error : 0);
-			print(" write %x\n", try_call(write_va, (void *)i) == 14 ? 0x100 | trap.error : 0);
+			print(" write %x\n",
+			      try_call(write_va, (void *)i) == 14 ? 0x100 | trap.error : 0);
 		}
 }
 
@@ -153,7 +157,8 @@ static void spaces(void)
 	      try_call(read_at, (void *)(VA + PAGE)) == NO_TRAP ? 0 : 0x100 | trap.error);
 	other_table[(VA - WINDOW) / PAGE] = 0;
 	cr3_set((u32)other_dir);
-	print("taken away: %x\n", try_call(read_at, (void *)VA) == NO_TRAP ? 0 : 0x100 | trap.error);
+	print("taken away: %x\n",
+	      try_call(read_at, (void *)VA) == NO_TRAP ? 0 : 0x100 | trap.error);
 	cr3_set((u32)page_dir);
 	print("two spaces: %u %u, sum %u, seen %u\n", *at(a), *at(b), sum, *at(VA));
 }

@@ -7,18 +7,13 @@
 #define ROUNDS 1000
 
 /* One step of user code: mix every register, then leave by one of several ways. */
-UCODE(u_step,
-      "leal 0x1e3779b9(%eax,%ebx), %eax; roll $7, %eax; xorl %ecx, %ebx; roll $5, %ecx; addl %esi, %edx; subl %edi, %esi; "
-      "notl %edi; leal 3(%ebp,%eax), %ebp; pushl %edx; addl (%esp), %ecx; popl %edx",
-      "int $0x30");
-UCODE(u_step_fault,
-      "leal 0x1e3779b9(%eax,%ebx), %eax; roll $7, %eax; xorl %ecx, %ebx; roll $5, %ecx; addl %esi, %edx; subl %edi, %esi; "
-      "notl %edi; leal 3(%ebp,%eax), %ebp; pushl %edx; addl (%esp), %ecx; popl %edx",
-      "ud2");
-UCODE(u_step_page,
-      "leal 0x1e3779b9(%eax,%ebx), %eax; roll $7, %eax; xorl %ecx, %ebx; roll $5, %ecx; addl %esi, %edx; subl %edi, %esi; "
-      "notl %edi; leal 3(%ebp,%eax), %ebp; pushl %edx; addl (%esp), %ecx; popl %edx",
-      "movl %eax, 0x40000000");
+#define MIX                                                                                 \
+	"leal 0x1e3779b9(%eax,%ebx), %eax; roll $7, %eax; xorl %ecx, %ebx; roll $5, %ecx; " \
+	"addl %esi, %edx; subl %edi, %esi; notl %edi; leal 3(%ebp,%eax), %ebp; "            \
+	"pushl %edx; addl (%esp), %ecx; popl %edx"
+UCODE(u_step, MIX, "int $0x30");
+UCODE(u_step_fault, MIX, "ud2");
+UCODE(u_step_page, MIX, "movl %eax, 0x40000000");
 
 static void model(struct user_state *s)
 {
@@ -52,9 +47,9 @@ static void tick(struct regs *r)
 
 static void rounds(const char *what, u32 n)
 {
-	static void (*const ways[])(void) = { u_step, u_step_fault, u_step_page };
+	static void (*const ways[])(void) = {u_step, u_step_fault, u_step_page};
 	struct user_state s = user_state(u_step);
-	u32 bad = 0, vectors[32] = { 0 };
+	u32 bad = 0, vectors[32] = {0};
 
 	s.ebx = 0x12345678;
 	s.ecx = 0x9abcdef0;
@@ -70,13 +65,14 @@ static void rounds(const char *what, u32 n)
 		if (trap.vector < 32)
 			vectors[trap.vector]++;
 	}
-	print("%s: %u rounds, %u wrong, #UD %u #PF %u, eax %08x ebp %08x\n", what, n, bad, vectors[6],
-	      vectors[14], s.eax, s.ebp);
+	print("%s: %u rounds, %u wrong, #UD %u #PF %u, eax %08x ebp %08x\n", what, n, bad,
+	      vectors[6], vectors[14], s.eax, s.ebp);
 }
 
 /* A system call that returns, with registers that must all stay but EAX. */
 UCODE(u_calls,
-      "movl $1000, %ebp; 1: movl %ebp, %eax; int $0x50; leal 1(%ebp), %ecx; cmpl %ecx, %eax; jne 2f; "
+      "movl $1000, %ebp; 1: movl %ebp, %eax; int $0x50; leal 1(%ebp), %ecx; "
+      "cmpl %ecx, %eax; jne 2f; "
       "cmpl $0x11, %ebx; jne 2f; cmpl $0x22, %edx; jne 2f; cmpl $0x33, %esi; jne 2f; "
       "cmpl $0x44, %edi; jne 2f; decl %ebp; jnz 1b; 2:",
       "int $0x30");
@@ -98,7 +94,8 @@ static void calls(const char *what)
 	print("%s: left %u\n", what, trap.ebp);
 }
 
-/* User code that computes without a trap while the timer breaks in; the sum does not depend on it. */
+/* User code that computes without a trap while the timer breaks in; the sum does not depend on it.
+ */
 UCODE(u_compute,
       "movl $20000000, %ecx; xorl %eax, %eax; 1: addl %ecx, %eax; rorl $3, %eax; decl %ecx; jnz 1b",
       "int $0x30");

@@ -31,7 +31,8 @@ _start:
 	popfl
 	xorl	%ebp, %ebp
 	call	tables_init
-	call	pic_init		/* firmware may have left the timer running */
+	call	console_init
+	call	chips_init
 	call	guest_main
 	pushl	$0
 	call	guest_exit

@@ -56,3 +56,13 @@ void pit_raise_irq0(void)
 	while (!(pic_irr(0) & 1))
 		;
 }
+
+/* Firmware may have left the timer running and requests latched. Stop it, so that the one edge seen
+ * is ours, and forget that too; the line stays high until the next count. */
+void chips_init(void)
+{
+	pit_mode(0, 0, 0xffff);
+	pic_init();
+	pit_raise_irq0();
+	pic_init();
+}

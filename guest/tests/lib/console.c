@@ -5,18 +5,48 @@
  */
 #include "guest.h"
 
-#define COM1     0x3f8
-#define COM1_LSR (COM1 + 5)
-#define LSR_THRE 0x20
+#define COM1	  0x3f8
+#define COM1_LCR  (COM1 + 3)
+#define COM1_LSR  (COM1 + 5)
+#define LCR_8N1	  0x03
+#define LSR_THRE  0x20
 #define EXIT_PORT 0xf4
 
 static bool failed;
 
+/* After reset a 16550 sends five bits. */
+void console_init(void)
+{
+	outb(COM1_LCR, LCR_8N1);
+}
+
+static char held[16384];
+static unsigned held_length;
+static bool holding;
+
+void console_hold(void)
+{
+	holding = true;
+}
+
 static void put(char c)
 {
+	if (holding) {
+		if (held_length < sizeof(held))
+			held[held_length++] = c;
+		return;
+	}
 	while (!(inb(COM1_LSR) & LSR_THRE))
 		;
 	outb(COM1, c);
+}
+
+void console_release(void)
+{
+	holding = false;
+	for (unsigned i = 0; i < held_length; i++)
+		put(held[i]);
+	held_length = 0;
 }
 
 static void put_number(u32 v, u32 base, unsigned width, char pad)
@@ -76,6 +106,7 @@ void guest_exit(u32 value)
 {
 	if (failed && !value)
 		value = 1;
+	console_release();
 	print("exit %u\n", value);
 	outl(EXIT_PORT, value);
 	irq_off();

@@ -49,7 +49,7 @@ struct table_pointer {
 
 void load_idt_at(void *base, u16 limit)
 {
-	struct table_pointer p = { .limit = limit, .base = (u32)base };
+	struct table_pointer p = {.limit = limit, .base = (u32)base};
 
 	asm volatile("lidt %0" : : "m"(p.limit), "m"(p));
 }
@@ -61,7 +61,7 @@ void set_idt_limit(u16 limit)
 
 void load_gdt(u16 limit)
 {
-	struct table_pointer p = { .limit = limit, .base = (u32)gdt };
+	struct table_pointer p = {.limit = limit, .base = (u32)gdt};
 
 	asm volatile("lgdt %0" : : "m"(p.limit), "m"(p));
 }

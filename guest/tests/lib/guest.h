@@ -18,12 +18,16 @@ typedef unsigned long long u64;
 typedef _Bool bool;
 #define true 1
 #define false 0
-#define NULL ((void *)0)
+#define NULL	      ((void *)0)
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- console.c ---- */
+void console_init(void);
 /* %x %u %s %c %%, with a field width and a leading 0. */
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Keep what is printed in memory from now on: sending would disturb COM1's interrupt. */
+void console_hold(void);
+void console_release(void);
 /* End the run: port 0xF4, as QEMU's isa-debug-exit. 0 is success. */
 void guest_exit(u32 value) __attribute__((noreturn));
 /* "ok WHAT" or "FAILED WHAT"; a failure also makes the run end with status 1. */
@@ -63,20 +67,20 @@ static inline void outl(u16 port, u32 v)
 }
 
 /* ---- Flags ---- */
-#define FLAG_CF   0x000001u
-#define FLAG_PF   0x000004u
-#define FLAG_AF   0x000010u
-#define FLAG_ZF   0x000040u
-#define FLAG_SF   0x000080u
-#define FLAG_TF   0x000100u
-#define FLAG_IF   0x000200u
-#define FLAG_DF   0x000400u
-#define FLAG_OF   0x000800u
-#define FLAG_IOPL 0x003000u
-#define FLAG_NT   0x004000u
-#define FLAG_RF   0x010000u
-#define FLAG_AC   0x040000u
-#define FLAG_ID   0x200000u
+#define FLAG_CF	   0x000001u
+#define FLAG_PF	   0x000004u
+#define FLAG_AF	   0x000010u
+#define FLAG_ZF	   0x000040u
+#define FLAG_SF	   0x000080u
+#define FLAG_TF	   0x000100u
+#define FLAG_IF	   0x000200u
+#define FLAG_DF	   0x000400u
+#define FLAG_OF	   0x000800u
+#define FLAG_IOPL  0x003000u
+#define FLAG_NT	   0x004000u
+#define FLAG_RF	   0x010000u
+#define FLAG_AC	   0x040000u
+#define FLAG_ID	   0x200000u
 #define FLAG_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 static inline void irq_off(void)
@@ -104,28 +108,28 @@ static inline void flags_set(u32 v)
 }
 
 /* ---- Control registers ---- */
-#define CR0_PE 0x00000001u
-#define CR0_MP 0x00000002u
-#define CR0_EM 0x00000004u
-#define CR0_TS 0x00000008u
-#define CR0_NE 0x00000020u
-#define CR0_WP 0x00010000u
-#define CR0_AM 0x00040000u
-#define CR0_PG 0x80000000u
-#define CR4_PSE    0x010u
-#define CR4_PGE    0x080u
+#define CR0_PE	   0x00000001u
+#define CR0_MP	   0x00000002u
+#define CR0_EM	   0x00000004u
+#define CR0_TS	   0x00000008u
+#define CR0_NE	   0x00000020u
+#define CR0_WP	   0x00010000u
+#define CR0_AM	   0x00040000u
+#define CR0_PG	   0x80000000u
+#define CR4_PSE	   0x010u
+#define CR4_PGE	   0x080u
 #define CR4_OSFXSR 0x200u
 
-#define CR_ACCESS(n)                                                            \
-	static inline u32 cr##n##_get(void)                                     \
-	{                                                                       \
-		u32 v;                                                          \
-		asm volatile("movl %%cr" #n ", %0" : "=r"(v) : : "memory");     \
-		return v;                                                       \
-	}                                                                       \
-	static inline void cr##n##_set(u32 v)                                   \
-	{                                                                       \
-		asm volatile("movl %0, %%cr" #n : : "r"(v) : "memory");         \
+#define CR_ACCESS(n)                                                        \
+	static inline u32 cr##n##_get(void)                                 \
+	{                                                                   \
+		u32 v;                                                      \
+		asm volatile("movl %%cr" #n ", %0" : "=r"(v) : : "memory"); \
+		return v;                                                   \
+	}                                                                   \
+	static inline void cr##n##_set(u32 v)                               \
+	{                                                                   \
+		asm volatile("movl %0, %%cr" #n : : "r"(v) : "memory");     \
 	}
 CR_ACCESS(0)
 CR_ACCESS(2)
@@ -133,18 +137,18 @@ CR_ACCESS(3)
 CR_ACCESS(4)
 
 /* ---- gdt.c: descriptor tables ---- */
-#define SEL_TSS   0x08
-#define SEL_KCODE 0x10
-#define SEL_KDATA 0x18 /* SS of the kernel; its DS and ES are SEL_UDATA */
-#define SEL_UCODE 0x23
-#define SEL_UDATA 0x2b
-#define SEL_LDT   0x30
-#define GDT_TEST  16 /* the first entry free for tests: selector 0x80 */
-#define GDT_SIZE  64
+#define SEL_TSS	    0x08
+#define SEL_KCODE   0x10
+#define SEL_KDATA   0x18 /* SS of the kernel; its DS and ES are SEL_UDATA */
+#define SEL_UCODE   0x23
+#define SEL_UDATA   0x2b
+#define SEL_LDT	    0x30
+#define GDT_TEST    16 /* the first entry free for tests: selector 0x80 */
+#define GDT_SIZE    64
 #define TEST_SEL(n) ((GDT_TEST + (n)) * 8)
 
 /* Access bytes (SDM vol. 3, 3.4.5.1 and 3.5). */
-#define ACC_P        0x80
+#define ACC_P	     0x80
 #define ACC_DPL(n)   ((n) << 5)
 #define ACC_DATA     0x10
 #define ACC_DATA_W   0x12
@@ -153,14 +157,14 @@ CR_ACCESS(4)
 #define ACC_CODE_R   0x1a
 #define ACC_CONF_R   0x1e /* conforming, readable */
 #define ACC_ACCESSED 0x01
-#define ACC_LDT      0x02
-#define ACC_TSS      0x09
+#define ACC_LDT	     0x02
+#define ACC_TSS	     0x09
 #define ACC_TSS_BUSY 0x0b
 #define ACC_CALLGATE 0x0c
 #define ACC_INTGATE  0x0e
 #define ACC_TRAPGATE 0x0f
-#define DESC_32 0x4 /* D/B */
-#define DESC_4K 0x8 /* G */
+#define DESC_32	     0x4 /* D/B */
+#define DESC_4K	     0x8 /* G */
 
 extern u64 gdt[GDT_SIZE];
 extern u64 idt[256];
@@ -174,7 +178,7 @@ struct tss {
 } __attribute__((packed));
 extern struct tss tss;
 #define TSS_LIMIT_NO_IOMAP 103
-#define TSS_LIMIT_IOMAP    (sizeof(struct tss) - 1)
+#define TSS_LIMIT_IOMAP	   (sizeof(struct tss) - 1)
 
 u64 descriptor(u32 base, u32 limit, u8 access, u8 flags);
 u64 gate(u8 type_and_dpl, u16 selector, u32 offset, u8 count);
@@ -195,12 +199,12 @@ struct regs {
 };
 
 #define VEC_DONE 0x30 /* user code comes back by int $0x30 */
-#define VEC_IRQ  0x40 /* the 8259 pair's vectors */
-#define NO_TRAP  0xffffffffu
+#define VEC_IRQ	 0x40 /* the 8259 pair's vectors */
+#define NO_TRAP	 0xffffffffu
 
 typedef void (*trap_handler)(struct regs *r);
 extern trap_handler trap_handlers[256]; /* NULL: the trap ends try_call() */
-extern struct regs trap;                /* the last trap that did */
+extern struct regs trap;		/* the last trap that did */
 extern u32 trap_cr2;
 
 /* Call fn(arg). NO_TRAP if it returns, else the vector of the trap that ended it (see `trap`).
@@ -210,8 +214,8 @@ u32 try(void (*fn)(void));
 /* The address of the IDT stub for a vector. */
 u32 trap_stub(u8 vector);
 void set_gate(u8 vector, u8 access); /* present 32-bit gate to its stub, in SEL_KCODE */
-/* "#GP(0010) at+0 cs=10": what `trap` holds, EIP relative to `at` (NULL: not printed), CR2 as it is:
- * tests fault at addresses that are the same in every build. */
+/* "#GP(0010) at+0 cs=10": what `trap` holds, EIP relative to `at` (NULL: not printed), CR2 as it
+ * is: tests fault at addresses that are the same in every build. */
 void print_trap(const char *what, const void *at);
 void print_flags(u32 flags); /* all but RF and the arithmetic ones */
 
@@ -231,12 +235,11 @@ extern char iret_at[];
 
 /* A snippet: function NAME, the instruction of interest at label NAME_at; plain bytes only, so that
  * both builds have the same offsets. CODE for the kernel, UCODE for user code. */
-#define CODE_IN(section, name, before, insn, after)                               \
-	void name(void);                                                          \
-	extern char name##_at[];                                                  \
-	asm(".pushsection " section ",\"ax\",@progbits\n\t.globl " #name ", " #name "_at\n" \
-	    #name ":\n\t" before "\n" #name "_at:\n\t" insn "\n\t" after          \
-	    "\n\t.popsection")
+#define CODE_IN(section, name, before, insn, after)                                               \
+	void name(void);                                                                          \
+	extern char name##_at[];                                                                  \
+	asm(".pushsection " section ",\"ax\",@progbits\n\t.globl " #name ", " #name "_at\n" #name \
+	    ":\n\t" before "\n" #name "_at:\n\t" insn "\n\t" after "\n\t.popsection")
 #define CODE(name, before, insn)  CODE_IN(".text", name, before, insn, "ret")
 #define UCODE(name, before, insn) CODE_IN(".user.text", name, before, insn, "int $0x30")
 struct snippet {
@@ -244,7 +247,9 @@ struct snippet {
 	void (*fn)(void);
 	const void *at;
 };
+/* clang-format off */
 #define SNIPPET(n) { #n, n, n##_at }
+/* clang-format on */
 /* One line on how it ended: print_trap(), or "no trap". */
 void print_result(const struct snippet *s, u32 vector);
 void try_snippets(const struct snippet *s, unsigned n);
@@ -252,30 +257,31 @@ void run_user_snippets(const struct snippet *s, unsigned n);
 
 #define USER_CODE __attribute__((section(".user.text"), noinline))
 #define USER_DATA __attribute__((section(".user.data")))
-#define RAW_CLI   ".byte 0xfa"
-#define RAW_STI   ".byte 0xfb"
+#define RAW_CLI	  ".byte 0xfa"
+#define RAW_STI	  ".byte 0xfb"
 #define RAW_PUSHF ".byte 0x9c"
 #define RAW_POPF  ".byte 0x9d"
 #define RAW_IRET  ".byte 0xcf"
 
 /* ---- paging.c ---- */
-#define PAGE     4096u
-#define PTE_P    0x001u
-#define PTE_W    0x002u
-#define PTE_U    0x004u
-#define PTE_A    0x020u
-#define PTE_D    0x040u
-#define PTE_PS   0x080u
-#define PTE_G    0x100u
-#define WINDOW   0x40000000u /* free linear space with its own page table */
+#define PAGE	 4096u
+#define PTE_P	 0x001u
+#define PTE_W	 0x002u
+#define PTE_U	 0x004u
+#define PTE_A	 0x020u
+#define PTE_D	 0x040u
+#define PTE_PS	 0x080u
+#define PTE_G	 0x100u
+#define WINDOW	 0x40000000u /* free linear space with its own page table */
 #define RAM_SIZE 0x1000000u
 
 extern u32 page_dir[1024];
 extern u32 window_table[1024]; /* maps WINDOW and up; not present, but for what a test puts in */
-/* Identity-map RAM, user pages for .user.* and supervisor pages for all else, and turn paging on. */
+/* Identity-map RAM, user pages for .user.* and supervisor pages for all else, and turn paging on.
+ */
 void paging_init(void);
 u32 *pte_of(u32 linear); /* of the identity map or the window */
-u32 page_alloc(void);    /* a free physical page, zeroed, mapped at its own address */
+u32 page_alloc(void);	 /* a free physical page, zeroed, mapped at its own address */
 static inline void invlpg(u32 linear)
 {
 	asm volatile("invlpg (%0)" : : "r"(linear) : "memory");
@@ -286,9 +292,10 @@ static inline void tlb_flush(void)
 }
 
 /* ---- chips.c: 8259 pair, 8254 ---- */
-void pic_init(void);           /* vectors at VEC_IRQ, everything masked: done at start */
-void pic_mask(u16 mask);       /* both chips */
-void pic_eoi(u8 irq);          /* non-specific */
+void chips_init(void);	 /* quiet: done at the start of every guest */
+void pic_init(void);	 /* vectors at VEC_IRQ, everything masked */
+void pic_mask(u16 mask); /* both chips */
+void pic_eoi(u8 irq);	 /* non-specific */
 u8 pic_irr(u8 chip);
 u8 pic_isr(u8 chip);
 void pit_mode(u8 channel, u8 mode, u16 count);

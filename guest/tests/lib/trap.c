@@ -29,9 +29,9 @@ void set_gate(u8 vector, u8 access)
 
 static const char *trap_name(u32 vector)
 {
-	static const char *const name[] = { "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM",
-					    "#DF", "v09", "#TS", "#NP", "#SS", "#GP", "#PF", "v15",
-					    "#MF", "#AC", "#MC", "#XM" };
+	static const char *const name[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD",
+					   "#NM", "#DF", "v09", "#TS", "#NP", "#SS", "#GP",
+					   "#PF", "v15", "#MF", "#AC", "#MC", "#XM"};
 
 	return vector < ARRAY_SIZE(name) ? name[vector] : "int";
 }
@@ -107,9 +107,13 @@ u32 try(void (*fn)(void))
 
 struct user_state user_state(void (*fn)(void))
 {
-	struct user_state s = { .eip = (u32)fn, .cs = SEL_UCODE, .eflags = FLAG_IF | 2,
-				.esp = (u32)user_stack_top - 64, .ss = SEL_UDATA,
-				.ds = SEL_UDATA, .es = SEL_UDATA };
+	struct user_state s = {.eip = (u32)fn,
+			       .cs = SEL_UCODE,
+			       .eflags = FLAG_IF | 2,
+			       .esp = (u32)user_stack_top - 64,
+			       .ss = SEL_UDATA,
+			       .ds = SEL_UDATA,
+			       .es = SEL_UDATA};
 
 	return s;
 }
