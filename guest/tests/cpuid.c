@@ -27,7 +27,7 @@ static bool printable(u32 v)
 	return true;
 }
 
-UCODE(u_cpuid, "", "cpuid");
+UCODE(u_cpuid, "", ".byte 0x0f, 0xa2");
 
 void guest_main(void)
 {
