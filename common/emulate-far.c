@@ -51,7 +51,9 @@ static bool return_cs(struct vm *vm, u16 selector, struct segment *cs)
 
 	if (seg_is_null(selector))
 		return raise_error(vm, EXC_GP, 0);
-	if (!seg_descriptor(vm, selector, &desc) || rpl < vm_cpl(vm))
+	if (!seg_fetch(vm, selector, EXC_GP, 0, &desc))
+		return false;
+	if (rpl < vm_cpl(vm))
 		return raise_error(vm, EXC_GP, selector & ~3u);
 	seg_unpack(desc, selector, cs);
 	if (!seg_is_code(cs) ||
@@ -68,7 +70,9 @@ static bool return_ss(struct vm *vm, u16 selector, unsigned cpl, struct segment 
 
 	if (seg_is_null(selector))
 		return raise_error(vm, EXC_GP, 0);
-	if (!seg_descriptor(vm, selector, &desc) || (selector & 3u) != cpl)
+	if (!seg_fetch(vm, selector, EXC_GP, 0, &desc))
+		return false;
+	if ((selector & 3u) != cpl)
 		return raise_error(vm, EXC_GP, selector & ~3u);
 	seg_unpack(desc, selector, ss);
 	if (!seg_is_writable_data(ss) || seg_dpl(ss) != cpl)
@@ -119,8 +123,10 @@ static enum emu iret_nested(struct vm *vm)
 
 	if (!mem_read(vm, vm->cpu.tr.base, &link, 2, false))
 		return EMU_FAULT;
-	if ((link & 4) || !seg_descriptor(vm, link, &desc))
+	if (link & 4)
 		return fault(vm, EXC_TS, link & ~3u);
+	if (!seg_fetch(vm, link, EXC_TS, 0, &desc))
+		return EMU_FAULT;
 	seg_unpack(desc, link, &tss);
 	if ((tss.attr & (SEG_S | SEG_TYPE)) != busy32)
 		return fault(vm, EXC_TS, link & ~3u);
@@ -257,8 +263,8 @@ static bool read_call_gate(struct vm *vm, u16 selector, u64 desc, bool jump, str
 		return raise_error(vm, EXC_NP, selector & ~3u);
 	if (seg_is_null(target))
 		return raise_error(vm, EXC_GP, 0);
-	if (!seg_descriptor(vm, target, &code))
-		return raise_error(vm, EXC_GP, target & ~3u);
+	if (!seg_fetch(vm, target, EXC_GP, 0, &code))
+		return false;
 	seg_unpack(code, target, &g->cs);
 	if (!seg_is_code(&g->cs) || seg_dpl(&g->cs) > cpl ||
 	    (jump && !seg_is_conforming(&g->cs) && seg_dpl(&g->cs) != cpl))
@@ -279,8 +285,8 @@ static enum emu far_target(struct vm *vm, u16 selector, bool jump, bool *gate, s
 
 	if (seg_is_null(selector))
 		return fault(vm, EXC_GP, 0);
-	if (!seg_descriptor(vm, selector, &desc))
-		return fault(vm, EXC_GP, selector & ~3u);
+	if (!seg_fetch(vm, selector, EXC_GP, 0, &desc))
+		return EMU_FAULT;
 	seg_unpack(desc, selector, cs);
 	*gate = false;
 	if (seg_is_code(cs))

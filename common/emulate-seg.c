@@ -45,6 +45,14 @@ enum emu emulate_table_store(struct vm *vm, const struct insn *insn)
 	return EMU_NEXT;
 }
 
+/* LDT and TSS descriptors lie in the GDT only. */
+static bool fetch_system(struct vm *vm, u16 selector, u64 *desc)
+{
+	if (selector & 4)
+		return raise_error(vm, EXC_GP, selector & ~3u);
+	return seg_fetch(vm, selector, EXC_GP, 0, desc);
+}
+
 enum emu emulate_lldt(struct vm *vm, const struct insn *insn)
 {
 	struct segment ldt = { 0 };
@@ -53,10 +61,8 @@ enum emu emulate_lldt(struct vm *vm, const struct insn *insn)
 	if (!at_cpl0(vm) || !operand_read(vm, insn, 0, 2, &selector))
 		return EMU_FAULT;
 	if (!seg_is_null(selector)) {
-		if ((selector & 4) || !seg_descriptor(vm, selector, &desc)) {
-			raise_error(vm, EXC_GP, selector & ~3u);
+		if (!fetch_system(vm, selector, &desc))
 			return EMU_FAULT;
-		}
 		seg_unpack(desc, selector, &ldt);
 		if ((ldt.attr & (SEG_S | SEG_TYPE)) != 2) {
 			raise_error(vm, EXC_GP, selector & ~3u);
@@ -86,10 +92,8 @@ enum emu emulate_ltr(struct vm *vm, const struct insn *insn)
 		raise_error(vm, EXC_GP, 0);
 		return EMU_FAULT;
 	}
-	if ((selector & 4) || !seg_descriptor(vm, selector, &desc)) {
-		raise_error(vm, EXC_GP, selector & ~3u);
+	if (!fetch_system(vm, selector, &desc))
 		return EMU_FAULT;
-	}
 	seg_unpack(desc, selector, &tss);
 	if ((tss.attr & (SEG_S | SEG_TYPE)) != available32) {
 		raise_error(vm, EXC_GP, selector & ~3u);

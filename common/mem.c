@@ -8,9 +8,9 @@
 
 bool raise_page_fault(struct vm *vm, u64 la, u32 error)
 {
-	vm->cpu.cr2 = (u32)la;
-	pv_page(vm)->cr2 = (u32)la;
-	return raise_error(vm, EXC_PF, error);
+	raise_error(vm, EXC_PF, error);
+	vm->exc.address = (u32)la;
+	return false;
 }
 
 enum mem_target mem_translate(struct vm *vm, u64 la, bool write, bool user, u8 **ptr, u64 *gpa)

@@ -23,7 +23,7 @@ static inline bool raise_error(struct vm *vm, enum exception vector, u32 error)
 	return false;
 }
 
-/* Also sets CR2. */
+/* CR2 changes when the fault is delivered: looking ahead at memory must leave no trace. */
 bool raise_page_fault(struct vm *vm, u64 la, u32 error);
 
 /* Access linear memory. `user` selects the rights (false for descriptor tables, TSS, stacks of an

@@ -67,8 +67,8 @@ bool stack_from_tss(struct vm *vm, unsigned cpl, u32 ext, struct stack *stack)
 		return false;
 	if (seg_is_null(ss))
 		return raise_error(vm, EXC_TS, ext);
-	if (!seg_descriptor(vm, ss, &desc))
-		return raise_error(vm, EXC_TS, (ss & ~3) | ext);
+	if (!seg_fetch(vm, ss, EXC_TS, ext, &desc))
+		return false;
 	seg_unpack(desc, ss, &stack->ss);
 	if ((ss & 3u) != cpl || seg_dpl(&stack->ss) != cpl || !seg_is_writable_data(&stack->ss))
 		return raise_error(vm, EXC_TS, (ss & ~3) | ext);
@@ -111,8 +111,8 @@ static bool read_target(struct vm *vm, const struct gate *gate, u32 ext, struct 
 
 	if (seg_is_null(gate->selector))
 		return raise_error(vm, EXC_GP, ext);
-	if (!seg_descriptor(vm, gate->selector, &desc))
-		return raise_error(vm, EXC_GP, error);
+	if (!seg_fetch(vm, gate->selector, EXC_GP, ext, &desc))
+		return false;
 	seg_unpack(desc, gate->selector, cs);
 	if (!seg_is_code(cs) || seg_dpl(cs) > vm_cpl(vm))
 		return raise_error(vm, EXC_GP, error);
@@ -207,6 +207,13 @@ static bool makes_double_fault(u8 first, u8 second)
 	return false;
 }
 
+/* The exception in vm->exc is going to be delivered. */
+static void commit_cr2(struct vm *vm)
+{
+	if (vm->exc.vector == EXC_PF)
+		vm->cpu.cr2 = pv_page(vm)->cr2 = vm->exc.address;
+}
+
 /* `length`: bytes of the instruction at rip that the saved address lies behind (soft interrupts).
  * If their delivery faults, the fault is the instruction's. */
 static bool reflect_event(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error,
@@ -221,6 +228,7 @@ static bool reflect_event(struct vm *vm, u8 vector, enum event_kind kind, bool h
 		if (vm->exit.kind != EXIT_NONE)
 			return false;
 		second = vm->exc.vector;
+		commit_cr2(vm);
 		if (kind == EVENT_FAULT && vector == EXC_DF) {
 			trace(vm, EV_SHUTDOWN, 0, 0);
 			vm->cpu.shutdown = true;
@@ -256,5 +264,6 @@ bool reflect_soft(struct vm *vm, u8 vector, unsigned length)
 
 bool reflect_exception(struct vm *vm)
 {
+	commit_cr2(vm);
 	return reflect(vm, vm->exc.vector, EVENT_FAULT, vm->exc.has_error, vm->exc.error);
 }

@@ -43,7 +43,7 @@ static bool descriptor_address(const struct vm *vm, u16 selector, u64 *la)
 	return true;
 }
 
-bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc)
+bool seg_fetch(struct vm *vm, u16 selector, enum exception vector, u32 ext, u64 *desc)
 {
 	u64 la;
 
@@ -51,7 +51,19 @@ bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc)
 		*desc = selector == PLEX86_USER_CS ? ABI_USER_CODE : ABI_USER_DATA;
 		return true;
 	}
-	return descriptor_address(vm, selector, &la) && mem_read(vm, la, desc, 8, false);
+	if (!descriptor_address(vm, selector, &la))
+		return raise_error(vm, vector, (selector & ~3u) | ext);
+	return mem_read(vm, la, desc, 8, false);
+}
+
+bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc)
+{
+	struct exception_info before = vm->exc;
+
+	if (seg_fetch(vm, selector, EXC_GP, 0, desc))
+		return true;
+	vm->exc = before;
+	return false;
 }
 
 void seg_unpack(u64 desc, u16 selector, struct segment *seg)
@@ -189,8 +201,8 @@ static bool load_ss(struct vm *vm, u16 selector)
 
 	if (seg_is_null(selector))
 		return raise_error(vm, EXC_GP, 0);
-	if (!seg_descriptor(vm, selector, &desc))
-		return raise_error(vm, EXC_GP, selector & ~3);
+	if (!seg_fetch(vm, selector, EXC_GP, 0, &desc))
+		return false;
 	seg_unpack(desc, selector, &seg);
 	if ((selector & 3) != cpl || !seg_is_writable_data(&seg) || seg_dpl(&seg) != cpl)
 		return raise_error(vm, EXC_GP, selector & ~3);
@@ -218,8 +230,8 @@ bool seg_load(struct vm *vm, enum seg_reg reg, u16 selector)
 	}
 	if (is_tls_selector(selector) && !seg_sync_tls(vm))
 		return false;
-	if (!seg_descriptor(vm, selector, &desc))
-		return raise_error(vm, EXC_GP, selector & ~3);
+	if (!seg_fetch(vm, selector, EXC_GP, 0, &desc))
+		return false;
 	seg_unpack(desc, selector, &seg);
 	/* Data or readable code (SDM vol. 2, MOV). */
 	if (!(seg.attr & SEG_S) ||

@@ -20,6 +20,7 @@ struct exception_info {
 	u8 vector;
 	bool has_error;
 	u32 error;
+	u64 address; /* of a page fault: CR2 once it is delivered */
 };
 
 /* What the core waits for the VMM to deliver (vm->exit says where). */
