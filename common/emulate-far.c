@@ -176,6 +176,8 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 
 static enum emu soft_interrupt(struct vm *vm, const struct insn *insn, u8 vector)
 {
+	/* A trap's image has RF clear; the #GP that brought us here has set it. */
+	vm->cpu.rflags &= ~(u64)FLAG_RF;
 	trace(vm, EV_INT, vector, 0);
 	return reflect_soft(vm, vector, insn->length) ? EMU_DONE : EMU_EXIT;
 }
