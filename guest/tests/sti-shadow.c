@@ -18,8 +18,8 @@ asm(".text\nsti_cli:\n\tsti\n\tcli\n\tret\n"
 
 static void tick(struct regs *r)
 {
-	count++;
 	(void)r;
+	count++;
 	pic_eoi(0);
 }
 
