@@ -128,7 +128,9 @@ static void take_operand(const struct decoding *d, const struct form_operand *fr
 			 struct operand *o)
 {
 	u8 r = d->rex & REX_R ? 8 : 0, b = d->rex & REX_B ? 8 : 0;
-	static const u8 plain[] = {[SRC_MEM] = OPND_MEM, [SRC_IMM] = OPND_IMM, [SRC_REL] = OPND_REL,
+	static const u8 plain[] = {[SRC_MEM] = OPND_MEM,
+				   [SRC_IMM] = OPND_IMM,
+				   [SRC_REL] = OPND_REL,
 				   [SRC_FAR] = OPND_FAR};
 
 	o->size = from->size;

@@ -25,11 +25,11 @@ struct decoding {
 
 	bool opsize_prefix, addrsize_prefix;
 	bool rex_present;
-	u8 rex;          /* REX_*, from REX, VEX or EVEX */
-	u8 seg_used;     /* the override that counts for addresses, or REG_NONE */
-	bool vex;        /* VEX or EVEX */
-	u8 map;          /* MAP_* */
-	u8 at[CHOICES];  /* what the tables choose by */
+	u8 rex;		/* REX_*, from REX, VEX or EVEX */
+	u8 seg_used;	/* the override that counts for addresses, or REG_NONE */
+	bool vex;	/* VEX or EVEX */
+	u8 map;		/* MAP_* */
+	u8 at[CHOICES]; /* what the tables choose by */
 	bool modrm_read;
 };
 

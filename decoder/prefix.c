@@ -49,7 +49,8 @@ static void choose_by_prefixes(struct decoding *d)
 	d->at[BY_W] = !!(d->rex & REX_W);
 }
 
-/* R, X and B of the byte after C4 or 62 are stored inverted; they do nothing outside 64-bit mode. */
+/* R, X and B of the byte after C4 or 62 are stored inverted; they do nothing outside 64-bit mode.
+ */
 static void take_rxb(struct decoding *d, u8 byte)
 {
 	if (d->mode == MODE_64)

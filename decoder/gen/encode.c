@@ -5,8 +5,8 @@
 
 static unsigned legacy(const struct point *p, bool rep_first, u8 *b)
 {
-	static const u8 prefixes[PREFIX_STATES][2] = {{0}, {0x66}, {0xf3}, {0xf2}, {0x66, 0xf3},
-						      {0x66, 0xf2}};
+	static const u8 prefixes[PREFIX_STATES][2] = {{0},    {0x66},	    {0xf3},
+						      {0xf2}, {0x66, 0xf3}, {0x66, 0xf2}};
 	static const u8 escapes[][2] = {{0}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
 	const u8 *pfx = prefixes[p->at[BY_PREFIX]];
 	unsigned n = 0;

@@ -11,17 +11,20 @@
 #include <string.h>
 
 static const unsigned widths[CHOICES] = {
-	[BY_MODE] = 3, [BY_PREFIX] = PREFIX_STATES, [BY_PP] = 4, [BY_W] = 2, [BY_VVVV] = 3,
-	[BY_R] = 2,
-	[BY_L] = 2, [BY_LL] = 4, [BY_BCAST] = 2, [BY_MASK] = 4, [BY_MOD] = 2, [BY_REG] = 8,
+	[BY_MODE] = 3,	[BY_PREFIX] = PREFIX_STATES,
+	[BY_PP] = 4,	[BY_W] = 2,
+	[BY_VVVV] = 3,	[BY_R] = 2,
+	[BY_L] = 2,	[BY_LL] = 4,
+	[BY_BCAST] = 2, [BY_MASK] = 4,
+	[BY_MOD] = 2,	[BY_REG] = 8,
 	[BY_RM] = 8,
 };
 
 /* The choices of each encoding, outermost first; ModRM's follow. */
 static const u8 legacy_choices[] = {BY_MODE, BY_PREFIX, BY_W, CHOICES};
 static const u8 vex_choices[] = {BY_PP, BY_MODE, BY_W, BY_L, BY_VVVV, BY_R, CHOICES};
-static const u8 evex_choices[] = {BY_PP, BY_MODE, BY_W, BY_LL, BY_BCAST, BY_VVVV,
-				   BY_R, BY_MASK, CHOICES};
+static const u8 evex_choices[] = {BY_PP,   BY_MODE, BY_W,    BY_LL,  BY_BCAST,
+				  BY_VVVV, BY_R,    BY_MASK, CHOICES};
 
 static struct form forms[4096];
 static unsigned nforms;
@@ -107,13 +110,13 @@ static u16 build(struct point *p, const u8 *choices)
 		children[i] = build(p, choices + 1);
 	}
 	p->at[*choices] = 0;
-	return intern_node((enum choice)*choices, children);
+	return intern_node((enum choice) * choices, children);
 }
 
 static void build_all(void)
 {
 	for (unsigned map = 0; map < MAP_COUNT; map++) {
-		const u8 *choices = map >= MAP_EVEX_0F ? evex_choices
+		const u8 *choices = map >= MAP_EVEX_0F	? evex_choices
 				    : map >= MAP_VEX_0F ? vex_choices
 							: legacy_choices;
 

@@ -36,7 +36,7 @@ static bool is_near_branch(enum insn_op op)
 static struct point without_idle_prefixes(const struct point *p, enum insn_op op)
 {
 	static const u8 without_66[PREFIX_STATES] = {PFX_NONE, PFX_NONE, PFX_F3,
-						     PFX_F2, PFX_F3, PFX_F2};
+						     PFX_F2,   PFX_F3,	 PFX_F2};
 	struct point plain = *p;
 
 	if (p->at[BY_MODE] != MODE_64 || p->map > MAP_0F)
@@ -48,18 +48,40 @@ static struct point without_idle_prefixes(const struct point *p, enum insn_op op
 	return plain;
 }
 
+static const u8 without_rep[PREFIX_STATES] = {PFX_NONE, PFX_66, PFX_NONE, PFX_NONE, PFX_66, PFX_66};
+
+/*
+ * 0F 0D and 0F 18-1F are hints: prefetches, ENDBR, shadow stack reads, and NOPs for what they may
+ * mean some day. None accesses memory (MPX, which did, is gone). Capstone knows only some of them,
+ * so all are asked as the one it knows in every form, the NOP 0F 19 /0.
+ */
+static void ask_hint(struct point *p, u8 *tail)
+{
+	if (p->map != MAP_0F || (p->opcode != 0x0d && (p->opcode < 0x18 || p->opcode > 0x1f)))
+		return;
+	p->opcode = 0x19;
+	tail[0] &= 0xc7;
+	p->at[BY_PREFIX] = without_rep[p->at[BY_PREFIX]];
+}
+
 static unsigned ask_point(const struct point *p, struct prober *prober, bool rep_first,
 			  const u8 *tail, unsigned tail_len, struct probe *out)
 {
+	struct point copy = *p;
 	enum insn_mode mode = (enum insn_mode)p->at[BY_MODE];
-	u8 bytes[32] = {0};
-	unsigned n = encode_opcode(p, rep_first, bytes);
+	u8 bytes[32] = {0}, args[8] = {0};
+	unsigned n = encode_opcode(p, rep_first, bytes), m;
+
+	memcpy(args, tail, tail_len);
+	ask_hint(&copy, args);
+	m = encode_opcode(&copy, rep_first, bytes);
 
 	/* VEX and EVEX mean the same in 16-bit mode, which has no SIB byte to ask with. */
 	if (p->map >= MAP_VEX_0F && mode == MODE_16)
 		mode = MODE_32;
-	memcpy(bytes + n, tail, tail_len);
+	memcpy(bytes + m, args, sizeof(args));
 	probe(prober, bytes, INSN_MAX, mode, ADDRESS, out);
+	out->length = (u8)(out->length + n - m);
 	return n;
 }
 

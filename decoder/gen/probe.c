@@ -125,6 +125,43 @@ static void take_operand(struct probe *out, const cs_x86_op *o)
 	}
 }
 
+/*
+ * EVEX scales an 8-bit displacement by the size of the memory operand (SDM vol. 2, 2.7.5). Capstone
+ * knows the scale better than the size: ask for [base + 1 * scale].
+ */
+static unsigned evex_scale(struct prober *p, const u8 *opcode, bool w, enum insn_mode mode)
+{
+	u8 bytes[INSN_MAX] = {0};
+	const u8 *code = bytes;
+	size_t size = sizeof(bytes);
+	u64 address = 0;
+
+	memcpy(bytes, opcode, 6);
+	bytes[1] |= 0x60;
+	bytes[2] = (u8)((opcode[2] & 0x7f) | w << 7);
+	bytes[5] = (u8)((opcode[5] & 0x38) | 0x43);
+	bytes[6] = 1;
+	if (!cs_disasm_iter(p->handle[mode], &code, &size, &address, p->insn))
+		return 0;
+	const cs_x86 *x = &p->insn->detail->x86;
+
+	for (unsigned i = 0; i < x->op_count; i++)
+		if (x->operands[i].type == X86_OP_MEM)
+			return (unsigned)x->operands[i].mem.disp;
+	return 0;
+}
+
+static void set_evex_right(struct prober *p, struct probe *out, const u8 *opcode,
+			   enum insn_mode mode)
+{
+	unsigned scale = evex_scale(p, opcode, opcode[2] >> 7, mode);
+	bool ymm = (opcode[3] & 0x60) == 0x20;
+
+	/* Capstone takes 256-bit instructions that ignore W for 128-bit ones if it is set. */
+	errata_evex(out, opcode, scale, mode,
+		    scale == 16 && ymm && evex_scale(p, opcode, false, mode) == 32 ? 32 : scale);
+}
+
 void probe(struct prober *p, const u8 *bytes, unsigned n, enum insn_mode mode, u64 address,
 	   struct probe *out)
 {
@@ -143,5 +180,9 @@ void probe(struct prober *p, const u8 *bytes, unsigned n, enum insn_mode mode, u
 	out->op = capstone_op(p->insn);
 	for (unsigned i = 0; i < x->op_count; i++)
 		take_operand(out, &x->operands[i]);
+	const u8 *opcode = errata_opcode(bytes, mode);
+
+	if (out->has_mem && !out->vsib && opcode[0] == 0x62 && out->id != X86_INS_BOUND)
+		set_evex_right(p, out, opcode, mode);
 	errata_apply(out, bytes, mode);
 }

@@ -13,8 +13,8 @@
 
 struct probe_operand {
 	enum operand_kind kind; /* OPND_REL and OPND_FAR are told from OPND_IMM by the operation */
-	bool vector;            /* OPND_REG outside the general registers */
-	u8 reg;                 /* as numbered in struct operand */
+	bool vector;		/* OPND_REG outside the general registers */
+	u8 reg;			/* as numbered in struct operand */
 	bool high_byte;
 	u8 size;
 	u64 imm;
@@ -26,7 +26,7 @@ struct probe {
 	unsigned id; /* Capstone's instruction id */
 	enum insn_op op;
 	bool has_mem, vsib;
-	unsigned vector_size; /* of the first MMX or vector register operand, 0 without one */
+	unsigned vector_size; /* of the first operand in another register file, 0 without one */
 	unsigned nopnds;
 	struct probe_operand opnd[8];
 	u8 base, index, scale, seg; /* seg is REG_NONE unless overridden */
