@@ -197,8 +197,7 @@ enum emu emulate_ins(struct vm *vm, const struct insn *insn)
 		return EMU_NEXT;
 	/* The port must not be read if the value cannot be stored. */
 	if (!mem_linear(vm, SEG_ES, vm->cpu.gpr[GPR_DI] & address_mask(insn), size, true, &la) ||
-	    !mem_probe_write(vm, la, vm_cpl(vm) == 3) ||
-	    !mem_probe_write(vm, (u32)(la + size - 1), vm_cpl(vm) == 3))
+	    !mem_probe_write(vm, la, size, vm_cpl(vm) == 3))
 		return EMU_FAULT;
 	result = access_port(vm, insn, port, size, false, &value);
 	return result == EMU_NEXT ? finish_ins(vm, insn, value) : result;

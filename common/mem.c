@@ -36,19 +36,22 @@ enum mem_target mem_translate(struct vm *vm, u64 la, bool write, bool user, u8 *
 	return *ptr ? MEM_RAM : MEM_DEVICE;
 }
 
-bool mem_probe_write(struct vm *vm, u64 la, bool user)
-{
-	u64 gpa;
-	u8 *ptr;
-
-	return mem_translate(vm, la, true, user, &ptr, &gpa) != MEM_FAULT;
-}
-
 static unsigned in_page(u64 la, unsigned len)
 {
 	unsigned left = PAGE_SIZE_4K - (la & 0xfff);
 
 	return len < left ? len : left;
+}
+
+bool mem_probe_write(struct vm *vm, u64 la, unsigned len, bool user)
+{
+	unsigned first = in_page(la, len);
+	u64 gpa;
+	u8 *ptr;
+
+	return mem_translate(vm, (u32)la, true, user, &ptr, &gpa) != MEM_FAULT &&
+	       (first == len ||
+		mem_translate(vm, (u32)(la + first), true, user, &ptr, &gpa) != MEM_FAULT);
 }
 
 bool mem_read(struct vm *vm, u64 la, void *buf, unsigned len, bool user)

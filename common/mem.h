@@ -31,8 +31,8 @@ bool raise_page_fault(struct vm *vm, u64 la, u32 error);
 bool mem_read(struct vm *vm, u64 la, void *buf, unsigned len, bool user);
 bool mem_write(struct vm *vm, u64 la, const void *buf, unsigned len, bool user);
 
-/* Could a byte at `la` be written? Sets A and D, as the write will. */
-bool mem_probe_write(struct vm *vm, u64 la, bool user);
+/* Could `len` bytes (at most a page) at `la` be written? Sets A and D, as the write will. */
+bool mem_probe_write(struct vm *vm, u64 la, unsigned len, bool user);
 
 /* What mem_* would reach: a pointer for RAM and PV page, NULL and *gpa for device memory. Sets A
  * and D. The access must not cross a page. */

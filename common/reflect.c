@@ -44,7 +44,7 @@ bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned 
 	for (unsigned i = 1; i <= n; i++) {
 		u64 la = (u32)(stack->ss.base + ((stack->sp - i * size) & mask));
 
-		if (!mem_probe_write(vm, la, stack->user))
+		if (!mem_probe_write(vm, la, size, stack->user))
 			return false;
 	}
 	if (!mem_write(vm, (u32)(stack->ss.base + (sp & mask)), bytes, n * size, stack->user))

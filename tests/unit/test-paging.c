@@ -261,9 +261,9 @@ static void test_mem_user_rights(void **state)
 	assert_true(mem_read(vm, LA, &value, 4, false));
 	assert_false(mem_read(vm, LA, &value, 4, true));
 	assert_int_equal(vm->exc.error, PF_PRESENT | PF_USER);
-	assert_false(mem_probe_write(vm, LA, true));
+	assert_false(mem_probe_write(vm, LA, 4, true));
 	assert_int_equal(vm->exc.error, PF_PRESENT | PF_USER | PF_WRITE);
-	assert_true(mem_probe_write(vm, LA, false));
+	assert_true(mem_probe_write(vm, LA, 4, false));
 	assert_true(*pte_of(vm, LA) & PTE_D);
 }
 
