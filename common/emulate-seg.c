@@ -141,6 +141,7 @@ static enum emu load(struct vm *vm, enum seg_reg reg, u16 selector)
 
 enum emu emulate_mov_to_seg(struct vm *vm, const struct insn *insn)
 {
+	enum emu result;
 	u64 selector;
 
 	if (insn->opnd[0].reg == SEG_CS) {
@@ -149,7 +150,8 @@ enum emu emulate_mov_to_seg(struct vm *vm, const struct insn *insn)
 	}
 	if (!operand_read(vm, insn, 1, 2, &selector))
 		return EMU_FAULT;
-	return load(vm, insn->opnd[0].reg, selector);
+	result = load(vm, insn->opnd[0].reg, selector);
+	return result == EMU_NEXT && insn->opnd[0].reg == SEG_SS ? EMU_SHADOW : result;
 }
 
 enum emu emulate_pop_seg(struct vm *vm, const struct insn *insn)
@@ -163,7 +165,7 @@ enum emu emulate_pop_seg(struct vm *vm, const struct insn *insn)
 	result = load(vm, insn->opnd[0].reg, selector);
 	if (result == EMU_NEXT)
 		vm->cpu.gpr[GPR_SP] = (sp & ~mask) | ((sp + insn->stack_size) & mask);
-	return result;
+	return result == EMU_NEXT && insn->opnd[0].reg == SEG_SS ? EMU_SHADOW : result;
 }
 
 /* lds, les, lfs, lgs, lss: offset first, selector behind it. */

@@ -110,7 +110,7 @@ enum emu emulate(struct vm *vm, const struct trap *trap)
 	if (handler) {
 		enum emu result = handler(vm, &insn);
 
-		if (result == EMU_NEXT)
+		if (result == EMU_NEXT || result == EMU_SHADOW)
 			insn_skip(vm, &insn);
 		if (result != EMU_OTHER)
 			return result;

@@ -11,6 +11,7 @@
 
 enum emu {
 	EMU_NEXT,  /* done: go on behind the instruction */
+	EMU_SHADOW, /* the same, but debug traps wait for the next instruction (mov, pop to SS) */
 	EMU_DONE,  /* done, and rip is set */
 	EMU_FAULT, /* deliver vm->exc; rip is the instruction's */
 	EMU_EXIT,  /* vm->exit is set; core_resume() finishes or repeats the instruction */

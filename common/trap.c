@@ -156,6 +156,10 @@ static enum core_next finish(struct vm *vm, enum emu result, bool stepping)
 		if (!reflect_exception(vm))
 			return CORE_EXIT;
 		break;
+	case EMU_SHADOW:
+		/* The hardware's TF is set and steps over the next instruction. */
+		vm->cpu.rflags &= ~(u64)FLAG_RF;
+		break;
 	case EMU_NEXT:
 	case EMU_DONE:
 		vm->cpu.rflags &= ~(u64)FLAG_RF;
