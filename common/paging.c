@@ -3,10 +3,6 @@
  */
 #include "paging.h"
 
-/* Bits 21-13 of a 4 MiB PDE: PAT and bits 39-32 of the address (PSE-36). We announce neither, and
- * RAM ends below 4 GiB: bits 21-13 are reserved (SDM vol. 3, table 4-4). */
-#define LARGE_RESERVED 0x003fe000u
-
 static u32 read_entry(const struct vm *vm, u64 gpa)
 {
 	const u32 *entry = vm_ram(vm, gpa, sizeof(*entry));
@@ -45,7 +41,7 @@ enum walk_result paging_walk(const struct vm *vm, u64 la, struct walk *w)
 		return WALK_NOT_PRESENT;
 	combine(w, pde);
 	if ((pde & PTE_PS) && (vm->cpu.cr4 & CR4_PSE)) {
-		if (pde & LARGE_RESERVED)
+		if (pde & PDE_LARGE_RESERVED)
 			return WALK_RESERVED;
 		w->page_size = LARGE_PAGE_SIZE;
 		w->gpa = (pde & 0xffc00000u) | (la & 0x3fffff);

@@ -19,6 +19,10 @@
 
 #define LARGE_PAGE_SIZE 0x400000u /* 2-level paging with PSE */
 
+/* Bits 21-13 of a 4 MiB PDE: PAT and bits 39-32 of the address (PSE-36). We announce neither, and
+ * RAM ends below 4 GiB: bits 21-13 are reserved (SDM vol. 3, table 4-4). */
+#define PDE_LARGE_RESERVED 0x003fe000u
+
 enum walk_result {
 	WALK_OK,
 	WALK_NOT_PRESENT, /* entry[levels - 1] has P clear, or lies outside RAM (reads as 0) */

@@ -57,7 +57,8 @@ static bool large_agrees(u32 record, u32 pde, u32 index)
 
 	if (!(pde & PTE_D))
 		allowed &= ~PTE_W;
-	return (record & SHADOW_LARGE) && (pde & PTE_A) && (record & 0xfffff000u) == frame &&
+	return (record & SHADOW_LARGE) && !(pde & PDE_LARGE_RESERVED) &&
+	       (record & 0xfffff000u) == frame &&
 	       !(record & ~allowed & (SHADOW_WRITE | SHADOW_USER));
 }
 
@@ -78,7 +79,8 @@ static void resync_slot(struct vm *vm, u32 slot)
 	u64 gpa = (vm->cpu.cr3 & 0xfffff000u) + slot * 4;
 	const u32 *pde = vm_ram(vm, gpa, 4), *table;
 
-	if (!pde || !(*pde & PTE_P)) {
+	/* With A clear in the directory's entry the next access must trap, to set it. */
+	if (!pde || !(*pde & PTE_P) || !(*pde & PTE_A)) {
 		shadow_drop_slot(vm, slot);
 		return;
 	}
@@ -111,12 +113,12 @@ void shadow_invlpg(struct vm *vm, u64 la)
 	u32 page = (u32)la >> 12, slot = page / SHADOW_SLOT, record = vm->shadow.record[page];
 
 	trace(vm, EV_INVLPG, la, record);
-	if (!record || pv_is_page(la))
+	if (pv_is_page(la))
 		return;
-	/* invlpg drops the whole large page, and global entries as well. */
-	if (record & SHADOW_LARGE)
+	/* invlpg drops the whole large page, mapped at `la` or not, and global entries as well. */
+	if (vm->shadow.large[slot]) {
 		resync_slot(vm, slot);
-	else {
+	} else if (record) {
 		struct walk w;
 		bool keep = paging_walk(vm, la, &w) == WALK_OK && w.page_size == PAGE_SIZE_4K &&
 			    w.accessed && (w.gpa & 0xfffff000u) == (record & 0xfffff000u) &&

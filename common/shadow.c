@@ -25,6 +25,7 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 		s->used[slot]--;
 		s->total--;
 		s->local[slot] -= !(old & SHADOW_GLOBAL);
+		s->large[slot] -= !!(old & SHADOW_LARGE);
 		if (!(old & SHADOW_USER)) {
 			s->supervisor[slot]--;
 			s->supervisor_low -= slot < SHADOW_USER_SLOTS;
@@ -35,6 +36,7 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 		s->used[slot]++;
 		s->total++;
 		s->local[slot] += !(value & SHADOW_GLOBAL);
+		s->large[slot] += !!(value & SHADOW_LARGE);
 		if (!(value & SHADOW_USER)) {
 			s->supervisor[slot]++;
 			s->supervisor_low += slot < SHADOW_USER_SLOTS;
@@ -250,6 +252,10 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 	result = paging_walk(vm, la, &w);
 	if (!paging_check(vm, result, &w, access, error))
 		return SHADOW_GUEST;
+	if (pv_is_page(la)) {
+		*error |= PF_PRESENT; /* not for user code, whatever the guest's tables say */
+		return SHADOW_GUEST;
+	}
 	paging_mark(vm, &w, write);
 	if (!vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K) || la < vm->low_limit)
 		return SHADOW_EMULATE;

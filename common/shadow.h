@@ -19,6 +19,7 @@ struct shadow {
 	u16 used[SHADOW_SLOTS];     /* records in each slot */
 	u16 supervisor[SHADOW_SLOTS]; /* of these, supervisor-only ones */
 	u16 local[SHADOW_SLOTS];    /* of these, not global ones */
+	u16 large[SHADOW_SLOTS];    /* of these, parts of 4 MiB pages */
 	u32 total, supervisor_total;
 	u32 supervisor_low;         /* supervisor-only ones below the ABI's user limit */
 	bool pv_mapped, pv_writable;
