@@ -13,6 +13,12 @@ static void set_page(struct mock *m, u32 page, u32 value)
 	m->page[page] = value;
 }
 
+static void note_change(struct mock *m, u64 la, u64 len)
+{
+	m->changed_from = la >> 12;
+	m->changed_to = (la + len) >> 12;
+}
+
 static void check_range(u64 la, u64 len)
 {
 	assert_int_equal(la & 0xfff, 0);
@@ -35,8 +41,7 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 	}
 	if (la < vm->low_limit)
 		return HOST_LOW;
-	if (m->max_pages && m->mapped + (len >> 12) > m->max_pages)
-		return HOST_LIMIT;
+	note_change(m, la, len);
 	for (u64 i = 0; i < len >> 12; i++)
 		set_page(m, (la >> 12) + i, (gpa + (i << 12)) | prot);
 	return HOST_OK;
@@ -50,6 +55,7 @@ enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot)
 	m->protects++;
 	if (m->protect_error)
 		return m->protect_error;
+	note_change(m, la, len);
 	for (u32 page = la >> 12; page < (la + len) >> 12; page++) {
 		assert_true(m->page[page]);
 		m->page[page] = MOCK_GPA(m->page[page]) | prot;

@@ -35,8 +35,8 @@ struct mock {
 	/* Failures to come: the next `fail_maps` calls of host_map() give `map_error`. */
 	unsigned fail_maps;
 	enum host_error map_error, protect_error, segment_error;
-	u32 max_pages; /* 0, or host_map() gives HOST_LIMIT when more would be mapped */
-	u32 mapped;
+	u32 mapped; /* pages in all */
+	u32 changed_from, changed_to; /* pages of the last map or protect call */
 	u64 now, tsc;
 	s64 utc;
 	u64 armed;       /* deadline of the last host_arm_timer() */
