@@ -15,6 +15,7 @@
 #define DR6_BS    0x00004000u
 #define DR7_RESET 0x00000400u
 
+#define OPCODE_CLI  0xfa
 #define OPCODE_HLT  0xf4
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce
@@ -93,16 +94,21 @@ static bool sti_shadow(struct vm *vm)
 {
 	static const u8 cli_macro[] = { 0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00 };
 	u8 next[sizeof(cli_macro)];
+	unsigned n;
+	bool cli;
 
 	if (vm_cpl(vm) != 0 || vm->cpu.halted)
 		return false;
-	if (mem_fetch(vm, next, sizeof(next)) < 1)
+	n = mem_fetch(vm, next, sizeof(next));
+	if (!n)
 		return false;
 	if (next[0] == OPCODE_HLT && behind_sti(vm)) {
 		vm->cpu.rip = (u32)(vm->cpu.rip + 1);
 		return false;
 	}
-	return !__builtin_memcmp(next, cli_macro, sizeof(next)) && behind_sti(vm);
+	cli = next[0] == OPCODE_CLI ||
+	      (n == sizeof(next) && !__builtin_memcmp(next, cli_macro, sizeof(next)));
+	return cli && behind_sti(vm);
 }
 
 /* Deliver what is pending. False: vm->exit is set. */
@@ -240,10 +246,10 @@ static enum core_next debug_trap(struct vm *vm)
 
 static enum core_next alignment_check(struct vm *vm)
 {
-	if (vm_cpl(vm) == 3)
+	if (vm_cpl(vm) == 3 && (vm->cpu.cr0 & CR0_AM))
 		return reflect_trap(vm, EXC_AC, true, 0);
-	/* Only user code is checked (SDM vol. 3, 6.15); the hardware takes the guest kernel for
-	 * user code. */
+	/* Only user code is checked, and only if CR0.AM is set (SDM vol. 3, 6.15); the hardware
+	 * takes the guest kernel for user code, and its own CR0.AM is the host's. */
 	vm->cpu.rflags &= ~(u64)FLAG_AC;
 	return settle(vm);
 }
