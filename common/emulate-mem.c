@@ -13,9 +13,14 @@
 
 /* A value already read for this instruction by an EXIT_MMIO. */
 struct supplied {
-	bool valid;
+	bool valid, used;
 	u64 value;
 };
+
+static u64 low_bytes(u64 value, unsigned size)
+{
+	return size == 8 ? value : value & ((1ull << (8 * size)) - 1);
+}
 
 static enum emu unsupported(struct vm *vm)
 {
@@ -33,14 +38,14 @@ static enum emu exit_mmio(struct vm *vm, const struct insn *insn, u64 gpa, unsig
 	vm->exit.mmio.gpa = gpa;
 	vm->exit.mmio.size = size;
 	vm->exit.mmio.write = write;
-	vm->exit.mmio.value = write ? value : ~0ull;
+	vm->exit.mmio.value = write ? low_bytes(value, size) : ~0ull;
 	vm->pending.kind = PENDING_MMIO;
 	vm->pending.insn = *insn;
 	return EMU_EXIT;
 }
 
 static enum emu read_value(struct vm *vm, const struct insn *insn, u64 la, unsigned size,
-			   const struct supplied *supplied, u64 *value)
+			   struct supplied *supplied, u64 *value)
 {
 	bool user = vm_cpl(vm) == 3;
 	u64 gpa;
@@ -53,7 +58,10 @@ static enum emu read_value(struct vm *vm, const struct insn *insn, u64 la, unsig
 	case MEM_DEVICE:
 		if (!supplied->valid)
 			return exit_mmio(vm, insn, gpa, size, false, 0);
-		*value = supplied->value & (size == 8 ? ~0ull : (1ull << (8 * size)) - 1);
+		if (supplied->used)
+			return unsupported(vm); /* cmps with device memory on both sides */
+		supplied->used = true;
+		*value = low_bytes(supplied->value, size);
 		return EMU_NEXT;
 	case MEM_RAM:
 		break;
@@ -186,7 +194,7 @@ static enum emu to_register(struct vm *vm, const struct insn *insn, u64 value)
 	return EMU_NEXT;
 }
 
-static enum emu one_operand(struct vm *vm, const struct insn *insn, const struct supplied *supplied)
+static enum emu one_operand(struct vm *vm, const struct insn *insn, struct supplied *supplied)
 {
 	int mem = memory_operand(insn);
 	u64 la, value = 0;
@@ -222,34 +230,46 @@ static enum emu one_operand(struct vm *vm, const struct insn *insn, const struct
 
 /* --------------------------------------------------- push, pop, strings ---- */
 
-static enum emu push_pop(struct vm *vm, const struct insn *insn, const struct supplied *supplied)
+static u32 stack_pointer_mask(const struct vm *vm)
 {
-	u32 mask = vm->cpu.seg[SEG_SS].attr & SEG_DB ? 0xffffffffu : 0xffffu;
-	u32 sp = vm->cpu.gpr[GPR_SP], next;
+	return vm->cpu.seg[SEG_SS].attr & SEG_DB ? 0xffffffffu : 0xffffu;
+}
+
+static enum emu push(struct vm *vm, const struct insn *insn)
+{
+	u32 mask = stack_pointer_mask(vm), sp = vm->cpu.gpr[GPR_SP];
 	unsigned size = insn->stack_size;
-	bool push = insn->op == OP_PUSH;
 	enum emu result;
 	u64 la, value;
 
-	next = (sp & ~mask) | ((push ? sp - size : sp + size) & mask);
-	if (push) {
-		if (!operand_read(vm, insn, 0, size, &value) ||
-		    !mem_linear(vm, SEG_SS, next & mask, size, true, &la))
-			return EMU_FAULT;
-		result = write_value(vm, insn, la, size, value);
-	} else {
-		if (!mem_linear(vm, SEG_SS, sp & mask, size, false, &la))
-			return EMU_FAULT;
-		result = read_value(vm, insn, la, size, supplied, &value);
-		if (result == EMU_NEXT && !operand_write(vm, insn, 0, size, value))
-			return EMU_FAULT;
-		if (result == EMU_NEXT && insn->opnd[0].kind == OPND_REG &&
-		    insn->opnd[0].reg == GPR_SP)
-			return EMU_NEXT; /* pop %esp: the value popped stays */
-	}
-	if (result == EMU_NEXT || (push && result == EMU_EXIT))
-		vm->cpu.gpr[GPR_SP] = next;
+	if (!operand_read(vm, insn, 0, size, &value) ||
+	    !mem_linear(vm, SEG_SS, (sp - size) & mask, size, true, &la))
+		return EMU_FAULT;
+	result = write_value(vm, insn, la, size, value);
+	if (result == EMU_NEXT || result == EMU_EXIT)
+		vm->cpu.gpr[GPR_SP] = (sp & ~mask) | ((sp - size) & mask);
 	return result;
+}
+
+static enum emu pop(struct vm *vm, const struct insn *insn, struct supplied *supplied)
+{
+	u32 mask = stack_pointer_mask(vm), sp = vm->cpu.gpr[GPR_SP];
+	unsigned size = insn->stack_size;
+	enum emu result;
+	u64 la, value;
+
+	if (!mem_linear(vm, SEG_SS, sp & mask, size, false, &la))
+		return EMU_FAULT;
+	result = read_value(vm, insn, la, size, supplied, &value);
+	if (result != EMU_NEXT)
+		return result;
+	/* The pointer moves before the destination's address is computed, and before it is itself
+	 * the destination. */
+	vm->cpu.gpr[GPR_SP] = (sp & ~mask) | ((sp + size) & mask);
+	if (operand_write(vm, insn, 0, size, value))
+		return EMU_NEXT;
+	vm->cpu.gpr[GPR_SP] = sp;
+	return EMU_FAULT;
 }
 
 struct string_op {
@@ -299,7 +319,7 @@ static enum emu string_step(struct vm *vm, const struct insn *insn, const struct
 }
 
 static enum emu string_element(struct vm *vm, const struct insn *insn,
-			       const struct supplied *supplied)
+			       struct supplied *supplied)
 {
 	enum seg_reg seg = insn->seg_override == REG_NONE ? SEG_DS : insn->seg_override;
 	u32 mask = insn->addr_size == 2 ? 0xffffu : 0xffffffffu;
@@ -333,13 +353,15 @@ static enum emu string_element(struct vm *vm, const struct insn *insn,
 
 /* ------------------------------------------------------------ entry ---- */
 
-static enum emu run(struct vm *vm, const struct insn *insn, const struct supplied *supplied)
+static enum emu run(struct vm *vm, const struct insn *insn, struct supplied *supplied)
 {
 	switch (insn->op) {
 	case OP_MOVS: case OP_STOS: case OP_LODS: case OP_CMPS: case OP_SCAS:
 		return string_element(vm, insn, supplied);
-	case OP_PUSH: case OP_POP:
-		return push_pop(vm, insn, supplied);
+	case OP_PUSH:
+		return push(vm, insn);
+	case OP_POP:
+		return pop(vm, insn, supplied);
 	case OP_MOV: case OP_MOVZX: case OP_MOVSX: case OP_XCHG: case OP_ADD: case OP_OR:
 	case OP_ADC: case OP_SBB: case OP_AND: case OP_SUB: case OP_XOR: case OP_CMP:
 	case OP_TEST: case OP_INC: case OP_DEC: case OP_NOT: case OP_NEG: case OP_BT:
@@ -352,7 +374,7 @@ static enum emu run(struct vm *vm, const struct insn *insn, const struct supplie
 
 enum emu emulate_memory(struct vm *vm, const struct insn *insn)
 {
-	const struct supplied nothing = { .valid = false };
+	struct supplied nothing = { .valid = false };
 
 	trace(vm, EV_EMULATE, insn->op, 0);
 	return run(vm, insn, &nothing);
@@ -360,7 +382,7 @@ enum emu emulate_memory(struct vm *vm, const struct insn *insn)
 
 enum emu finish_mmio(struct vm *vm, const struct insn *insn, u64 value)
 {
-	const struct supplied supplied = { .valid = true, .value = value };
+	struct supplied supplied = { .valid = true, .value = value };
 	struct string_op s;
 
 	if (!vm->exit.mmio.write)
