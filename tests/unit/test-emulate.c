@@ -291,11 +291,32 @@ static void test_caches_and_cpuid(void **state)
 	assert_int_equal(vm->cpu.gpr[GPR_BX], 0x78656c50);
 }
 
-static void test_xsetbv_is_undefined(void **state)
+static enum core_next xsetbv(struct vm *vm, u32 index, u32 value)
 {
+	vm->cpu.gpr[GPR_CX] = index;
+	vm->cpu.gpr[GPR_AX] = value;
+	vm->cpu.gpr[GPR_DX] = 0;
+	return at_start(vm, 0x0f, 0x01, 0xd1);
+}
+
+static void test_xsetbv(void **state)
+{
+	static const u32 good[] = { 1, 3, 7, 0xe7 }, bad[] = { 0, 2, 5, 0x23, 0xe3, 0x67, 0x107 };
 	struct vm *vm = *state;
 
-	delivered(vm, at_start(vm, 0x0f, 0x01, 0xd1), EXC_UD);
+	mock_of(vm)->cpuid[0] = 0xffffffff;
+	delivered(vm, xsetbv(vm, 0, 1), EXC_UD); /* CR4.OSXSAVE is clear */
+	assert_next(vm, set_cr(vm, 4, CR4_OSXSAVE), AT_CODE + 3);
+	for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_next(vm, xsetbv(vm, 0, good[i]), AT_CODE + 3);
+		assert_int_equal(vm->cpu.xcr0, good[i]);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_fault(vm, xsetbv(vm, 0, bad[i]), EXC_GP, 0, AT_CODE);
+	assert_fault(vm, xsetbv(vm, 1, 1), EXC_GP, 0, AT_CODE);
+	assert_int_equal(vm->cpu.xcr0, 0xe7);
+	vm->cpu.gpr[GPR_CX] = 0;
+	assert_user_gp0(vm, 0x0f, 0x01, 0xd1);
 }
 
 /* -------------------------------------------------- fetch and dispatch ---- */
@@ -438,7 +459,7 @@ int main(void)
 		VM_TEST(test_msrs),
 		VM_TEST(test_rdtsc),
 		VM_TEST(test_caches_and_cpuid),
-		VM_TEST(test_xsetbv_is_undefined),
+		VM_TEST(test_xsetbv),
 		VM_TEST(test_guests_own_fault),
 		VM_TEST(test_too_long_instruction),
 		VM_TEST(test_fetch_next_to_an_absent_page),
