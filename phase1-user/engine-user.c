@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,9 +29,9 @@ struct engine {
 	u64 ram_size;
 	int ram_fd, shared_fd;
 	pid_t pid;
-	bool dead;     /* the vcpu process has been waited for */
-	int status;    /* its wait status */
-	bool running;  /* the vcpu has been given its first turn */
+	bool dead;    /* the vcpu process has been waited for */
+	int status;   /* its wait status */
+	bool running; /* the vcpu has been given its first turn */
 	u64 trace_tail;
 };
 
@@ -53,9 +54,9 @@ static bool vcpu_ended(struct engine *e)
 static bool wait_for_turn(struct engine *e)
 {
 	/* A process that dies wakes nobody: look now and then. */
-	const struct timespec look = { .tv_nsec = 100 * 1000 * 1000 };
+	const struct timespec look = {.tv_nsec = 100 * 1000 * 1000};
 
-	while (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) != TURN_VMM) {
+	while (!turn_comes(e->shared, TURN_VMM)) {
 		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
 		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) != TURN_VMM &&
 		    vcpu_ended(e))
@@ -112,8 +113,8 @@ static void sanitize_exit(struct vm_exit *exit)
 		known_size = exit->io.size == 1 || exit->io.size == 2 || exit->io.size == 4;
 		break;
 	case EXIT_MMIO:
-		known_size = exit->mmio.size == 1 || exit->mmio.size == 2 ||
-			     exit->mmio.size == 4 || exit->mmio.size == 8;
+		known_size = exit->mmio.size == 1 || exit->mmio.size == 2 || exit->mmio.size == 4 ||
+			     exit->mmio.size == 8;
 		break;
 	default:
 		known_size = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
@@ -211,7 +212,7 @@ size_t engine_last_events(struct engine *e, struct trace_record *out, size_t max
 static const char *step_text(u32 step)
 {
 #define VCPU_STEP_TEXT(id, text) [STEP_##id] = text,
-	static const char *const texts[] = { VCPU_STEPS(VCPU_STEP_TEXT) };
+	static const char *const texts[] = {VCPU_STEPS(VCPU_STEP_TEXT)};
 
 	return step < STEP_COUNT ? texts[step] : "start";
 }
@@ -231,7 +232,7 @@ static const char *step_remedy(u32 step)
 /* The vcpu program lies beside this one, or where it is installed. */
 static int open_vcpu_program(char *err, size_t err_size)
 {
-	static const char *const places[] = { "plex86-vcpu", "../libexec/plex86/plex86-vcpu" };
+	static const char *const places[] = {"plex86-vcpu", "../libexec/plex86/plex86-vcpu"};
 	char exe[PATH_MAX], path[PATH_MAX + 64];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	char *slash;
@@ -258,7 +259,7 @@ static int open_vcpu_program(char *err, size_t err_size)
 /* In the child: nothing of the VMM is left open but the two memfds. */
 static _Noreturn void exec_vcpu(const struct engine *e, int program)
 {
-	char *const argv[] = { "plex86-vcpu", NULL }, *const envp[] = { NULL };
+	char *const argv[] = {"plex86-vcpu", NULL}, *const envp[] = {NULL};
 	const int high = 100;
 	sigset_t none;
 	int ram, shared, prog;
@@ -303,8 +304,7 @@ static bool start_vcpu(struct engine *e, char *err, size_t err_size)
 		snprintf(err, err_size, "cannot %s: %s%s", step_text(s->failed_step),
 			 strerror(s->failed_errno), step_remedy(s->failed_step));
 	else
-		snprintf(err, err_size,
-			 "the vcpu process ended at its start (%s %d)",
+		snprintf(err, err_size, "the vcpu process ended at its start (%s %d)",
 			 WIFSIGNALED(e->status) ? "signal" : "status",
 			 WIFSIGNALED(e->status) ? WTERMSIG(e->status) : WEXITSTATUS(e->status));
 	return false;
@@ -339,6 +339,13 @@ static bool create_memories(struct engine *e, char *err, size_t err_size)
 	return true;
 }
 
+static bool several_cpus(void)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
+}
+
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
 	struct engine *e = calloc(1, sizeof(*e));
@@ -356,6 +363,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->vmm_pid = getpid();
 	e->shared->abi = cfg->abi;
 	e->shared->jail = !cfg->no_jail;
+	e->shared->spin = several_cpus();
 	e->shared->vm.trace.keep = cfg->keep_trace;
 	if (!start_vcpu(e, err, err_size))
 		goto fail;

@@ -12,10 +12,10 @@
 struct engine;
 
 struct engine_config {
-	u64 ram_size;      /* bytes, a multiple of 4 KiB */
-	bool abi;          /* the kernel carries the plex86 ELF note */
-	bool keep_trace;   /* stop (EXIT_KICKED) rather than lose trace records */
-	bool no_jail;      /* debugging plex86 itself: run the vcpu process without its filter */
+	u64 ram_size;	 /* bytes, a multiple of 4 KiB */
+	bool abi;	 /* the kernel carries the plex86 ELF note */
+	bool keep_trace; /* stop (EXIT_KICKED) rather than lose trace records */
+	bool no_jail;	 /* debugging plex86 itself: run the vcpu process without its filter */
 };
 
 /* NULL on failure, with one line in err saying what was attempted, why it failed, what to do. */

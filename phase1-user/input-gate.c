@@ -87,6 +87,20 @@ static void refill(struct input_gate *g, u64 now)
 	g->filled += earned * NS_PER_BYTE;
 }
 
+/* Has the guest had a look at an empty FIFO? Filled up while an interrupt handler empties it, it
+ * would keep the line high; the handler gives up at some point (Linux: 512 rounds), and on an
+ * edge-triggered line there would never be another interrupt. */
+static bool is_taken(struct input_gate *g, u64 now)
+{
+	if (g->serial->found_empty)
+		return true;
+	/* A driver that does not look has time to leave its handler. */
+	if (g->serial->rx_count == 0 && now >= g->passed + REFILL_NS)
+		return true;
+	open_at(g, now + REFILL_NS);
+	return false;
+}
+
 size_t input_gate_room(struct input_gate *g)
 {
 	const size_t room = serial_room(g->serial);
@@ -95,7 +109,7 @@ size_t input_gate_room(struct input_gate *g)
 	if (room == 0)
 		return 0;
 	now = now_ns();
-	if (is_held(g, now))
+	if (is_held(g, now) || !is_taken(g, now))
 		return 0;
 	refill(g, now);
 	if (g->budget == 0)
@@ -106,4 +120,6 @@ size_t input_gate_room(struct input_gate *g)
 void input_gate_passed(struct input_gate *g, size_t bytes)
 {
 	g->budget -= bytes < g->budget ? bytes : g->budget;
+	if (bytes)
+		g->passed = now_ns();
 }

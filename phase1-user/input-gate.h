@@ -22,6 +22,7 @@ struct input_gate {
 	bool flow;	/* the guest's RTS means what it says */
 	bool hold;	/* until the guest's init raises OUT1, or patience ends */
 	u64 hold_until; /* ns */
+	u64 passed;	/* when bytes last did, ns */
 	u64 filled;	/* when the budget was last filled up, ns */
 	u32 budget;	/* bytes that may pass now */
 };

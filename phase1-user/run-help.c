@@ -24,7 +24,7 @@ const char run_help[] =
 	"  -h, --help            show this text\n"
 	"\n"
 	"COMMAND is run by the guest's init in place of a shell; plex86 exits with its status. It needs\n"
-	"an initrd from guest/build-rootfs, and with options, -- and the kernel's own words must fit\n"
+	"an initrd from guest/make-initramfs, and with options, -- and the kernel's own words must fit\n"
 	"into a command line of 2047 bytes.\n"
 	"\n"
 	"Keys, if standard input is a terminal (it is put into raw mode):\n"

@@ -126,6 +126,8 @@ static void console_as_pipe(void)
 		return;
 	t.c_iflag &= ~(unsigned int)(ICRNL | IXON);
 	t.c_oflag &= ~(unsigned int)OPOST;
+	/* RTS says when a slow reader has let the tty fill up. */
+	t.c_cflag |= CRTSCTS;
 	t.c_lflag &= ~(unsigned int)(ISIG | ECHO);
 	t.c_cc[VERASE] = t.c_cc[VKILL] = t.c_cc[VREPRINT] = t.c_cc[VWERASE] = 0;
 	sys_ioctl(0, TCSETS, &t);

@@ -31,6 +31,7 @@ enum {
 
 /* Flags and control characters of a terminal that init changes. */
 enum { ICRNL = 0400, IXON = 02000, OPOST = 1, ISIG = 1, ECHO = 010 };
+#define CRTSCTS 0x80000000u
 enum { VERASE = 2, VKILL = 3, VREPRINT = 12, VWERASE = 14 };
 
 struct termios {

@@ -171,6 +171,8 @@ static u8 read_iir(struct serial *s)
 
 	if (id == IIR_THRI)
 		s->thre_event = false;
+	if (id == IIR_NONE)
+		s->found_empty = true;
 	return id | (s->fifo ? IIR_FIFO : 0);
 }
 
@@ -179,6 +181,8 @@ static u8 read_lsr(struct serial *s)
 	u8 value = LSR_THRE | LSR_TEMT | s->lsr_errors | (s->rx_count ? LSR_DR : 0);
 
 	s->lsr_errors = 0;
+	if (!s->rx_count)
+		s->found_empty = true;
 	if (s->lsr_polls < POLLS_TO_LISTEN)
 		s->lsr_polls++;
 	return value;
@@ -281,6 +285,7 @@ void serial_init(struct serial *s, const struct serial_config *cfg)
 	memset(s, 0, sizeof(*s));
 	s->cfg = *cfg;
 	s->dll = 12; /* 9600 baud */
+	s->found_empty = true;
 	update_msr(s);
 	s->msr &= ~MSR_DELTA;
 }
@@ -315,6 +320,8 @@ size_t serial_input(struct serial *s, const u8 *data, size_t n)
 		n = room;
 	for (size_t i = 0; i < n; i++)
 		receive(s, data[i]);
+	if (n)
+		s->found_empty = false;
 	update_irq(s);
 	return n;
 }

@@ -28,6 +28,7 @@ struct serial {
 	u8 trigger;      /* bytes that make the receive interrupt */
 	bool thre_event; /* the transmitter has become empty since IIR said so */
 	bool irq_level;
+	bool found_empty; /* the guest has seen, in LSR or IIR, that all input is taken */
 	u8 lsr_polls;    /* reads of LSR with nothing else between them */
 	u8 rx[SERIAL_FIFO];
 	u8 rx_head, rx_count;

@@ -55,7 +55,8 @@ enum host_error host_unmap(struct vm *vm, u64 la, u64 len)
 		return HOST_OK;
 	/* Splitting a mapping can exceed vm.max_map_count; dropping all of them cannot. The core's
 	 * records then promise too much, and the next faults set that right. */
-	if (ret == -SYS_ENOMEM && !sys3(__NR_munmap, vm->low_limit, PLEX86_PV_PAGE - vm->low_limit, 0))
+	if (ret == -SYS_ENOMEM &&
+	    !sys3(__NR_munmap, vm->low_limit, PLEX86_PV_PAGE - vm->low_limit, 0))
 		return HOST_OK;
 	return HOST_FAIL;
 }
@@ -96,7 +97,7 @@ static void unpack_descriptor(u64 desc, struct user_desc *d)
 static long set_ldt(unsigned entry, u64 desc)
 {
 	const int write_new_mode = 0x11;
-	struct user_desc d = { .entry_number = entry };
+	struct user_desc d = {.entry_number = entry};
 
 	if (desc) {
 		unpack_descriptor(desc, &d);
@@ -161,7 +162,7 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 
 static u64 clock(int id)
 {
-	struct timespec t = { 0 };
+	struct timespec t = {0};
 
 	sys3(__NR_clock_gettime, id, (long)&t, 0);
 	return (u64)t.tv_sec * 1000000000u + t.tv_nsec;
@@ -181,7 +182,7 @@ s64 host_utc(struct vm *vm)
 
 long timer_setup(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
 
 	return sys3(__NR_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
 }
@@ -189,7 +190,7 @@ long timer_setup(void)
 void host_arm_timer(struct vm *vm, u64 deadline)
 {
 	struct itimerspec spec = {
-		.it_value = { .tv_sec = deadline / 1000000000u, .tv_nsec = deadline % 1000000000u },
+		.it_value = {.tv_sec = deadline / 1000000000u, .tv_nsec = deadline % 1000000000u},
 	};
 
 	(void)vm;
@@ -201,8 +202,8 @@ void host_arm_timer(struct vm *vm, u64 deadline)
 /* The leaves the core's filter asks for, read before CPUID is made to fault. */
 #define LEAF_XSAVE     0xd
 #define XSAVE_SUBLEAFS 8
-static const u32 cached_leaf[] = { 0x1, 0x7, 0x80000001u, 0x80000002u, 0x80000003u, 0x80000004u,
-				   0x80000006u, 0x80000007u };
+static const u32 cached_leaf[] = {0x1,	       0x7,	    0x80000001u, 0x80000002u,
+				  0x80000003u, 0x80000004u, 0x80000006u, 0x80000007u};
 static u32 cached_cpuid[ARRAY_SIZE(cached_leaf)][4], cached_xsave[XSAVE_SUBLEAFS][4];
 
 void host_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])

@@ -13,9 +13,9 @@
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 
-#define DATA(field)   ((u32)__builtin_offsetof(struct seccomp_data, field))
-#define ARG_LOW(n)    (DATA(args[0]) + (n) * 8)
-#define ARG_HIGH(n)   (DATA(args[0]) + (n) * 8 + 4)
+#define DATA(field)   ((u32) __builtin_offsetof(struct seccomp_data, field))
+#define ARG_LOW(n)    (DATA(args[0]) + (n)*8)
+#define ARG_HIGH(n)   (DATA(args[0]) + (n)*8 + 4)
 #define LOAD(offset)  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
 #define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
 /* Go on if the loaded word equals `value`, else skip `n` instructions. */
@@ -25,14 +25,14 @@
 
 /* A call on an address range, allowed if the range begins below 4 GiB and is shorter than that:
  * nothing of the monitor lies below 8 GiB. Seven instructions. */
-#define ALLOW_LOW_RANGE(nr)                                                                        \
-	EXPECT(nr, 6), LOAD(ARG_HIGH(0)), EXPECT(0, 3), LOAD(ARG_HIGH(1)), EXPECT(0, 1),           \
+#define ALLOW_LOW_RANGE(nr)                                                              \
+	EXPECT(nr, 6), LOAD(ARG_HIGH(0)), EXPECT(0, 3), LOAD(ARG_HIGH(1)), EXPECT(0, 1), \
 		RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_TRAP)
 
 /* mmap: the same, and of guest RAM only. Eleven instructions. */
-#define ALLOW_LOW_MMAP(nr, flags, fd)                                                              \
-	EXPECT(nr, 10), LOAD(ARG_HIGH(0)), EXPECT(0, 7), LOAD(ARG_HIGH(1)), EXPECT(0, 5),          \
-		LOAD(ARG_LOW(3)), EXPECT(flags, 3), LOAD(ARG_LOW(4)), EXPECT(fd, 1),               \
+#define ALLOW_LOW_MMAP(nr, flags, fd)                                                     \
+	EXPECT(nr, 10), LOAD(ARG_HIGH(0)), EXPECT(0, 7), LOAD(ARG_HIGH(1)), EXPECT(0, 5), \
+		LOAD(ARG_LOW(3)), EXPECT(flags, 3), LOAD(ARG_LOW(4)), EXPECT(fd, 1),      \
 		RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_TRAP)
 
 static long set_filter(const struct sock_fprog *program)
@@ -91,5 +91,6 @@ long dispatch_setup(void)
 	/* The range is the monitor's own text and nothing more: with the host's vdso in it, the
 	 * guest's sysenter would pass (its landing pad is there when the check is made). */
 	return sys6(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON,
-		    (long)monitor_text_start, monitor_text_end - monitor_text_start, (long)&block, 0);
+		    (long)monitor_text_start, monitor_text_end - monitor_text_start, (long)&block,
+		    0);
 }

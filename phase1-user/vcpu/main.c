@@ -43,8 +43,8 @@ static void follow_vmm(void)
 
 static void map_shared(void)
 {
-	long ret = sys_mmap(0, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, VCPU_FD_SHARED,
-			    0);
+	long ret =
+		sys_mmap(0, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, VCPU_FD_SHARED, 0);
 
 	if (is_error(ret))
 		sys_exit(1);

@@ -24,20 +24,24 @@ enum vcpu_mode {
 };
 
 /* A step of the vcpu process's start that failed. X(NAME, "what was attempted"). */
-#define VCPU_STEPS(X)                                                                              \
-	X(NONE, "start")                                                                           \
-	X(MAP_RAM, "map guest RAM")                                                                \
-	X(SIGNALS, "install signal handlers")                                                      \
-	X(LDT, "set LDT entries (modify_ldt)")                                                     \
-	X(TIMER, "create a timer")                                                                 \
+#define VCPU_STEPS(X)                          \
+	X(NONE, "start")                       \
+	X(MAP_RAM, "map guest RAM")            \
+	X(SIGNALS, "install signal handlers")  \
+	X(LDT, "set LDT entries (modify_ldt)") \
+	X(TIMER, "create a timer")             \
 	X(JAIL, "install the seccomp filter")
 
 enum vcpu_step {
 #define VCPU_STEP_ENUM(name, text) STEP_##name,
 	VCPU_STEPS(VCPU_STEP_ENUM)
 #undef VCPU_STEP_ENUM
-	STEP_COUNT
+		STEP_COUNT
 };
+
+/* How long to look at `turn` before sleeping, in TSC cycles: some 100 us. Exits come in bursts, and
+ * waking a sleeper on another CPU takes half of that each time, in a virtual machine above all. */
+#define TURN_SPIN 250000u
 
 struct vcpu_shared {
 	u32 turn; /* enum vcpu_turn, a futex */
@@ -50,14 +54,28 @@ struct vcpu_shared {
 	u32 vmm_pid;
 	bool abi;
 	bool jail;
+	bool spin; /* there is a CPU for each side: look for the turn a while before sleeping */
 
 	/* Set by the vcpu process. */
 	u32 failed_step; /* enum vcpu_step */
 	s32 failed_errno;
-	bool dispatch;     /* Syscall User Dispatch is on */
+	bool dispatch;	   /* Syscall User Dispatch is on */
 	bool cpuid_faults; /* CPUID traps in user code as well */
 
 	struct vm vm;
 };
+
+/* Is it `turn`'s turn? Looks for a while if that can help. */
+static inline bool turn_comes(const struct vcpu_shared *s, enum vcpu_turn turn)
+{
+	u64 start = __builtin_ia32_rdtsc();
+
+	do {
+		if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn)
+			return true;
+		__builtin_ia32_pause();
+	} while (s->spin && __builtin_ia32_rdtsc() - start < TURN_SPIN);
+	return false;
+}
 
 #endif

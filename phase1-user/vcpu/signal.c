@@ -33,13 +33,12 @@ void handle_signal(int sig, siginfo_t *info, void *context); /* called by signal
 
 static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 {
-	return sys6(__NR_futex, (long)word, op, value, (long)timeout, 0,
-		    FUTEX_BITSET_MATCH_ANY);
+	return sys6(__NR_futex, (long)word, op, value, (long)timeout, 0, FUTEX_BITSET_MATCH_ANY);
 }
 
 static void wait_for_turn(void)
 {
-	while (__atomic_load_n(&shared->turn, __ATOMIC_ACQUIRE) != TURN_VCPU)
+	while (!turn_comes(shared, TURN_VCPU))
 		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
 }
 
@@ -78,15 +77,15 @@ static bool trace_is_full(void)
 {
 	const struct trace_ring *ring = &shared->vm.trace;
 
-	return ring->keep && ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) >
-				     TRACE_RING / 2;
+	return ring->keep &&
+	       ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) > TRACE_RING / 2;
 }
 
 static void stop(enum vm_fault reason, u64 detail)
 {
 	struct vm *vm = &shared->vm;
 
-	vm->exit = (struct vm_exit){ .kind = EXIT_FAULT };
+	vm->exit = (struct vm_exit){.kind = EXIT_FAULT};
 	vm->exit.fault.reason = reason;
 	vm->exit.fault.detail = detail;
 }
@@ -95,7 +94,7 @@ static void stop(enum vm_fault reason, u64 detail)
 static void hand_over_kicked(struct vm *vm)
 {
 	__atomic_store_n(&shared->kick, 0, __ATOMIC_SEQ_CST);
-	vm->exit = (struct vm_exit){ .kind = EXIT_KICKED };
+	vm->exit = (struct vm_exit){.kind = EXIT_KICKED};
 	hand_over();
 }
 
@@ -206,7 +205,7 @@ static enum core_next guest_syscall(struct vm *vm)
 	if (code[0] == 0xcd && code[1] == 0x80)
 		return core_int80(vm);
 	if (code[0] == 0x0f && code[1] == 0x05) { /* AMD's 32-bit syscall: we do not announce it */
-		struct trap trap = { .vector = EXC_UD };
+		struct trap trap = {.vector = EXC_UD};
 
 		vm->cpu.rip = (u32)(rip - 2);
 		return core_trap(vm, &trap);
@@ -217,7 +216,7 @@ static enum core_next guest_syscall(struct vm *vm)
 
 static enum core_next guest_fault(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
 {
-	struct trap trap = { .vector = sc->trapno, .error = sc->err, .address = sc->cr2 };
+	struct trap trap = {.vector = sc->trapno, .error = sc->err, .address = sc->cr2};
 
 	/* A page fault that the host answered with SIGBUS: no memory left behind the memfd. */
 	if (info->si_signo == SIGBUS && trap.vector == EXC_PF) {
@@ -296,9 +295,9 @@ static long set_handler(int sig)
 
 long signal_setup(void)
 {
-	static const int guest_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS,
-					     SIGALRM, SIGUSR1 };
-	stack_t stack = { .ss_size = STACK_SIZE };
+	static const int guest_signals[] = {SIGSEGV, SIGBUS, SIGILL,  SIGFPE,
+					    SIGTRAP, SIGSYS, SIGALRM, SIGUSR1};
+	stack_t stack = {.ss_size = STACK_SIZE};
 	long ret;
 
 	ret = sys_mmap(0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -15,9 +15,9 @@ extern struct vcpu_shared *shared;
 
 void host_setup(void); /* probe and cache what the host offers; before the jail */
 /* Each returns 0 or a negative error number. */
-long signal_setup(void);   /* alternate stack, handlers */
+long signal_setup(void); /* alternate stack, handlers */
 long timer_setup(void);
-long ldt_probe(void);      /* can LDT entries be set? */
+long ldt_probe(void);	   /* can LDT entries be set? */
 long dispatch_setup(void); /* Syscall User Dispatch; not fatal: the jail traps the same calls */
 long jail_setup(void);
 
