@@ -93,7 +93,7 @@ enum emu emulate(struct vm *vm, const struct trap *trap)
 	struct insn insn;
 	emu_fn *handler;
 
-	if (vm_cpl(vm) == 3 && limit_fetch_fault(vm))
+	if (vm_cpl(vm) == 3 && limit_fetch_fault(vm, (u32)vm->cpu.rip))
 		return EMU_FAULT;
 	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET && vm_cpl(vm) == 0) {
 		insn = (struct insn){ .op = OP_IRET, .op_size = 4, .length = 1 };
@@ -104,6 +104,8 @@ enum emu emulate(struct vm *vm, const struct trap *trap)
 		/* What cannot be decoded is the hardware's to judge. */
 		if (undefined)
 			raise_error(vm, trap->vector, trap->error);
+		else if (vm->exc.vector == EXC_GP && vm_cpl(vm) == 3)
+			limit_fetch_fault(vm, PLEX86_USER_LIMIT); /* it straddles the limit */
 		return EMU_FAULT;
 	}
 	handler = handlers[insn.op];

@@ -57,8 +57,8 @@ u64 vcpu_xcr0_mask(struct vm *vm);
 /* A user #GP(0)/#SS(0) that stems from the 3 GiB limit of the ABI's user segments is really a
  * page fault: true if so, with vm->exc and CR2 set. */
 bool limit_fault(struct vm *vm, const struct insn *insn);
-/* The same for an EIP beyond the limit. */
-bool limit_fetch_fault(struct vm *vm);
+/* The same for instruction bytes at `la`. */
+bool limit_fetch_fault(struct vm *vm, u32 la);
 
 /* Operand access. Register sizes are 1, 2, 4 bytes; 4-byte writes clear the upper half. */
 u64 reg_read(const struct vm *vm, const struct operand *o);

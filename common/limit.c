@@ -25,11 +25,11 @@ static bool protection_fault(struct vm *vm, u32 la, bool write, bool fetch)
 }
 
 /* Does [offset, offset + size) of segment `reg` cross the limit? Then that is the fault. */
-static bool beyond(struct vm *vm, enum seg_reg reg, u32 offset, unsigned size, bool write)
+bool limit_access_fault(struct vm *vm, enum seg_reg reg, u32 offset, unsigned size, bool write)
 {
 	u32 last = offset + (size ? size : 1) - 1;
 
-	if (!seg_is_abi_user(vm, vm->cpu.seg[reg].selector))
+	if (vm_cpl(vm) != 3 || !seg_is_abi_user(vm, vm->cpu.seg[reg].selector))
 		return false;
 	if (offset < PLEX86_USER_LIMIT && last < PLEX86_USER_LIMIT && last >= offset)
 		return false;
@@ -47,12 +47,12 @@ static bool branch_beyond(struct vm *vm, u32 target)
 
 static bool push_beyond(struct vm *vm, unsigned bytes)
 {
-	return beyond(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_SP] - bytes, bytes, true);
+	return limit_access_fault(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_SP] - bytes, bytes, true);
 }
 
 static bool pop_beyond(struct vm *vm, unsigned bytes)
 {
-	return beyond(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_SP], bytes, false);
+	return limit_access_fault(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_SP], bytes, false);
 }
 
 static bool target_beyond(struct vm *vm, const struct insn *insn)
@@ -81,8 +81,8 @@ static bool string_beyond(struct vm *vm, const struct insn *insn, bool source, b
 	enum seg_reg seg = insn->seg_override == REG_NONE ? SEG_DS : insn->seg_override;
 	unsigned size = insn->op_size;
 
-	return (source && beyond(vm, seg, (u32)vm->cpu.gpr[GPR_SI], size, false)) ||
-	       (dest && beyond(vm, SEG_ES, (u32)vm->cpu.gpr[GPR_DI], size, dest_write));
+	return (source && limit_access_fault(vm, seg, (u32)vm->cpu.gpr[GPR_SI], size, false)) ||
+	       (dest && limit_access_fault(vm, SEG_ES, (u32)vm->cpu.gpr[GPR_DI], size, dest_write));
 }
 
 /* Implicit stack users that the decoder does not name. */
@@ -98,11 +98,11 @@ static bool other_beyond(struct vm *vm, const struct insn *insn)
 	case 0xc8: /* enter */
 		return push_beyond(vm, insn->stack_size);
 	case 0xc9: /* leave */
-		return beyond(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_BP], insn->stack_size, false);
+		return limit_access_fault(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_BP], insn->stack_size, false);
 	case 0xd7: { /* xlat */
 		enum seg_reg seg = insn->seg_override == REG_NONE ? SEG_DS : insn->seg_override;
 
-		return beyond(vm, seg, (u32)vm->cpu.gpr[GPR_BX] + (u8)vm->cpu.gpr[GPR_AX], 1, false);
+		return limit_access_fault(vm, seg, (u32)vm->cpu.gpr[GPR_BX] + (u8)vm->cpu.gpr[GPR_AX], 1, false);
 	}
 	default:
 		return false;
@@ -152,12 +152,12 @@ bool limit_fault(struct vm *vm, const struct insn *insn)
 	if (vm_cpl(vm) != 3)
 		return false;
 	if (insn->has_mem && m->access &&
-	    beyond(vm, m->seg, mem_offset(vm, insn), m->size, m->access & ACCESS_WRITE))
+	    limit_access_fault(vm, m->seg, mem_offset(vm, insn), m->size, m->access & ACCESS_WRITE))
 		return true;
 	return implicit_beyond(vm, insn);
 }
 
-bool limit_fetch_fault(struct vm *vm)
+bool limit_fetch_fault(struct vm *vm, u32 la)
 {
-	return branch_beyond(vm, (u32)vm->cpu.rip);
+	return branch_beyond(vm, la);
 }

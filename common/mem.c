@@ -104,7 +104,8 @@ bool mem_linear(struct vm *vm, enum seg_reg reg, u64 offset, unsigned len, bool 
 	const struct segment *seg = &vm->cpu.seg[reg];
 
 	if (!seg_access_ok(seg, (u32)offset, len, write))
-		return raise_error(vm, reg == SEG_SS ? EXC_SS : EXC_GP, 0);
+		return !limit_access_fault(vm, reg, (u32)offset, len, write) &&
+		       raise_error(vm, reg == SEG_SS ? EXC_SS : EXC_GP, 0);
 	*la = (u32)(seg->base + (u32)offset);
 	return true;
 }

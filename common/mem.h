@@ -39,7 +39,12 @@ bool mem_probe_write(struct vm *vm, u64 la, unsigned len, bool user);
 enum mem_target { MEM_RAM, MEM_DEVICE, MEM_FAULT };
 enum mem_target mem_translate(struct vm *vm, u64 la, bool write, bool user, u8 **ptr, u64 *gpa);
 
-/* Check seg:offset against limit and type, giving the linear address; raises #GP(0) or #SS(0). */
+/* Is [offset, offset + len) of segment `reg` beyond the 3 GiB limit of the ABI's user segments,
+ * accessed by user code? Then true, with the page fault raised that this stands for (limit.c). */
+bool limit_access_fault(struct vm *vm, enum seg_reg reg, u32 offset, unsigned len, bool write);
+
+/* Check seg:offset against limit and type, giving the linear address; raises #GP(0) or #SS(0), or
+ * the page fault of the ABI's user limit. */
 bool mem_linear(struct vm *vm, enum seg_reg reg, u64 offset, unsigned len, bool write, u64 *la);
 
 /* Copy at most `len` instruction bytes at CS:rip; returns how many could be fetched without a
