@@ -261,6 +261,7 @@ static void fill_tables(struct vm *vm)
 		put_gate(vm, vector, KCS, HANDLER(vector), D_INT32);
 	poke32(vm, AT_TSS + 4, AT_TSS_STACK);
 	poke16(vm, AT_TSS + 8, KDS);
+	poke16(vm, AT_TSS + 0x66, 0x68); /* no I/O bitmap */
 }
 
 struct vm *vm_create(u64 ram_size)
