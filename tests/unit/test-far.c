@@ -158,6 +158,16 @@ static void test_iret_modes_not_supported(void **state)
 	assert_stopped(vm, gp(vm, 0xcf), FAULT_TASK);
 }
 
+/* TF takes effect behind the next instruction. */
+static void test_iret_sets_tf(void **state)
+{
+	struct vm *vm = *state;
+
+	iret_frame(vm, 0x1234, KCS, FLAG_TF, 0, 0);
+	assert_next(vm, gp(vm, 0xcf), 0x1234);
+	assert_true(vm->cpu.rflags & FLAG_TF);
+}
+
 static void test_iret_stub(void **state)
 {
 	struct vm *vm = *state;
@@ -398,6 +408,7 @@ int main(void)
 		VM_TEST(test_iret_to_conforming_code),
 		VM_TEST(test_iret_stack_fault),
 		VM_TEST(test_iret_modes_not_supported),
+		VM_TEST(test_iret_sets_tf),
 		VM_TEST(test_iret_stub),
 		VM_TEST(test_iret_refreshes_tls),
 		VM_TEST(test_iret_hides_the_kernel),

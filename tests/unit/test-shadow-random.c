@@ -242,18 +242,33 @@ static void step(struct vm *vm)
 static void check_counts(struct vm *vm)
 {
 	struct shadow *s = &vm->shadow;
-	u32 total = 0, mapped = 0;
+	u32 total = 0, supervisors = 0, low = 0;
 
-	for (u32 page = 0; page < SHADOW_PAGES; page++) {
-		bool pv = page == PLEX86_PV_PAGE >> 12;
+	for (u32 slot = 0; slot < SHADOW_SLOTS; slot++) {
+		u32 used = 0, supervisor = 0, local = 0, large = 0;
 
-		total += !!s->record[page];
-		mapped += !pv && mock_of(vm)->page[page];
-		if (!pv)
+		for (u32 page = slot << 10; page < (slot + 1) << 10; page++) {
+			if (page == PLEX86_PV_PAGE >> 12)
+				continue;
 			assert_int_equal(!!s->record[page], !!mock_of(vm)->page[page]);
+			if (!s->record[page])
+				continue;
+			used++;
+			supervisor += !origin[page].user;
+			local += !origin[page].global;
+			large += origin[page].large;
+		}
+		assert_int_equal(s->used[slot], used);
+		assert_int_equal(s->supervisor[slot], supervisor);
+		assert_int_equal(s->local[slot], local);
+		assert_int_equal(s->large[slot], large);
+		total += used;
+		supervisors += supervisor;
+		low += slot < 0x300 ? supervisor : 0;
 	}
 	assert_int_equal(s->total, total);
-	assert_int_equal(mapped, total);
+	assert_int_equal(s->supervisor_total, supervisors);
+	assert_int_equal(s->supervisor_low, low);
 }
 
 static int setup(void **state)

@@ -430,6 +430,22 @@ static void test_pv_page_is_mapped_as_protected(void **state)
 	assert_int_equal(touch(vm, PLEX86_PV_PAGE, false), SHADOW_STOP);
 }
 
+/* Its neighbours come and go without it. */
+static void test_pv_page_outlives_its_neighbours(void **state)
+{
+	struct vm *vm = *state;
+
+	vm_paging(vm, KPAGE);
+	poke32(vm, AT_PD + 0x3ff * 4, AT_PT | KPAGE);
+	poke32(vm, AT_PT + 0x3fe * 4, 0x9e000 | KPAGE);
+	assert_filled(vm, PLEX86_PV_PAGE, false);
+	assert_filled(vm, PLEX86_PV_PAGE - 0x1000, false);
+	poke32(vm, AT_PT + 0x3fe * 4, 0);
+	load_cr3(vm);
+	assert_int_equal(mapping(vm, PLEX86_PV_PAGE - 0x1000), 0);
+	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
+}
+
 /* User code never gets that page, even if the guest's tables have something there. */
 static void test_pv_page_is_no_users(void **state)
 {
@@ -475,6 +491,7 @@ int main(void)
 		VM_TEST(test_limited_user_needs_less_hiding),
 		VM_TEST(test_pv_page),
 		VM_TEST(test_pv_page_is_mapped_as_protected),
+		VM_TEST(test_pv_page_outlives_its_neighbours),
 		VM_TEST(test_pv_page_is_no_users),
 	};
 
