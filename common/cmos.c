@@ -10,19 +10,21 @@
  */
 #include "cmos.h"
 
+/* clang-format off */
 enum {
 	REG_SECOND = 0, REG_MINUTE = 2, REG_HOUR = 4, REG_WEEKDAY = 6, REG_DAY = 7, REG_MONTH = 8,
 	REG_YEAR = 9, REG_A = 10, REG_B = 11, REG_C = 12, REG_D = 13, REG_CENTURY = 0x32
 };
+/* clang-format on */
 
-#define A_UIP        0x80
+#define A_UIP	     0x80
 #define A_DEFAULT    0x26 /* 32768 Hz crystal, 1024 Hz rate */
-#define B_SET        0x80 /* the clock stands still to be set */
+#define B_SET	     0x80 /* the clock stands still to be set */
 #define B_BINARY     0x04
-#define B_24H        0x02
-#define C_UF         0x10 /* the clock has moved since C was read */
-#define D_VALID      0x80 /* the battery is good */
-#define HOUR_PM      0x80
+#define B_24H	     0x02
+#define C_UF	     0x10 /* the clock has moved since C was read */
+#define D_VALID	     0x80 /* the battery is good */
+#define HOUR_PM	     0x80
 #define SECS_PER_DAY 86400
 
 struct civil {
@@ -120,7 +122,9 @@ static s64 shown(const struct cmos *c)
 	u32 month = decode(c, c->ram[REG_MONTH]);
 	struct civil date = {
 		.year = decode(c, c->ram[REG_CENTURY]) * 100 + decode(c, c->ram[REG_YEAR]),
-		.month = month < 1 ? 1 : month > 12 ? 12 : month,
+		.month = month < 1    ? 1
+			 : month > 12 ? 12
+				      : month,
 		.day = decode(c, c->ram[REG_DAY]),
 	};
 

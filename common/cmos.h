@@ -11,7 +11,7 @@
 struct cmos {
 	u8 index;
 	u8 ram[128];
-	s64 offset; /* seconds: what the guest set the clock to, minus the host's time */
+	s64 offset;	 /* seconds: what the guest set the clock to, minus the host's time */
 	s64 last_update; /* the guest's time when it last looked */
 };
 

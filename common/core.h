@@ -17,7 +17,7 @@ enum core_next {
 /* A hardware exception taken by guest code. */
 struct trap {
 	u8 vector;
-	u32 error; /* as the hardware gave it */
+	u32 error;   /* as the hardware gave it */
 	u64 address; /* CR2 of a page fault */
 };
 

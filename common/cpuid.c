@@ -13,18 +13,17 @@
 #define BIT(n) (1u << (n))
 
 /* Leaf 1 EDX: FPU, DE, PSE, TSC, MSR, CX8, PGE, CMOV, CLFSH, MMX, FXSR, SSE, SSE2. */
-#define LEAF1_EDX                                                                                  \
-	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(8) | BIT(13) | BIT(15) | BIT(19) |       \
+#define LEAF1_EDX                                                                            \
+	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(8) | BIT(13) | BIT(15) | BIT(19) | \
 	 BIT(23) | BIT(24) | BIT(25) | BIT(26))
 /* Leaf 1 ECX: SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, RDRAND. */
-#define LEAF1_ECX                                                                                  \
+#define LEAF1_ECX \
 	(BIT(0) | BIT(1) | BIT(9) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
 #define LEAF1_ECX_OSXSAVE    BIT(27)
 #define LEAF1_ECX_HYPERVISOR BIT(31)
 /* With XSAVE: FMA, XSAVE, AVX, F16C; AVX2 and the AVX-512 family of leaf 7. */
 #define LEAF1_ECX_XSAVE (BIT(12) | BIT(26) | BIT(28) | BIT(29))
-#define LEAF7_EBX_XSAVE                                                                            \
-	(BIT(5) | BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
+#define LEAF7_EBX_XSAVE (BIT(5) | BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
 /* Leaf 7 EBX: BMI1, BMI2, ERMS, RDSEED, ADX, CLFLUSHOPT, SHA. */
 #define LEAF7_EBX (BIT(3) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(23) | BIT(29))
 /* Leaf 7 EDX: FSRM. */

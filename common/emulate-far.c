@@ -56,8 +56,7 @@ static bool return_cs(struct vm *vm, u16 selector, struct segment *cs)
 	if (rpl < vm_cpl(vm))
 		return raise_error(vm, EXC_GP, selector & ~3u);
 	seg_unpack(desc, selector, cs);
-	if (!seg_is_code(cs) ||
-	    (seg_is_conforming(cs) ? seg_dpl(cs) > rpl : seg_dpl(cs) != rpl))
+	if (!seg_is_code(cs) || (seg_is_conforming(cs) ? seg_dpl(cs) > rpl : seg_dpl(cs) != rpl))
 		return raise_error(vm, EXC_GP, selector & ~3u);
 	if (!(cs->attr & SEG_P))
 		return raise_error(vm, EXC_NP, selector & ~3u);
@@ -152,7 +151,8 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 		return EMU_FAULT;
 	outer = (sel & 3) > cpl;
 	if (outer) {
-		if (!stack_peek(vm, 3 * size, size, &esp) || !stack_peek(vm, 4 * size, size, &ss_sel) ||
+		if (!stack_peek(vm, 3 * size, size, &esp) ||
+		    !stack_peek(vm, 4 * size, size, &ss_sel) ||
 		    !return_ss(vm, ss_sel, sel & 3, &ss))
 			return EMU_FAULT;
 	}
@@ -237,8 +237,7 @@ static bool direct_target(struct vm *vm, u16 selector, u64 desc, struct segment 
 	unsigned cpl = vm_cpl(vm);
 
 	seg_unpack(desc, selector, cs);
-	if (seg_is_conforming(cs) ? seg_dpl(cs) > cpl
-				  : (selector & 3u) > cpl || seg_dpl(cs) != cpl)
+	if (seg_is_conforming(cs) ? seg_dpl(cs) > cpl : (selector & 3u) > cpl || seg_dpl(cs) != cpl)
 		return raise_error(vm, EXC_GP, selector & ~3u);
 	if (!(cs->attr & SEG_P))
 		return raise_error(vm, EXC_NP, selector & ~3u);
@@ -301,7 +300,8 @@ static enum emu far_target(struct vm *vm, u16 selector, bool jump, bool *gate, s
 		*gate = true;
 		return read_call_gate(vm, selector, desc, jump, g) ? EMU_NEXT : EMU_FAULT;
 	case SYS_TASK_GATE:
-	case 1: case 9: /* available TSS */
+	case 1:
+	case 9: /* available TSS */
 		return stop(vm, FAULT_TASK, selector);
 	default:
 		return fault(vm, EXC_GP, selector & ~3u);
@@ -336,8 +336,8 @@ enum emu emulate_ljmp(struct vm *vm, const struct insn *insn)
 static enum emu call_same(struct vm *vm, const struct insn *insn, struct segment *cs, u32 offset,
 			  unsigned size)
 {
-	const u32 frame[2] = { vm->cpu.seg[SEG_CS].selector, (u32)vm->cpu.rip + insn->length };
-	struct stack stack = { vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], vm_cpl(vm) == 3 };
+	const u32 frame[2] = {vm->cpu.seg[SEG_CS].selector, (u32)vm->cpu.rip + insn->length};
+	struct stack stack = {vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], vm_cpl(vm) == 3};
 	enum emu result;
 
 	if (!eip_ok(vm, cs, offset))

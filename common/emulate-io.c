@@ -85,7 +85,7 @@ static enum emu access_port(struct vm *vm, const struct insn *insn, u16 port, un
 	trace(vm, EV_IO, port | size << 16 | write << 20, write ? *value : 0);
 	if (core_port(vm, port, size, write, value))
 		return EMU_NEXT;
-	vm->exit = (struct vm_exit){ .kind = EXIT_IO };
+	vm->exit = (struct vm_exit){.kind = EXIT_IO};
 	vm->exit.io.port = port;
 	vm->exit.io.size = size;
 	vm->exit.io.write = write;
@@ -106,7 +106,7 @@ static u16 port_operand(const struct vm *vm, const struct insn *insn, unsigned i
 
 static enum emu finish_reg_in(struct vm *vm, const struct insn *insn, u32 value)
 {
-	const struct operand ax = { .kind = OPND_REG, .reg = GPR_AX, .size = insn->opnd[0].size };
+	const struct operand ax = {.kind = OPND_REG, .reg = GPR_AX, .size = insn->opnd[0].size};
 
 	reg_write(vm, &ax, value);
 	return EMU_NEXT;

@@ -30,11 +30,11 @@ static enum emu unsupported(struct vm *vm)
 	return EMU_EXIT;
 }
 
-static enum emu exit_mmio(struct vm *vm, const struct insn *insn, u64 gpa, unsigned size, bool write,
-			  u64 value)
+static enum emu exit_mmio(struct vm *vm, const struct insn *insn, u64 gpa, unsigned size,
+			  bool write, u64 value)
 {
 	trace(vm, EV_MMIO, gpa, value);
-	vm->exit = (struct vm_exit){ .kind = EXIT_MMIO };
+	vm->exit = (struct vm_exit){.kind = EXIT_MMIO};
 	vm->exit.mmio.gpa = gpa;
 	vm->exit.mmio.size = size;
 	vm->exit.mmio.write = write;
@@ -69,7 +69,8 @@ static enum emu read_value(struct vm *vm, const struct insn *insn, u64 la, unsig
 	return mem_read(vm, la, value, size, user) ? EMU_NEXT : EMU_FAULT;
 }
 
-static enum emu write_value(struct vm *vm, const struct insn *insn, u64 la, unsigned size, u64 value)
+static enum emu write_value(struct vm *vm, const struct insn *insn, u64 la, unsigned size,
+			    u64 value)
 {
 	bool user = vm_cpl(vm) == 3;
 	u64 gpa;
@@ -131,7 +132,7 @@ static bool compute(struct vm *vm, const struct insn *insn, int mem, u64 value, 
 {
 	const struct operand *other = &insn->opnd[!mem];
 	unsigned size = insn->opnd[mem].size;
-	struct operand ax = { .kind = OPND_REG, .reg = GPR_AX, .size = size };
+	struct operand ax = {.kind = OPND_REG, .reg = GPR_AX, .size = size};
 	u64 operand = 0, difference;
 
 	out->flags = vm->cpu.rflags;
@@ -161,7 +162,10 @@ static bool compute(struct vm *vm, const struct insn *insn, int mem, u64 value, 
 	case OP_NOT:
 		out->memory = ~value;
 		return true;
-	case OP_BT: case OP_BTS: case OP_BTR: case OP_BTC:
+	case OP_BT:
+	case OP_BTS:
+	case OP_BTR:
+	case OP_BTC:
 		/* Register bit offsets reach beyond the operand: not for these pages. */
 		return other->kind == OPND_IMM &&
 		       bit_op(insn->op, value, operand & (size * 8 - 1), &out->memory, &out->flags);
@@ -280,15 +284,15 @@ static struct string_op string_op(enum insn_op op)
 {
 	switch (op) {
 	case OP_MOVS:
-		return (struct string_op){ .reads_si = true, .writes_di = true };
+		return (struct string_op){.reads_si = true, .writes_di = true};
 	case OP_STOS:
-		return (struct string_op){ .writes_di = true };
+		return (struct string_op){.writes_di = true};
 	case OP_LODS:
-		return (struct string_op){ .reads_si = true };
+		return (struct string_op){.reads_si = true};
 	case OP_CMPS:
-		return (struct string_op){ .reads_si = true, .reads_di = true, .compares = true };
+		return (struct string_op){.reads_si = true, .reads_di = true, .compares = true};
 	default: /* OP_SCAS */
-		return (struct string_op){ .reads_di = true, .compares = true };
+		return (struct string_op){.reads_di = true, .compares = true};
 	}
 }
 
@@ -318,12 +322,11 @@ static enum emu string_step(struct vm *vm, const struct insn *insn, const struct
 	return EMU_DONE;
 }
 
-static enum emu string_element(struct vm *vm, const struct insn *insn,
-			       struct supplied *supplied)
+static enum emu string_element(struct vm *vm, const struct insn *insn, struct supplied *supplied)
 {
 	enum seg_reg seg = insn->seg_override == REG_NONE ? SEG_DS : insn->seg_override;
 	u32 mask = insn->addr_size == 2 ? 0xffffu : 0xffffffffu;
-	struct operand ax = { .kind = OPND_REG, .reg = GPR_AX, .size = insn->op_size };
+	struct operand ax = {.kind = OPND_REG, .reg = GPR_AX, .size = insn->op_size};
 	struct string_op s = string_op(insn->op);
 	u64 si_la = 0, di_la = 0, first = reg_read(vm, &ax), second = 0, unused;
 	unsigned size = insn->op_size;
@@ -331,8 +334,7 @@ static enum emu string_element(struct vm *vm, const struct insn *insn,
 
 	if (insn->rep && !(vm->cpu.gpr[GPR_CX] & mask))
 		return EMU_NEXT;
-	if ((s.reads_si &&
-	     !mem_linear(vm, seg, vm->cpu.gpr[GPR_SI] & mask, size, false, &si_la)) ||
+	if ((s.reads_si && !mem_linear(vm, seg, vm->cpu.gpr[GPR_SI] & mask, size, false, &si_la)) ||
 	    ((s.reads_di || s.writes_di) &&
 	     !mem_linear(vm, SEG_ES, vm->cpu.gpr[GPR_DI] & mask, size, s.writes_di, &di_la)))
 		return EMU_FAULT;
@@ -356,6 +358,7 @@ static enum emu string_element(struct vm *vm, const struct insn *insn,
 static enum emu run(struct vm *vm, const struct insn *insn, struct supplied *supplied)
 {
 	switch (insn->op) {
+	/* clang-format off */
 	case OP_MOVS: case OP_STOS: case OP_LODS: case OP_CMPS: case OP_SCAS:
 		return string_element(vm, insn, supplied);
 	case OP_PUSH:
@@ -367,6 +370,7 @@ static enum emu run(struct vm *vm, const struct insn *insn, struct supplied *sup
 	case OP_TEST: case OP_INC: case OP_DEC: case OP_NOT: case OP_NEG: case OP_BT:
 	case OP_BTS: case OP_BTR: case OP_BTC: case OP_XADD: case OP_CMPXCHG:
 		return one_operand(vm, insn, supplied);
+	/* clang-format on */
 	default:
 		return unsupported(vm);
 	}
@@ -374,7 +378,7 @@ static enum emu run(struct vm *vm, const struct insn *insn, struct supplied *sup
 
 enum emu emulate_memory(struct vm *vm, const struct insn *insn)
 {
-	struct supplied nothing = { .valid = false };
+	struct supplied nothing = {.valid = false};
 
 	trace(vm, EV_EMULATE, insn->op, 0);
 	return run(vm, insn, &nothing);
@@ -382,7 +386,7 @@ enum emu emulate_memory(struct vm *vm, const struct insn *insn)
 
 enum emu finish_mmio(struct vm *vm, const struct insn *insn, u64 value)
 {
-	struct supplied supplied = { .valid = true, .value = value };
+	struct supplied supplied = {.valid = true, .value = value};
 	struct string_op s;
 
 	if (!vm->exit.mmio.write)

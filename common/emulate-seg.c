@@ -55,7 +55,7 @@ static bool fetch_system(struct vm *vm, u16 selector, u64 *desc)
 
 enum emu emulate_lldt(struct vm *vm, const struct insn *insn)
 {
-	struct segment ldt = { 0 };
+	struct segment ldt = {0};
 	u64 selector, desc;
 
 	if (!at_cpl0(vm) || !operand_read(vm, insn, 0, 2, &selector))

@@ -96,7 +96,7 @@ enum emu emulate(struct vm *vm, const struct trap *trap)
 	if (vm_cpl(vm) == 3 && limit_fetch_fault(vm, (u32)vm->cpu.rip))
 		return EMU_FAULT;
 	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET && vm_cpl(vm) == 0) {
-		insn = (struct insn){ .op = OP_IRET, .op_size = 4, .length = 1 };
+		insn = (struct insn){.op = OP_IRET, .op_size = 4, .length = 1};
 		vm->cpu.rip = pv_page(vm)->iret_site;
 		return emulate_iret(vm, &insn);
 	}
@@ -203,6 +203,7 @@ bool stack_peek(struct vm *vm, unsigned depth, unsigned size, u32 *value)
 	u64 la;
 
 	*value = 0;
-	return mem_linear(vm, SEG_SS, ((u32)vm->cpu.gpr[GPR_SP] + depth) & mask, size, false, &la) &&
+	return mem_linear(vm, SEG_SS, ((u32)vm->cpu.gpr[GPR_SP] + depth) & mask, size, false,
+			  &la) &&
 	       mem_read(vm, la, value, size, vm_cpl(vm) == 3);
 }

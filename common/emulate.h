@@ -10,12 +10,12 @@
 #include "core.h"
 
 enum emu {
-	EMU_NEXT,  /* done: go on behind the instruction */
+	EMU_NEXT,   /* done: go on behind the instruction */
 	EMU_SHADOW, /* the same, but debug traps wait for the next instruction (mov, pop to SS) */
-	EMU_DONE,  /* done, and rip is set */
-	EMU_FAULT, /* deliver vm->exc; rip is the instruction's */
-	EMU_EXIT,  /* vm->exit is set; core_resume() finishes or repeats the instruction */
-	EMU_OTHER, /* not for emulation here: it is the guest's own fault */
+	EMU_DONE,   /* done, and rip is set */
+	EMU_FAULT,  /* deliver vm->exc; rip is the instruction's */
+	EMU_EXIT,   /* vm->exit is set; core_resume() finishes or repeats the instruction */
+	EMU_OTHER,  /* not for emulation here: it is the guest's own fault */
 };
 
 typedef enum emu emu_fn(struct vm *vm, const struct insn *insn);
@@ -29,15 +29,18 @@ bool fetch_insn(struct vm *vm, struct insn *insn, bool *undefined);
 /* Move rip behind the instruction. */
 void insn_skip(struct vm *vm, const struct insn *insn);
 
+/* clang-format off */
 emu_fn emulate_in, emulate_out, emulate_ins, emulate_outs;                   /* emulate-io.c */
 emu_fn emulate_mov_from_cr, emulate_mov_to_cr, emulate_mov_from_dr, emulate_mov_to_dr,
 	emulate_clts, emulate_lmsw, emulate_smsw;                            /* emulate-cr.c */
 emu_fn emulate_rdmsr, emulate_wrmsr, emulate_rdtsc, emulate_cpuid, emulate_invd, emulate_wbinvd,
-	emulate_xsetbv, emulate_xgetbv, emulate_hlt, emulate_cli, emulate_sti, emulate_invlpg; /* emulate-sys.c */
+	emulate_xsetbv, emulate_xgetbv, emulate_hlt, emulate_cli, emulate_sti,
+	emulate_invlpg;                                                      /* emulate-sys.c */
 emu_fn emulate_table_load, emulate_table_store, emulate_lldt, emulate_ltr, emulate_sldt,
 	emulate_str, emulate_mov_to_seg, emulate_pop_seg, emulate_load_far; /* emulate-seg.c */
 emu_fn emulate_iret, emulate_int, emulate_int3, emulate_into, emulate_int1, emulate_ljmp,
 	emulate_lcall, emulate_lret;                                         /* emulate-far.c */
+/* clang-format on */
 
 /* Port access by the core's own chips; false if the port is the VMM's. */
 bool core_port(struct vm *vm, u16 port, unsigned size, bool write, u32 *value);

@@ -24,16 +24,16 @@ enum exit_kind {
 /* What EXIT_FAULT can mean; vm_fault_text() has a sentence for each. */
 enum vm_fault {
 	FAULT_NONE,
-	FAULT_INSN,         /* an instruction the core does not emulate at this place */
-	FAULT_FETCH,        /* the bytes at CS:EIP cannot be read */
-	FAULT_MODE,         /* 16-bit, vm86 or long mode asked for */
-	FAULT_TASK,         /* task switch through a task gate or TSS */
-	FAULT_PAGING,       /* unsupported paging mode */
-	FAULT_HOST_MAP,     /* the host refused a mapping */
+	FAULT_INSN,	    /* an instruction the core does not emulate at this place */
+	FAULT_FETCH,	    /* the bytes at CS:EIP cannot be read */
+	FAULT_MODE,	    /* 16-bit, vm86 or long mode asked for */
+	FAULT_TASK,	    /* task switch through a task gate or TSS */
+	FAULT_PAGING,	    /* unsupported paging mode */
+	FAULT_HOST_MAP,	    /* the host refused a mapping */
 	FAULT_HOST_SEGMENT, /* the host refused a segment descriptor */
-	FAULT_LOOP,         /* the same fault again and again with no progress */
-	FAULT_ESCAPE,       /* guest code left 32-bit mode or made a host system call */
-	FAULT_MONITOR,      /* a trap inside the monitor itself */
+	FAULT_LOOP,	    /* the same fault again and again with no progress */
+	FAULT_ESCAPE,	    /* guest code left 32-bit mode or made a host system call */
+	FAULT_MONITOR,	    /* a trap inside the monitor itself */
 	FAULT_COUNT
 };
 

@@ -33,17 +33,17 @@ enum host_error host_unmap(struct vm *vm, u64 la, u64 len);
 /* Where a descriptor goes. LDT slots are selectors HOST_LDT_SELECTOR(slot); TLS slots are the
  * GDT entries that guest and host share (ABI: 12-14). */
 enum host_slot {
-	HOST_SLOT_USER_CS, /* LDT 0 */
-	HOST_SLOT_USER_DS, /* LDT 1 */
-	HOST_SLOT_FLAT_DS, /* LDT 2: flat data under another selector than the host's own */
+	HOST_SLOT_USER_CS,   /* LDT 0 */
+	HOST_SLOT_USER_DS,   /* LDT 1 */
+	HOST_SLOT_FLAT_DS,   /* LDT 2: flat data under another selector than the host's own */
 	HOST_SLOT_SEG0 = 16, /* LDT 16 + enum seg_reg: a segment the host has no selector for */
 	HOST_SLOT_TLS0 = 32, /* GDT 12 + n */
 };
 #define HOST_LDT_SELECTOR(slot) ((u16)((slot) << 3 | 7))
-#define HOST_TLS_ENTRY          12
-#define HOST_TLS_COUNT          3
-#define HOST_FLAT_CS            0x23
-#define HOST_FLAT_DS            0x2b
+#define HOST_TLS_ENTRY		12
+#define HOST_TLS_COUNT		3
+#define HOST_FLAT_CS		0x23
+#define HOST_FLAT_DS		0x2b
 
 /* Put an 8-byte descriptor (SDM format; DPL is forced to 3; 0 empties the slot) into `slot`. */
 enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descriptor);

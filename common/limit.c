@@ -13,7 +13,7 @@
 /* The page fault of a user access at `la`, which no user code may reach. */
 static bool protection_fault(struct vm *vm, u32 la, bool write, bool fetch)
 {
-	struct access access = { .write = write, .fetch = fetch, .user = true };
+	struct access access = {.write = write, .fetch = fetch, .user = true};
 	struct walk w;
 	u32 error;
 
@@ -98,11 +98,13 @@ static bool other_beyond(struct vm *vm, const struct insn *insn)
 	case 0xc8: /* enter */
 		return push_beyond(vm, insn->stack_size);
 	case 0xc9: /* leave */
-		return limit_access_fault(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_BP], insn->stack_size, false);
+		return limit_access_fault(vm, SEG_SS, (u32)vm->cpu.gpr[GPR_BP], insn->stack_size,
+					  false);
 	case 0xd7: { /* xlat */
 		enum seg_reg seg = insn->seg_override == REG_NONE ? SEG_DS : insn->seg_override;
 
-		return limit_access_fault(vm, seg, (u32)vm->cpu.gpr[GPR_BX] + (u8)vm->cpu.gpr[GPR_AX], 1, false);
+		return limit_access_fault(
+			vm, seg, (u32)vm->cpu.gpr[GPR_BX] + (u8)vm->cpu.gpr[GPR_AX], 1, false);
 	}
 	default:
 		return false;

@@ -15,7 +15,7 @@ bool raise_page_fault(struct vm *vm, u64 la, u32 error)
 
 enum mem_target mem_translate(struct vm *vm, u64 la, bool write, bool user, u8 **ptr, u64 *gpa)
 {
-	struct access access = { .write = write, .user = user };
+	struct access access = {.write = write, .user = user};
 	enum walk_result result;
 	struct walk w;
 	u32 error;
@@ -83,7 +83,7 @@ bool mem_read(struct vm *vm, u64 la, void *buf, unsigned len, bool user)
 bool mem_write(struct vm *vm, u64 la, const void *buf, unsigned len, bool user)
 {
 	unsigned first = in_page(la, len);
-	u8 *ptr[2] = { NULL, NULL };
+	u8 *ptr[2] = {NULL, NULL};
 	u64 gpa;
 
 	/* Both pages are probed before either is written: a fault must leave memory unchanged. */

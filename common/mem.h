@@ -13,13 +13,13 @@
 /* Note an exception to deliver; returns false, so that callers can `return raise(...)`. */
 static inline bool raise(struct vm *vm, enum exception vector)
 {
-	vm->exc = (struct exception_info){ .vector = vector };
+	vm->exc = (struct exception_info){.vector = vector};
 	return false;
 }
 
 static inline bool raise_error(struct vm *vm, enum exception vector, u32 error)
 {
-	vm->exc = (struct exception_info){ .vector = vector, .has_error = true, .error = error };
+	vm->exc = (struct exception_info){.vector = vector, .has_error = true, .error = error};
 	return false;
 }
 

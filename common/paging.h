@@ -26,7 +26,7 @@
 enum walk_result {
 	WALK_OK,
 	WALK_NOT_PRESENT, /* entry[levels - 1] has P clear, or lies outside RAM (reads as 0) */
-	WALK_RESERVED,    /* it has a reserved bit set */
+	WALK_RESERVED,	  /* it has a reserved bit set */
 };
 
 /* Levels count from the root: entry[0] is the PDE, entry[1] the PTE. */

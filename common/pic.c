@@ -12,10 +12,10 @@
  */
 #include "pic.h"
 
-#define INPUTS  8
-#define NONE    INPUTS
+#define INPUTS	8
+#define NONE	INPUTS
 #define CASCADE 2
-#define BIT(n)  ((u8)(1u << (n)))
+#define BIT(n)	((u8)(1u << (n)))
 
 /* Inputs whose trigger mode is fixed to edge: timer, keyboard, cascade; clock and FPU. */
 static const u8 elcr_writable[2] = {0xf8, 0xde};
@@ -29,7 +29,7 @@ static const u8 elcr_writable[2] = {0xf8, 0xde};
 #define OCW3_ESMM     0x40
 #define OCW3_SMM      0x20
 #define OCW3_POLL     0x04
-#define OCW3_RR       0x02
+#define OCW3_RR	      0x02
 #define OCW3_RIS      0x01
 #define POLL_REQUEST  0x80
 

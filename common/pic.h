@@ -10,15 +10,15 @@
 
 struct pic {
 	u8 irr, imr, isr, line; /* line: present level of each input */
-	u8 elcr;                /* 1: level-triggered */
+	u8 elcr;		/* 1: level-triggered */
 	u8 vector_base;
-	u8 init_step;           /* 0: operating; 2..4: the ICW expected next */
-	bool init4;             /* ICW4 will follow */
-	bool single;            /* ICW1: no cascade, no ICW3 */
-	bool read_isr;          /* OCW3: reads of the command port give ISR */
-	bool poll;              /* OCW3: the next read is a poll */
+	u8 init_step;  /* 0: operating; 2..4: the ICW expected next */
+	bool init4;    /* ICW4 will follow */
+	bool single;   /* ICW1: no cascade, no ICW3 */
+	bool read_isr; /* OCW3: reads of the command port give ISR */
+	bool poll;     /* OCW3: the next read is a poll */
 	bool special_mask, special_fully_nested, auto_eoi, rotate_on_auto_eoi;
-	u8 lowest_priority;     /* the input with the lowest priority, 7 after reset */
+	u8 lowest_priority; /* the input with the lowest priority, 7 after reset */
 };
 
 struct pic_pair {

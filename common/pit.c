@@ -177,7 +177,7 @@ static void write_count(struct pit_counter *c, u16 value, u64 t)
 	c->armed = true;
 	c->null_count = true;
 	if (is_triggered(c))
-		return; /* loaded by the next trigger */
+		return;			   /* loaded by the next trigger */
 	if (is_periodic(c) && was_armed) { /* loaded when the period ends, or by the gate */
 		if (c->running)
 			c->switch_at = next_switch(c, t);

@@ -12,27 +12,27 @@
 #define PIT_HZ 1193182
 
 struct pit_counter {
-	u8 mode;          /* 0-5 */
-	u8 access;        /* 1 low byte, 2 high byte, 3 low then high */
+	u8 mode;   /* 0-5 */
+	u8 access; /* 1 low byte, 2 high byte, 3 low then high */
 	bool bcd;
 	bool gate;
-	bool armed;       /* a count has been written since the control word */
-	bool running;     /* it is counting: the gate allows it, or has triggered it */
-	bool null_count;  /* a count has been written but not yet loaded */
+	bool armed;		    /* a count has been written since the control word */
+	bool running;		    /* it is counting: the gate allows it, or has triggered it */
+	bool null_count;	    /* a count has been written but not yet loaded */
 	bool write_high, read_high; /* second byte of a two-byte access comes next */
-	u8 write_low;     /* first byte of a two-byte write */
+	u8 write_low;		    /* first byte of a two-byte write */
 	bool latched, status_latched;
 	u8 status;
 	u16 latch;
-	u16 idle;         /* what the counting element shows while no count is loaded */
-	u32 reload;       /* 1..65536, as last written */
-	u32 count;        /* the one counting */
+	u16 idle;   /* what the counting element shows while no count is loaded */
+	u32 reload; /* 1..65536, as last written */
+	u32 count;  /* the one counting */
 	/* The following are in PIT clocks on the caller's time. */
-	u64 start;        /* when `count` was loaded */
-	u64 held;         /* clocks already counted when the gate stopped the counter */
-	u64 switch_at;    /* modes 2, 3: when `reload` replaces `count`; 0: no change waits */
-	u64 edges;        /* rising output edges already counted since `start` */
-	u64 due;          /* rising edges not yet taken by the caller */
+	u64 start;     /* when `count` was loaded */
+	u64 held;      /* clocks already counted when the gate stopped the counter */
+	u64 switch_at; /* modes 2, 3: when `reload` replaces `count`; 0: no change waits */
+	u64 edges;     /* rising output edges already counted since `start` */
+	u64 due;       /* rising edges not yet taken by the caller */
 };
 
 struct pit {

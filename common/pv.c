@@ -8,7 +8,7 @@
 
 void pv_reset(struct vm *vm)
 {
-	static const u8 trapping_stub[] = { 0xf4, 0xeb, 0xfd }; /* 1: hlt; jmp 1b */
+	static const u8 trapping_stub[] = {0xf4, 0xeb, 0xfd}; /* 1: hlt; jmp 1b */
 	struct pv_page *pv = pv_page(vm);
 
 	mem_set(pv, 0, sizeof(*pv));

@@ -137,7 +137,8 @@ static bool enter_handler(struct vm *vm, const struct gate *gate, struct segment
 	}
 	vm->cpu.rip = gate->offset;
 	/* AC has no effect below CPL 3, but the hardware runs the guest kernel at CPL 3. */
-	vm->cpu.rflags &= ~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (new_cpl < 3 ? FLAG_AC : 0));
+	vm->cpu.rflags &=
+		~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (new_cpl < 3 ? FLAG_AC : 0));
 	if (!(gate->type & 1))
 		vm_set_if(vm, 0);
 	pv_page(vm)->cpl = new_cpl;
@@ -159,7 +160,7 @@ static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_err
 {
 	u32 ext = kind == EVENT_SOFT ? 0 : 1;
 	unsigned cpl = vm_cpl(vm), size, n = 0;
-	struct stack stack = { vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], cpl == 3 };
+	struct stack stack = {vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], cpl == 3};
 	struct segment cs;
 	struct gate gate;
 	u32 frame[6];

@@ -11,8 +11,8 @@
 
 enum event_kind {
 	EVENT_EXTERNAL, /* from the interrupt controller */
-	EVENT_FAULT,    /* a processor exception */
-	EVENT_SOFT,     /* int n, int3, into: the gate's DPL counts */
+	EVENT_FAULT,	/* a processor exception */
+	EVENT_SOFT,	/* int n, int3, into: the gate's DPL counts */
 };
 
 /* Deliver `vector`; vm->cpu.rip is the address to be saved. False: vm->exit is set (task gate or
@@ -25,8 +25,8 @@ bool reflect_exception(struct vm *vm);
 
 /* Replace the low bytes of the stack pointer that the stack segment's B bit selects. */
 void stack_set(struct vm *vm, u32 sp);
-/* Write `n` (at most 35) dwords or words (`size` 4 or 2), the last one at the lowest address, below SS:ESP of
- * the given stack. The new stack pointer is returned in *sp. */
+/* Write `n` (at most 35) dwords or words (`size` 4 or 2), the last one at the lowest address, below
+ * SS:ESP of the given stack. The new stack pointer is returned in *sp. */
 struct stack {
 	struct segment ss;
 	u32 sp;

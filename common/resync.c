@@ -46,8 +46,9 @@ static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights)
 		bad = 0;
 	}
 	if (bad)
-		shadow_drop(vm, bad_from, slot == SHADOW_SLOTS - 1 ? first + SHADOW_SLOT - 1
-								   : first + SHADOW_SLOT);
+		shadow_drop(vm, bad_from,
+			    slot == SHADOW_SLOTS - 1 ? first + SHADOW_SLOT - 1
+						     : first + SHADOW_SLOT);
 }
 
 static bool large_agrees(u32 record, u32 pde, u32 index)

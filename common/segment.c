@@ -117,8 +117,8 @@ bool seg_access_ok(const struct segment *seg, u32 offset, unsigned len, bool wri
 
 static bool is_flat(const struct segment *seg)
 {
-	return seg->base == 0 && seg->limit == 0xffffffffu && (seg->attr & (SEG_P | SEG_DB)) ==
-	       (SEG_P | SEG_DB);
+	return seg->base == 0 && seg->limit == 0xffffffffu &&
+	       (seg->attr & (SEG_P | SEG_DB)) == (SEG_P | SEG_DB);
 }
 
 static bool in_tls_slot(const struct vm *vm, const struct segment *seg)
@@ -173,14 +173,14 @@ bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 
 void seg_install_null(struct vm *vm, enum seg_reg reg, u16 selector)
 {
-	vm->cpu.seg[reg] = (struct segment){ .selector = selector };
+	vm->cpu.seg[reg] = (struct segment){.selector = selector};
 	/* SS cannot be null at CPL 3: the guest's kernel may not run with one either. */
 	vm->cpu.hw_selector[reg] = reg == SEG_SS ? HOST_FLAT_DS : 0;
 }
 
 void seg_drop_inner(struct vm *vm, unsigned cpl)
 {
-	static const enum seg_reg data[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+	static const enum seg_reg data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
 		const struct segment *seg = &vm->cpu.seg[data[i]];
@@ -234,8 +234,7 @@ bool seg_load(struct vm *vm, enum seg_reg reg, u16 selector)
 		return false;
 	seg_unpack(desc, selector, &seg);
 	/* Data or readable code (SDM vol. 2, MOV). */
-	if (!(seg.attr & SEG_S) ||
-	    (seg.attr & (SEG_TYPE_CODE | SEG_TYPE_WRITE)) == SEG_TYPE_CODE)
+	if (!(seg.attr & SEG_S) || (seg.attr & (SEG_TYPE_CODE | SEG_TYPE_WRITE)) == SEG_TYPE_CODE)
 		return raise_error(vm, EXC_GP, selector & ~3);
 	if (!seg_is_conforming(&seg) && (rpl > seg_dpl(&seg) || cpl > seg_dpl(&seg)))
 		return raise_error(vm, EXC_GP, selector & ~3);

@@ -206,9 +206,11 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
 	enum host_error err;
 	u64 gpa;
 
-	while (first > base && page - first < reach && extends(vm, first - 1, record, first - 1 - page))
+	while (first > base && page - first < reach &&
+	       extends(vm, first - 1, record, first - 1 - page))
 		first--;
-	while (end < base + SHADOW_SLOT && end - page < reach && extends(vm, end, record, end - page))
+	while (end < base + SHADOW_SLOT && end - page < reach &&
+	       extends(vm, end, record, end - page))
 		end++;
 	gpa = (record & 0xfffff000u) - ((u64)(page - first) << 12);
 	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
@@ -241,7 +243,7 @@ static bool grant_write(struct vm *vm, u32 page, u32 record)
 enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, bool user,
 				u32 *error)
 {
-	struct access access = { .write = write, .fetch = fetch, .user = user };
+	struct access access = {.write = write, .fetch = fetch, .user = user};
 	u32 page = (u32)la >> 12;
 	enum walk_result result;
 	struct walk w;

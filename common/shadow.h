@@ -11,20 +11,20 @@
 #include "types.h"
 
 #define SHADOW_PAGES (1u << 20) /* linear pages of a 4 GiB space */
-#define SHADOW_SLOT  1024u      /* linear pages covered by a 4 MiB slot */
+#define SHADOW_SLOT  1024u	/* linear pages covered by a 4 MiB slot */
 #define SHADOW_SLOTS (SHADOW_PAGES / SHADOW_SLOT)
 
 struct shadow {
-	u32 record[SHADOW_PAGES];   /* 0, or SHADOW_* | gpa of the page */
-	u16 used[SHADOW_SLOTS];     /* records in each slot */
+	u32 record[SHADOW_PAGES];     /* 0, or SHADOW_* | gpa of the page */
+	u16 used[SHADOW_SLOTS];	      /* records in each slot */
 	u16 supervisor[SHADOW_SLOTS]; /* of these, supervisor-only ones */
-	u16 local[SHADOW_SLOTS];    /* of these, not global ones */
-	u16 large[SHADOW_SLOTS];    /* of these, parts of 4 MiB pages */
+	u16 local[SHADOW_SLOTS];      /* of these, not global ones */
+	u16 large[SHADOW_SLOTS];      /* of these, parts of 4 MiB pages */
 	u32 total, supervisor_total;
-	u32 supervisor_low;         /* supervisor-only ones below the ABI's user limit */
+	u32 supervisor_low; /* supervisor-only ones below the ABI's user limit */
 	bool pv_mapped, pv_writable;
-	bool user_view;             /* supervisor pages are hidden: the virtual CPL is 3 */
-	u64 last_fault;             /* loop detection */
+	bool user_view; /* supervisor pages are hidden: the virtual CPL is 3 */
+	u64 last_fault; /* loop detection */
 	u32 repeats;
 };
 
@@ -32,10 +32,10 @@ struct vm;
 struct access;
 
 enum shadow_result {
-	SHADOW_FILLED,   /* mapped: run again */
-	SHADOW_GUEST,    /* the guest's own page fault: deliver it (error code in *error) */
-	SHADOW_EMULATE,  /* device memory, or a page the host cannot map: emulate the access */
-	SHADOW_STOP,     /* vm->exit is set */
+	SHADOW_FILLED,	/* mapped: run again */
+	SHADOW_GUEST,	/* the guest's own page fault: deliver it (error code in *error) */
+	SHADOW_EMULATE, /* device memory, or a page the host cannot map: emulate the access */
+	SHADOW_STOP,	/* vm->exit is set */
 };
 
 /* Handle a page fault at `la`. `write`, `fetch`, `user`: the access that faulted. */

@@ -6,9 +6,9 @@
 
 const struct event_text *event_text(enum event event)
 {
-#define PLEX86_EVENT_TEXT(id, text, arg_a, arg_b) [EV_##id] = { text, arg_a, arg_b },
-	static const struct event_text texts[] = { PLEX86_EVENTS(PLEX86_EVENT_TEXT) };
-	static const struct event_text unknown = { "?", "", "" };
+#define PLEX86_EVENT_TEXT(id, text, arg_a, arg_b) [EV_##id] = {text, arg_a, arg_b},
+	static const struct event_text texts[] = {PLEX86_EVENTS(PLEX86_EVENT_TEXT)};
+	static const struct event_text unknown = {"?", "", ""};
 
 	return (unsigned)event < EV_COUNT ? &texts[event] : &unknown;
 }
@@ -19,7 +19,8 @@ const char *vm_fault_text(enum vm_fault reason)
 		[FAULT_NONE] = "no fault",
 		[FAULT_INSN] = "an instruction that plex86 does not emulate here",
 		[FAULT_FETCH] = "the instruction to emulate cannot be read",
-		[FAULT_MODE] = "16-bit, virtual-8086 or long mode, which only an emulator could run",
+		[FAULT_MODE] =
+			"16-bit, virtual-8086 or long mode, which only an emulator could run",
 		[FAULT_TASK] = "a hardware task switch, which is not supported",
 		[FAULT_PAGING] = "a paging mode that is not supported",
 		[FAULT_HOST_MAP] = "the host refused to map guest memory",

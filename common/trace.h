@@ -8,34 +8,34 @@
 
 #include "types.h"
 
-/* One counter and one kind of trace record each. X(NAME, "text", "meaning of a", "meaning of b"). */
-#define PLEX86_EVENTS(X)                                                                           \
-	X(TRAP, "trap", "vector", "error code")                                                    \
-	X(INJECT, "inject", "vector", "error code")                                                \
-	X(IRQ, "irq", "vector", "")                                                                \
-	X(PF_FILL, "pf-fill", "linear", "gpa")                                                     \
-	X(PF_GUEST, "pf-guest", "linear", "error code")                                            \
-	X(LIMIT, "limit", "linear", "error code")                                                  \
-	X(IO, "io", "port", "value")                                                               \
-	X(MMIO, "mmio", "gpa", "value")                                                            \
-	X(CR, "cr", "register", "value")                                                           \
-	X(MSR, "msr", "index", "value")                                                            \
-	X(CPUID, "cpuid", "leaf", "subleaf")                                                       \
-	X(IRET, "iret", "cs", "eip")                                                               \
-	X(SEGMENT, "segment", "register", "selector")                                              \
-	X(TABLE, "table", "register", "base")                                                      \
-	X(INVLPG, "invlpg", "linear", "")                                                          \
-	X(PV_STORE, "pv-store", "offset", "value")                                                 \
-	X(HLT, "hlt", "", "")                                                                      \
-	X(SYSCALL, "int80", "eax", "ebx")                                                          \
-	X(INT, "int", "vector", "")                                                                \
-	X(EMULATE, "emulate", "op", "")                                                            \
-	X(KICK, "kick", "signal", "")                                                              \
-	X(MAP, "map", "linear", "pages")                                                           \
-	X(UNMAP, "unmap", "linear", "pages")                                                       \
-	X(RESYNC, "resync", "from", "to")                                                          \
-	X(TLS, "tls", "slot", "")                                                                  \
-	X(EXIT, "exit", "kind", "")                                                                \
+/* One counter and one kind of trace record each: X(NAME, text, meaning of a, meaning of b). */
+#define PLEX86_EVENTS(X)                                \
+	X(TRAP, "trap", "vector", "error code")         \
+	X(INJECT, "inject", "vector", "error code")     \
+	X(IRQ, "irq", "vector", "")                     \
+	X(PF_FILL, "pf-fill", "linear", "gpa")          \
+	X(PF_GUEST, "pf-guest", "linear", "error code") \
+	X(LIMIT, "limit", "linear", "error code")       \
+	X(IO, "io", "port", "value")                    \
+	X(MMIO, "mmio", "gpa", "value")                 \
+	X(CR, "cr", "register", "value")                \
+	X(MSR, "msr", "index", "value")                 \
+	X(CPUID, "cpuid", "leaf", "subleaf")            \
+	X(IRET, "iret", "cs", "eip")                    \
+	X(SEGMENT, "segment", "register", "selector")   \
+	X(TABLE, "table", "register", "base")           \
+	X(INVLPG, "invlpg", "linear", "")               \
+	X(PV_STORE, "pv-store", "offset", "value")      \
+	X(HLT, "hlt", "", "")                           \
+	X(SYSCALL, "int80", "eax", "ebx")               \
+	X(INT, "int", "vector", "")                     \
+	X(EMULATE, "emulate", "op", "")                 \
+	X(KICK, "kick", "signal", "")                   \
+	X(MAP, "map", "linear", "pages")                \
+	X(UNMAP, "unmap", "linear", "pages")            \
+	X(RESYNC, "resync", "from", "to")               \
+	X(TLS, "tls", "slot", "")                       \
+	X(EXIT, "exit", "kind", "")                     \
 	X(SHUTDOWN, "shutdown", "", "")
 
 #define PLEX86_EVENT_ENUM(name, text, a, b) EV_##name,
@@ -53,9 +53,9 @@ struct trace_record {
 #define TRACE_RING 4096 /* records, a power of two */
 
 struct trace_ring {
-	u64 head;       /* records ever written; the writer's */
-	u64 tail;       /* records consumed; the reader's, used only when `keep` is set */
-	bool keep;      /* a reader wants every record: stop for it before overwriting */
+	u64 head;  /* records ever written; the writer's */
+	u64 tail;  /* records consumed; the reader's, used only when `keep` is set */
+	bool keep; /* a reader wants every record: stop for it before overwriting */
 	struct trace_record record[TRACE_RING];
 };
 

@@ -12,7 +12,7 @@
 #include "segment.h"
 
 #define DR6_RESET 0xffff0ff0u
-#define DR6_BS    0x00004000u
+#define DR6_BS	  0x00004000u
 #define DR7_RESET 0x00000400u
 
 #define OPCODE_CLI  0xfa
@@ -76,7 +76,8 @@ static bool byte_before(struct vm *vm, u64 rip, u8 opcode)
 /* Is rip right behind an sti, as the macro or as the instruction? */
 static bool behind_sti(struct vm *vm)
 {
-	static const u8 macro[] = { 0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff, 0xff, 0x00, 0x02, 0x00, 0x00 };
+	static const u8 macro[] = {0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff,
+				   0xff, 0x00, 0x02, 0x00, 0x00};
 	u32 la = (u32)(vm->cpu.seg[SEG_CS].base + vm->cpu.rip);
 	u8 bytes[sizeof(macro)];
 
@@ -92,7 +93,8 @@ static bool behind_sti(struct vm *vm)
  * interrupt that came later. True: do not deliver now. */
 static bool sti_shadow(struct vm *vm)
 {
-	static const u8 cli_macro[] = { 0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00 };
+	static const u8 cli_macro[] = {0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff,
+				       0xff, 0x00, 0x00, 0x00, 0x00};
 	u8 next[sizeof(cli_macro)];
 	unsigned n;
 	bool cli;
@@ -134,11 +136,11 @@ static enum core_next settle(struct vm *vm)
 	if (!vm->cpu.shutdown && !deliver_interrupts(vm))
 		return CORE_EXIT;
 	if (vm->cpu.shutdown) {
-		vm->exit = (struct vm_exit){ .kind = EXIT_SHUTDOWN };
+		vm->exit = (struct vm_exit){.kind = EXIT_SHUTDOWN};
 		return CORE_EXIT;
 	}
 	if (vm->cpu.halted) {
-		vm->exit = (struct vm_exit){ .kind = vm_if(vm) ? EXIT_IDLE : EXIT_HALTED };
+		vm->exit = (struct vm_exit){.kind = vm_if(vm) ? EXIT_IDLE : EXIT_HALTED};
 		vm->exit.deadline = vm->timer;
 		return CORE_EXIT;
 	}
@@ -284,7 +286,7 @@ enum core_next core_trap(struct vm *vm, const struct trap *trap)
 	case EXC_XM:
 		return reflect_trap(vm, trap->vector, false, 0);
 	default:
-		vm->exit = (struct vm_exit){ .kind = EXIT_FAULT };
+		vm->exit = (struct vm_exit){.kind = EXIT_FAULT};
 		vm->exit.fault.reason = FAULT_INSN;
 		vm->exit.fault.detail = trap->vector;
 		return CORE_EXIT;
@@ -371,7 +373,7 @@ bool core_load_segments(struct vm *vm)
 void core_sync_selectors(struct vm *vm, const u16 hw[SEG_COUNT])
 {
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {
-		struct segment seg = { .selector = hw[reg] };
+		struct segment seg = {.selector = hw[reg]};
 		u64 desc;
 
 		if (hw[reg] == vm->cpu.hw_selector[reg])

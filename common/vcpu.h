@@ -11,29 +11,31 @@
 #include "types.h"
 #include "../decoder/decode.h"
 
+/* clang-format off */
 enum gpr {
 	GPR_AX, GPR_CX, GPR_DX, GPR_BX, GPR_SP, GPR_BP, GPR_SI, GPR_DI,
 	GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPR_COUNT
 };
+/* clang-format on */
 
-#define FLAG_CF   0x00000001u
+#define FLAG_CF	  0x00000001u
 #define FLAG_ONE  0x00000002u
-#define FLAG_PF   0x00000004u
-#define FLAG_AF   0x00000010u
-#define FLAG_ZF   0x00000040u
-#define FLAG_SF   0x00000080u
-#define FLAG_TF   0x00000100u
-#define FLAG_IF   0x00000200u
-#define FLAG_DF   0x00000400u
-#define FLAG_OF   0x00000800u
+#define FLAG_PF	  0x00000004u
+#define FLAG_AF	  0x00000010u
+#define FLAG_ZF	  0x00000040u
+#define FLAG_SF	  0x00000080u
+#define FLAG_TF	  0x00000100u
+#define FLAG_IF	  0x00000200u
+#define FLAG_DF	  0x00000400u
+#define FLAG_OF	  0x00000800u
 #define FLAG_IOPL 0x00003000u
-#define FLAG_NT   0x00004000u
-#define FLAG_RF   0x00010000u
-#define FLAG_VM   0x00020000u
-#define FLAG_AC   0x00040000u
+#define FLAG_NT	  0x00004000u
+#define FLAG_RF	  0x00010000u
+#define FLAG_VM	  0x00020000u
+#define FLAG_AC	  0x00040000u
 #define FLAG_VIF  0x00080000u
 #define FLAG_VIP  0x00100000u
-#define FLAG_ID   0x00200000u
+#define FLAG_ID	  0x00200000u
 
 #define CR0_PE 0x00000001u
 #define CR0_MP 0x00000002u
@@ -47,15 +49,15 @@ enum gpr {
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 
-#define CR4_VME        0x0001u
-#define CR4_PVI        0x0002u
-#define CR4_TSD        0x0004u
-#define CR4_DE         0x0008u
-#define CR4_PSE        0x0010u
-#define CR4_PAE        0x0020u
-#define CR4_MCE        0x0040u
-#define CR4_PGE        0x0080u
-#define CR4_PCE        0x0100u
+#define CR4_VME	       0x0001u
+#define CR4_PVI	       0x0002u
+#define CR4_TSD	       0x0004u
+#define CR4_DE	       0x0008u
+#define CR4_PSE	       0x0010u
+#define CR4_PAE	       0x0020u
+#define CR4_MCE	       0x0040u
+#define CR4_PGE	       0x0080u
+#define CR4_PCE	       0x0100u
 #define CR4_OSFXSR     0x0200u
 #define CR4_OSXMMEXCPT 0x0400u
 #define CR4_OSXSAVE    0x40000u
@@ -67,17 +69,19 @@ enum gpr {
 #define XCR0_AVX512  0xe0u
 #define XCR0_DEFINED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512)
 
+/* clang-format off */
 enum exception {
 	EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
 	EXC_NM = 7, EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14,
 	EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19
 };
+/* clang-format on */
 
 /* Page-fault error code (SDM vol. 3, 4.7). */
 #define PF_PRESENT 1u
 #define PF_WRITE   2u
-#define PF_USER    4u
-#define PF_RSVD    8u
+#define PF_USER	   4u
+#define PF_RSVD	   8u
 #define PF_FETCH   16u
 
 /* A segment register with its hidden part. attr holds descriptor bits 40-55 with the limit's high
@@ -89,18 +93,18 @@ struct segment {
 	u16 selector;
 };
 
-#define SEG_TYPE   0x000f
-#define SEG_S      0x0010
-#define SEG_DPL    0x0060
-#define SEG_P      0x0080
-#define SEG_AVL    0x1000
-#define SEG_L      0x2000
-#define SEG_DB     0x4000
-#define SEG_G      0x8000
+#define SEG_TYPE	  0x000f
+#define SEG_S		  0x0010
+#define SEG_DPL		  0x0060
+#define SEG_P		  0x0080
+#define SEG_AVL		  0x1000
+#define SEG_L		  0x2000
+#define SEG_DB		  0x4000
+#define SEG_G		  0x8000
 #define SEG_TYPE_ACCESSED 0x1
-#define SEG_TYPE_WRITE    0x2 /* data: writable; code: readable */
-#define SEG_TYPE_DOWN     0x4 /* data: expand-down; code: conforming */
-#define SEG_TYPE_CODE     0x8
+#define SEG_TYPE_WRITE	  0x2 /* data: writable; code: readable */
+#define SEG_TYPE_DOWN	  0x4 /* data: expand-down; code: conforming */
+#define SEG_TYPE_CODE	  0x8
 
 struct table_register {
 	u64 base;
@@ -110,17 +114,17 @@ struct table_register {
 struct vcpu {
 	u64 gpr[GPR_COUNT];
 	u64 rip;
-	u64 rflags;               /* IF is not meaningful here: see pv.h */
+	u64 rflags; /* IF is not meaningful here: see pv.h */
 	struct segment seg[SEG_COUNT];
 	struct segment ldtr, tr;
 	struct table_register gdtr, idtr;
 	u64 cr0, cr2, cr3, cr4;
 	u64 dr[8];
-	u64 xcr0;                 /* what the guest has set; the hardware's is the host's */
-	u64 efer;                 /* for long mode, one day */
-	u8 iopl;                  /* virtual IOPL; the hardware's is 0 */
-	bool halted;              /* in hlt, waiting for an interrupt */
-	bool shutdown;            /* triple fault */
+	u64 xcr0;		    /* what the guest has set; the hardware's is the host's */
+	u64 efer;		    /* for long mode, one day */
+	u8 iopl;		    /* virtual IOPL; the hardware's is 0 */
+	bool halted;		    /* in hlt, waiting for an interrupt */
+	bool shutdown;		    /* triple fault */
 	u16 hw_selector[SEG_COUNT]; /* what the hardware's segment registers hold (segment.h) */
 };
 

@@ -27,7 +27,7 @@ struct exception_info {
 enum pending_kind { PENDING_NONE, PENDING_IO, PENDING_MMIO };
 
 struct pending {
-	u8 kind; /* enum pending_kind */
+	u8 kind;	  /* enum pending_kind */
 	struct insn insn; /* the instruction to finish with the value read */
 };
 
@@ -41,16 +41,16 @@ struct vm {
 	struct pending pending;
 	struct vm_stats stats;
 	struct trace_ring trace;
-	u64 tls[3];          /* guest TLS descriptors the host has */
-	u32 irq_lines;       /* levels asked for by the VMM; written by it, atomically */
-	u32 irq_seen;        /* of these, what the interrupt controller has been told */
-	u64 timer;           /* host_now() time at which the PIT wants attention; 0: never */
-	u64 armed;           /* what host_arm_timer() was last told */
-	u64 low_limit;       /* linear addresses below this cannot be mapped by the host */
-	u64 ram_size;        /* bytes; a multiple of 4 KiB; the PV page follows */
-	u8 *ram;             /* alias of guest RAM and PV page in this address space */
-	bool cpuid_faults;   /* user code's CPUID traps as well */
-	bool abi;            /* the guest carries the plex86 note */
+	u64 tls[3];	   /* guest TLS descriptors the host has */
+	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically */
+	u32 irq_seen;	   /* of these, what the interrupt controller has been told */
+	u64 timer;	   /* host_now() time at which the PIT wants attention; 0: never */
+	u64 armed;	   /* what host_arm_timer() was last told */
+	u64 low_limit;	   /* linear addresses below this cannot be mapped by the host */
+	u64 ram_size;	   /* bytes; a multiple of 4 KiB; the PV page follows */
+	u8 *ram;	   /* alias of guest RAM and PV page in this address space */
+	bool cpuid_faults; /* user code's CPUID traps as well */
+	bool abi;	   /* the guest carries the plex86 note */
 	struct shadow shadow;
 };
 
