@@ -58,7 +58,7 @@ void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
 u64 vcpu_xcr0_mask(struct vm *vm);
 
 /* A user #GP(0)/#SS(0) that stems from the 3 GiB limit of the ABI's user segments is really a
- * page fault: true if so, with vm->exc and CR2 set. */
+ * page fault: true if so, with vm->exc set. */
 bool limit_fault(struct vm *vm, const struct insn *insn);
 /* The same for instruction bytes at `la`. */
 bool limit_fetch_fault(struct vm *vm, u32 la);
