@@ -229,12 +229,12 @@ void vm_user(struct vm *vm)
 
 void vm_abi_user(struct vm *vm)
 {
-	static const enum seg_reg data[] = { SEG_SS, SEG_DS, SEG_ES };
+	static const enum seg_reg data[] = {SEG_SS, SEG_DS, SEG_ES};
 	struct segment seg;
 	u64 desc;
 
 	vm->abi = true;
-	vm->cpu.ldtr = (struct segment){ 0 };
+	vm->cpu.ldtr = (struct segment){0};
 	assert_true(seg_sync_ldt(vm));
 	vm_user(vm);
 	assert_true(seg_descriptor(vm, PLEX86_USER_CS, &desc));
@@ -276,8 +276,8 @@ struct vm *vm_create(u64 ram_size)
 	m->now = 1000000;
 	core_reset(vm);
 	fill_tables(vm);
-	vm->cpu.gdtr = (struct table_register){ AT_GDT, GDT_LIMIT };
-	vm->cpu.idtr = (struct table_register){ AT_IDT, 256 * 8 - 1 };
+	vm->cpu.gdtr = (struct table_register){AT_GDT, GDT_LIMIT};
+	vm->cpu.idtr = (struct table_register){AT_IDT, 256 * 8 - 1};
 	seg_unpack(get_descriptor(vm, TSS), TSS, &vm->cpu.tr);
 	seg_unpack(get_descriptor(vm, LDT), LDT, &vm->cpu.ldtr);
 	vm_kernel(vm);
@@ -328,7 +328,7 @@ u32 *pte_of(struct vm *vm, u32 la)
 
 enum core_next trap_vector(struct vm *vm, u8 vector, u32 error)
 {
-	const struct trap trap = { .vector = vector, .error = error };
+	const struct trap trap = {.vector = vector, .error = error};
 
 	return core_trap(vm, &trap);
 }
@@ -340,7 +340,7 @@ enum core_next trap_gp(struct vm *vm)
 
 enum core_next trap_pf(struct vm *vm, u32 la, u32 error)
 {
-	const struct trap trap = { .vector = EXC_PF, .error = error, .address = la };
+	const struct trap trap = {.vector = EXC_PF, .error = error, .address = la};
 
 	return core_trap(vm, &trap);
 }
@@ -359,7 +359,7 @@ static bool has_error_code(u8 vector)
 struct frame delivered(struct vm *vm, enum core_next next, u8 vector)
 {
 	u32 sp = vm->cpu.gpr[GPR_SP];
-	struct frame f = { 0 };
+	struct frame f = {0};
 
 	assert_next(vm, next, HANDLER(vector));
 	if (has_error_code(vector)) {

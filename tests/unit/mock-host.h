@@ -24,24 +24,24 @@
 #include "../../common/segment.h"
 
 /* What is mapped at a linear page: gpa | HOST_* bits; 0: nothing. */
-#define MOCK_GPA(page)  ((page) & 0xfffff000u)
-#define MOCK_PROT(page) ((page) & 7u)
+#define MOCK_GPA(page)	((page)&0xfffff000u)
+#define MOCK_PROT(page) ((page)&7u)
 
 struct mock {
 	struct vm vm; /* first: host functions get from the one to the other */
 	u32 page[SHADOW_PAGES];
-	u64 segment[64]; /* by enum host_slot */
+	u64 segment[64];			   /* by enum host_slot */
 	unsigned maps, protects, unmaps, segments; /* calls so far */
 	/* Failures to come: the next `fail_maps` calls of host_map() give `map_error`. */
 	unsigned fail_maps;
 	enum host_error map_error, protect_error, segment_error;
-	u32 mapped; /* pages in all */
+	u32 mapped;		      /* pages in all */
 	u32 changed_from, changed_to; /* pages of the last map or protect call */
 	u64 now, tsc;
 	s64 utc;
-	u64 armed;       /* deadline of the last host_arm_timer() */
-	unsigned arms;   /* calls of it */
-	u32 cpuid[4];    /* what every leaf of the host's CPUID says */
+	u64 armed;     /* deadline of the last host_arm_timer() */
+	unsigned arms; /* calls of it */
+	u32 cpuid[4];  /* what every leaf of the host's CPUID says */
 };
 
 static inline struct mock *mock_of(const struct vm *vm)
@@ -53,25 +53,59 @@ static inline struct mock *mock_of(const struct vm *vm)
 
 /* Where things lie in guest RAM. Paging is off until the test turns it on, so linear = physical. */
 enum {
-	AT_GDT = 0x1000, AT_IDT = 0xa000, AT_TSS = 0x3000, AT_LDT = 0x4000, AT_PD = 0x5000,
-	AT_PT = 0x6000, AT_CODE = 0x10000, AT_KSTACK = 0x21000, AT_TSS_STACK = 0x23000,
-	AT_USER_CODE = 0x30000, AT_USER_STACK = 0x41000, AT_HANDLERS = 0x50000, AT_DATA = 0x60000,
-	AT_DATA_END = 0x70000, VM_RAM = 0x100000
+	AT_GDT = 0x1000,
+	AT_IDT = 0xa000,
+	AT_TSS = 0x3000,
+	AT_LDT = 0x4000,
+	AT_PD = 0x5000,
+	AT_PT = 0x6000,
+	AT_CODE = 0x10000,
+	AT_KSTACK = 0x21000,
+	AT_TSS_STACK = 0x23000,
+	AT_USER_CODE = 0x30000,
+	AT_USER_STACK = 0x41000,
+	AT_HANDLERS = 0x50000,
+	AT_DATA = 0x60000,
+	AT_DATA_END = 0x70000,
+	VM_RAM = 0x100000
 };
-#define HANDLER(vector) (AT_HANDLERS + (vector) * 16u)
+#define HANDLER(vector) (AT_HANDLERS + (vector)*16u)
 
 /* The GDT: flat segments and one that is neither flat nor based at 0. */
 enum {
-	KCS = 0x10, KDS = 0x18, UCS = 0x23, UDS = 0x2b, TSS = 0x30, LDT = 0x38, SMALL = 0x43,
-	SPARE = 0x48, SPARE2 = 0x50, TLS0 = 0x63, GDT_LIMIT = 0xff
+	KCS = 0x10,
+	KDS = 0x18,
+	UCS = 0x23,
+	UDS = 0x2b,
+	TSS = 0x30,
+	LDT = 0x38,
+	SMALL = 0x43,
+	SPARE = 0x48,
+	SPARE2 = 0x50,
+	TLS0 = 0x63,
+	GDT_LIMIT = 0xff
 };
 
 /* Descriptor bits 40-47: present; OR with the DPL. */
 enum {
-	D_CODE = 0x9b, D_CODE_XO = 0x99, D_CODE_CONF = 0x9f, D_DATA = 0x93, D_DATA_RO = 0x91,
-	D_DATA_DOWN = 0x97, D_LDT = 0x82, D_TSS = 0x89, D_TSS_BUSY = 0x8b, D_CALL32 = 0x8c,
-	D_CALL16 = 0x84, D_TASK = 0x85, D_INT32 = 0x8e, D_TRAP32 = 0x8f, D_INT16 = 0x86,
-	D_TRAP16 = 0x87, D_DPL1 = 0x20, D_DPL3 = 0x60, D_ABSENT = 0x80 /* to be cleared */
+	D_CODE = 0x9b,
+	D_CODE_XO = 0x99,
+	D_CODE_CONF = 0x9f,
+	D_DATA = 0x93,
+	D_DATA_RO = 0x91,
+	D_DATA_DOWN = 0x97,
+	D_LDT = 0x82,
+	D_TSS = 0x89,
+	D_TSS_BUSY = 0x8b,
+	D_CALL32 = 0x8c,
+	D_CALL16 = 0x84,
+	D_TASK = 0x85,
+	D_INT32 = 0x8e,
+	D_TRAP32 = 0x8f,
+	D_INT16 = 0x86,
+
+	D_DPL3 = 0x60,
+	D_ABSENT = 0x80 /* to be cleared */
 };
 /* Bits 52-55. */
 enum { D_32 = 4, D_4K = 8, D_FLAT = D_32 | D_4K };
@@ -114,25 +148,25 @@ u32 *pte_of(struct vm *vm, u32 la); /* of the table that the PDE names */
 /* ---------------------------------------------------------- running ---- */
 
 /* Put an instruction at CS:rip. */
-#define code(vm, ...)                                                                              \
-	do {                                                                                       \
-		const u8 bytes_[] = { __VA_ARGS__ };                                               \
-		poke((vm), (vm)->cpu.seg[SEG_CS].base + (vm)->cpu.rip, bytes_, sizeof(bytes_));     \
+#define code(vm, ...)                                                                           \
+	do {                                                                                    \
+		const u8 bytes_[] = {__VA_ARGS__};                                              \
+		poke((vm), (vm)->cpu.seg[SEG_CS].base + (vm)->cpu.rip, bytes_, sizeof(bytes_)); \
 	} while (0)
 /* Little-endian immediates for code(). */
 #define IMM16(v) (u8)(v), (u8)((v) >> 8)
 #define IMM32(v) IMM16(v), (u8)((v) >> 16), (u8)((v) >> 24)
 
 /* Put an instruction at CS:rip and let it trap with #GP(0). */
-#define gp(vm, ...)                                                                                \
-	({                                                                                         \
-		code(vm, __VA_ARGS__);                                                             \
-		trap_gp(vm);                                                                       \
+#define gp(vm, ...)                    \
+	({                             \
+		code(vm, __VA_ARGS__); \
+		trap_gp(vm);           \
 	})
 enum core_next trap_gp(struct vm *vm);
 enum core_next trap_pf(struct vm *vm, u32 la, u32 error);
 enum core_next trap_vector(struct vm *vm, u8 vector, u32 error);
-/* The same, and the core resumed the guest behind the instruction's `length` bytes. */
+/* The core resumed the guest at `rip`. */
 void assert_next(struct vm *vm, enum core_next next, u32 rip);
 
 /* The frame of a 32-bit handler. esp and ss are there if the CPL changed. */
@@ -147,7 +181,7 @@ void assert_fault(struct vm *vm, enum core_next next, u8 vector, u32 error, u32 
 void assert_stopped(struct vm *vm, enum core_next next, enum vm_fault reason);
 
 /* Raise interrupt line 3: vector 0x23. */
-#define IRQ        3
+#define IRQ	   3
 #define IRQ_VECTOR 0x23
 void pic_ready(struct vm *vm);
 void raise_irq(struct vm *vm);

@@ -11,25 +11,25 @@
 /* What the processor makes of `op a, b` with `flags` before. */
 typedef u64 native_fn(u64 a, u64 b, u64 *flags);
 
-#define NATIVE(name, operation, type)                                                              \
-	static u64 name(u64 a64, u64 b64, u64 *flags)                                              \
-	{                                                                                          \
-		type a = a64, b = b64;                                                             \
-		u64 f = *flags;                                                                    \
-                                                                                                   \
-		__asm__ volatile("lea -128(%%rsp), %%rsp\n\t" /* leave the red zone alone */     \
-				 "push %[f]; popf; " operation "; pushf; pop %[f]\n\t"           \
-				 "lea 128(%%rsp), %%rsp"                                           \
-				 : [f] "+&r"(f), [a] "+&r"(a)                                      \
-				 : [b] "r"(b)                                                      \
-				 : "cc", "memory");                                                \
-		*flags = f;                                                                        \
-		return a;                                                                          \
+#define NATIVE(name, operation, type)                                                        \
+	static u64 name(u64 a64, u64 b64, u64 *flags)                                        \
+	{                                                                                    \
+		type a = a64, b = b64;                                                       \
+		u64 f = *flags;                                                              \
+                                                                                             \
+		__asm__ volatile("lea -128(%%rsp), %%rsp\n\t" /* leave the red zone alone */ \
+				 "push %[f]; popf; " operation "; pushf; pop %[f]\n\t"       \
+				 "lea 128(%%rsp), %%rsp"                                     \
+				 : [f] "+&r"(f), [a] "+&r"(a)                                \
+				 : [b] "r"(b)                                                \
+				 : "cc", "memory");                                          \
+		*flags = f;                                                                  \
+		return a;                                                                    \
 	}
-#define NATIVE_SIZES(name, operation)                                                              \
-	NATIVE(name##_1, operation, u8)                                                            \
-	NATIVE(name##_2, operation, u16)                                                           \
-	NATIVE(name##_4, operation, u32)                                                           \
+#define NATIVE_SIZES(name, operation)    \
+	NATIVE(name##_1, operation, u8)  \
+	NATIVE(name##_2, operation, u16) \
+	NATIVE(name##_4, operation, u32) \
 	NATIVE(name##_8, operation, u64)
 
 NATIVE_SIZES(native_add, "add %[b], %[a]")
@@ -45,19 +45,22 @@ NATIVE_SIZES(native_inc, "inc %[a]")
 NATIVE_SIZES(native_dec, "dec %[a]")
 NATIVE_SIZES(native_neg, "neg %[a]")
 
-#define SIZES(name) { name##_1, name##_2, name##_4, name##_8 }
+#define SIZES(name)                                    \
+	{                                              \
+		name##_1, name##_2, name##_4, name##_8 \
+	}
 
 static const struct {
 	enum insn_op op;
 	bool logical; /* AF is undefined after it */
 	native_fn *native[4];
 } ops[] = {
-	{ OP_ADD, false, SIZES(native_add) },  { OP_OR, true, SIZES(native_or) },
-	{ OP_ADC, false, SIZES(native_adc) },  { OP_SBB, false, SIZES(native_sbb) },
-	{ OP_AND, true, SIZES(native_and) },   { OP_SUB, false, SIZES(native_sub) },
-	{ OP_XOR, true, SIZES(native_xor) },   { OP_CMP, false, SIZES(native_cmp) },
-	{ OP_TEST, true, SIZES(native_test) }, { OP_INC, false, SIZES(native_inc) },
-	{ OP_DEC, false, SIZES(native_dec) },  { OP_NEG, false, SIZES(native_neg) },
+	{OP_ADD, false, SIZES(native_add)},  {OP_OR, true, SIZES(native_or)},
+	{OP_ADC, false, SIZES(native_adc)},  {OP_SBB, false, SIZES(native_sbb)},
+	{OP_AND, true, SIZES(native_and)},   {OP_SUB, false, SIZES(native_sub)},
+	{OP_XOR, true, SIZES(native_xor)},   {OP_CMP, false, SIZES(native_cmp)},
+	{OP_TEST, true, SIZES(native_test)}, {OP_INC, false, SIZES(native_inc)},
+	{OP_DEC, false, SIZES(native_dec)},  {OP_NEG, false, SIZES(native_neg)},
 };
 
 static void compare(unsigned i, unsigned log_size, u64 a, u64 b, u64 flags)
@@ -151,10 +154,8 @@ static void test_not_arithmetic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random_operands),
-		cmocka_unit_test(test_edges),
-		cmocka_unit_test(test_all_bytes),
-		cmocka_unit_test(test_other_flags_stay),
+		cmocka_unit_test(test_random_operands), cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_all_bytes),	cmocka_unit_test(test_other_flags_stay),
 		cmocka_unit_test(test_not_arithmetic),
 	};
 

@@ -132,8 +132,10 @@ static void test_xsave_where_user_code_sees_the_host(void **state)
 
 static void test_no_other_leaves(void **state)
 {
-	static const u32 leaves[] = { 2, 3, 4, 5, 6, 8, 0xb, 0xd, 0xe, 0x15, 0x40000001, 0x7fffffff,
-				      0x80000005, 0x80000009, 0x8000001f, 0xc0000000, 0xffffffff };
+	static const u32 leaves[] = {2,		 3,	     4,		 5,	     6,
+				     8,		 0xb,	     0xd,	 0xe,	     0x15,
+				     0x40000001, 0x7fffffff, 0x80000005, 0x80000009, 0x8000001f,
+				     0xc0000000, 0xffffffff};
 	struct vm *vm = *state;
 	u32 r[4];
 

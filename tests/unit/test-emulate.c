@@ -11,20 +11,20 @@
 #define MOV_FROM_DR(n) 0x0f, 0x21, 0xc0 | (n) << 3
 
 /* One instruction after the other would move rip: start at the same place each time. */
-#define at_start(vm, ...)                                                                          \
-	({                                                                                         \
-		vm_kernel(vm);                                                                     \
-		gp(vm, __VA_ARGS__);                                                               \
+#define at_start(vm, ...)            \
+	({                           \
+		vm_kernel(vm);       \
+		gp(vm, __VA_ARGS__); \
 	})
-#define assert_gp0(vm, ...)                                                                        \
-	do {                                                                                       \
-		u32 rip_ = (vm)->cpu.rip;                                                          \
-		assert_fault(vm, gp(vm, __VA_ARGS__), EXC_GP, 0, rip_);                            \
+#define assert_gp0(vm, ...)                                             \
+	do {                                                            \
+		u32 rip_ = (vm)->cpu.rip;                               \
+		assert_fault(vm, gp(vm, __VA_ARGS__), EXC_GP, 0, rip_); \
 	} while (0)
-#define assert_user_gp0(vm, ...)                                                                   \
-	do {                                                                                       \
-		vm_user(vm);                                                                       \
-		assert_gp0(vm, __VA_ARGS__);                                                       \
+#define assert_user_gp0(vm, ...)             \
+	do {                                 \
+		vm_user(vm);                 \
+		assert_gp0(vm, __VA_ARGS__); \
 	} while (0)
 
 static void test_cli_sti(void **state)
@@ -47,19 +47,19 @@ static void test_user_may_not(void **state)
 {
 	struct vm *vm = *state;
 
-	assert_user_gp0(vm, 0xf4);             /* hlt */
+	assert_user_gp0(vm, 0xf4); /* hlt */
 	assert_user_gp0(vm, MOV_TO_CR(3));
 	assert_user_gp0(vm, MOV_FROM_CR(0));
 	assert_user_gp0(vm, MOV_TO_DR(7));
 	assert_user_gp0(vm, MOV_FROM_DR(7));
-	assert_user_gp0(vm, 0x0f, 0x06);       /* clts */
-	assert_user_gp0(vm, 0x0f, 0x01, 0xf0); /* lmsw %ax */
+	assert_user_gp0(vm, 0x0f, 0x06);		       /* clts */
+	assert_user_gp0(vm, 0x0f, 0x01, 0xf0);		       /* lmsw %ax */
 	assert_user_gp0(vm, 0x0f, 0x01, 0x15, IMM32(AT_DATA)); /* lgdt */
 	assert_user_gp0(vm, 0x0f, 0x01, 0x1d, IMM32(AT_DATA)); /* lidt */
 	assert_user_gp0(vm, 0x0f, 0x01, 0x3d, IMM32(AT_DATA)); /* invlpg */
-	assert_user_gp0(vm, 0x0f, 0x08);       /* invd */
-	assert_user_gp0(vm, 0x0f, 0x09);       /* wbinvd */
-	assert_user_gp0(vm, 0x0f, 0x30);       /* wrmsr */
+	assert_user_gp0(vm, 0x0f, 0x08);		       /* invd */
+	assert_user_gp0(vm, 0x0f, 0x09);		       /* wbinvd */
+	assert_user_gp0(vm, 0x0f, 0x30);		       /* wrmsr */
 	vm->cpu.gpr[GPR_CX] = 0x10;
 	assert_user_gp0(vm, 0x0f, 0x32); /* rdmsr */
 }
@@ -301,7 +301,7 @@ static enum core_next xsetbv(struct vm *vm, u32 index, u32 value)
 
 static void test_xsetbv(void **state)
 {
-	static const u32 good[] = { 1, 3, 7, 0xe7 }, bad[] = { 0, 2, 5, 0x23, 0xe3, 0x67, 0x107 };
+	static const u32 good[] = {1, 3, 7, 0xe7}, bad[] = {0, 2, 5, 0x23, 0xe3, 0x67, 0x107};
 	struct vm *vm = *state;
 
 	mock_of(vm)->cpuid[0] = 0xffffffff;
@@ -341,8 +341,8 @@ static void test_too_long_instruction(void **state)
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < 15; i++)
-		poke(vm, AT_CODE + i, (const u8[]){ 0x66 }, 1);
-	poke(vm, AT_CODE + 15, (const u8[]){ 0xf4 }, 1);
+		poke(vm, AT_CODE + i, (const u8[]){0x66}, 1);
+	poke(vm, AT_CODE + 15, (const u8[]){0xf4}, 1);
 	assert_fault(vm, trap_gp(vm), EXC_GP, 0, AT_CODE);
 }
 

@@ -11,7 +11,7 @@ enum { CONF = SPARE, GATE = SPARE2, AT_GATE = 0x12340 };
 /* Push what iret takes, the stack pointer at the top of the kernel's stack. */
 static void iret_frame(struct vm *vm, u32 eip, u16 cs, u32 flags, u32 esp, u16 ss)
 {
-	const u32 frame[5] = { eip, cs, flags, esp, ss };
+	const u32 frame[5] = {eip, cs, flags, esp, ss};
 
 	vm->cpu.gpr[GPR_SP] = AT_KSTACK - sizeof(frame);
 	poke(vm, vm->cpu.gpr[GPR_SP], frame, sizeof(frame));
@@ -49,7 +49,7 @@ static void test_iret_same_level(void **state)
 static void test_iret_16_bit(void **state)
 {
 	struct vm *vm = *state;
-	const u16 frame[3] = { 0x1234, KCS, FLAG_CF };
+	const u16 frame[3] = {0x1234, KCS, FLAG_CF};
 
 	poke(vm, AT_KSTACK - 6, frame, sizeof(frame));
 	vm->cpu.gpr[GPR_SP] = AT_KSTACK - 6;
@@ -267,7 +267,7 @@ static void test_lret_to_user(void **state)
 {
 	struct vm *vm = *state;
 	/* EIP, CS, two parameters, ESP, SS */
-	const u32 frame[] = { 0x1234, UCS, 1, 2, 0x5678, UDS };
+	const u32 frame[] = {0x1234, UCS, 1, 2, 0x5678, UDS};
 
 	poke(vm, AT_KSTACK - sizeof(frame), frame, sizeof(frame));
 	vm->cpu.gpr[GPR_SP] = AT_KSTACK - sizeof(frame);
@@ -321,7 +321,7 @@ static void call_gate(struct vm *vm, u16 target, u8 access, u8 params)
 static void test_call_gate_to_inner_level(void **state)
 {
 	struct vm *vm = *state;
-	const u32 params[3] = { 0x11, 0x22, 0x33 };
+	const u32 params[3] = {0x11, 0x22, 0x33};
 	u32 sp = AT_TSS_STACK;
 
 	call_gate(vm, KCS, D_CALL32 | D_DPL3, 3);
@@ -345,7 +345,7 @@ static void test_call_gate_to_inner_level(void **state)
 static void test_call_gate_16_bit(void **state)
 {
 	struct vm *vm = *state;
-	const u16 params[2] = { 0x11, 0x22 };
+	const u16 params[2] = {0x11, 0x22};
 	u32 sp = AT_TSS_STACK;
 
 	call_gate(vm, KCS, D_CALL16 | D_DPL3, 2);

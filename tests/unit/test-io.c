@@ -139,7 +139,7 @@ static void test_bitmap_limit(void **state)
 	vm->cpu.gpr[GPR_DX] = 0x300;
 	code(vm, 0xec);
 	poke16(vm, AT_TSS + 0x66, 0x68);
-	assert_port(vm, false); /* the TSS ends before its bitmap */
+	assert_port(vm, false);		/* the TSS ends before its bitmap */
 	vm->cpu.tr.limit = 0x68 + 0x61; /* two bytes are read */
 	assert_port(vm, true);
 	vm->cpu.tr.limit--;

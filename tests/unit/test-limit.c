@@ -10,7 +10,7 @@
  * `value`; ESP does if `stack`. */
 static void user(struct vm *vm, u32 value, bool stack)
 {
-	static const enum gpr regs[] = { GPR_AX, GPR_BX, GPR_SI, GPR_DI, GPR_BP };
+	static const enum gpr regs[] = {GPR_AX, GPR_BX, GPR_SI, GPR_DI, GPR_BP};
 
 	vm_abi_user(vm);
 	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
@@ -32,56 +32,56 @@ struct access_case {
 	u8 bytes[N];
 	s32 value; /* of the registers, from TOP */
 	bool stack;
-	s32 cr2;   /* from TOP */
+	s32 cr2; /* from TOP */
 	u32 error;
 };
 
 /* Each kind of operand, at TOP and straddling it. */
 static const struct access_case cases[] = {
-	{ { 0x8b, 0x08 }, 0, false, 0, RD },                   /* mov (%eax), %ecx */
-	{ { 0x89, 0x08 }, 0, false, 0, WR },                   /* mov %ecx, (%eax) */
-	{ { 0x8b, 0x08 }, -2, false, 0, RD },                  /* straddles */
-	{ { 0x8b, 0x08 }, 0x123, false, 0x123, RD },
-	{ { 0x8b, 0x48, 0x10 }, -8, false, 8, RD },            /* 0x10(%eax) */
-	{ { 0x01, 0x08 }, 0, false, 0, WR },                   /* add %ecx, (%eax) */
-	{ { 0x39, 0x08 }, 0, false, 0, RD },                   /* cmp %ecx, (%eax) */
-	{ { 0xa1, 0x10, 0x00, 0x00, 0xc0 }, 0, false, 0x10, RD }, /* moffs */
-	{ { 0x0f, 0x10, 0x00 }, -8, false, 0, RD },            /* movups (%eax), %xmm0 */
-	{ { 0x0f, 0x11, 0x00 }, 0, false, 0, WR },             /* movups %xmm0, (%eax) */
-	{ { 0xdd, 0x00 }, 0, false, 0, RD },                   /* fldl (%eax) */
-	{ { 0x26, 0x8b, 0x08 }, 0, false, 0, RD },             /* %es:(%eax) */
-	{ { 0xff, 0x30 }, 0, false, 0, RD },                   /* push (%eax) */
-	{ { 0x8f, 0x00 }, 0, false, 0, WR },                   /* pop (%eax) */
-	{ { 0x8b, 0x4d, 0x00 }, 0, false, 0, RD },             /* (%ebp): through SS */
-	{ { 0xa4 }, 0, false, 0, RD },                         /* movsb: the source comes first */
-	{ { 0xaa }, 0, false, 0, WR },                         /* stosb */
-	{ { 0xae }, 0, false, 0, RD },                         /* scasb */
-	{ { 0xad }, -1, false, 0, RD },                        /* lodsl */
-	{ { 0xa6 }, 0, false, 0, RD },                         /* cmpsb */
-	{ { 0x50 }, 4, true, 0, WR },                          /* push %eax */
-	{ { 0x50 }, 2, true, 0, WR },
-	{ { 0x9c }, 4, true, 0, WR },                          /* pushf */
-	{ { 0x1e }, 4, true, 0, WR },                          /* push %ds */
-	{ { 0x60 }, 0x20, true, 0, WR },                       /* pusha */
-	{ { 0xc8, 0, 0, 0 }, 4, true, 0, WR },                 /* enter */
-	{ { 0x58 }, 0, true, 0, RD },                          /* pop %eax */
-	{ { 0x9d }, 0, true, 0, RD },                          /* popf */
-	{ { 0x61 }, 0, true, 0, RD },                          /* popa */
-	{ { 0xc9 }, 0, false, 0, RD },                         /* leave: through EBP */
-	{ { 0xc3 }, 0, true, 0, RD },                          /* ret */
-	{ { 0xff, 0xe0 }, 0, false, 0, RD },                   /* jmp *%eax */
-	{ { 0xff, 0xd0 }, 5, false, 5, RD },                   /* call *%eax */
-	{ { 0xff, 0x20 }, 0, false, 0, RD },                   /* jmp *(%eax) */
-	{ { 0xe9, IMM32(TOP - AT_USER_CODE - 5) }, 0, false, 0, RD }, /* jmp rel32 */
-	{ { 0x0f, 0x84, IMM32(TOP - AT_USER_CODE - 6) }, 0, false, 0, RD }, /* je */
-	{ { 0xe8, IMM32(TOP - AT_USER_CODE - 5) }, 0, false, 0, RD }, /* call rel32 */
-	{ { 0xcb }, 0, true, 0, RD },                          /* far ret */
-	{ { 0xcf }, 0, true, 0, RD },                          /* iret */
-	{ { 0xc5, 0x08 }, 0, false, 0, RD },                   /* lds (%eax) */
-	{ { 0x8e, 0x18 }, 0, false, 0, RD },                   /* mov (%eax), %ds */
-	{ { 0xff, 0x28 }, 0, false, 0, RD },                   /* far jmp *(%eax) */
-	{ { 0x0f, 0x01, 0x00 }, 0, false, 0, WR },             /* sgdt (%eax) */
-	{ { 0x1f }, 0, true, 0, RD },                          /* pop %ds */
+	{{0x8b, 0x08}, 0, false, 0, RD},  /* mov (%eax), %ecx */
+	{{0x89, 0x08}, 0, false, 0, WR},  /* mov %ecx, (%eax) */
+	{{0x8b, 0x08}, -2, false, 0, RD}, /* straddles */
+	{{0x8b, 0x08}, 0x123, false, 0x123, RD},
+	{{0x8b, 0x48, 0x10}, -8, false, 8, RD},		      /* 0x10(%eax) */
+	{{0x01, 0x08}, 0, false, 0, WR},		      /* add %ecx, (%eax) */
+	{{0x39, 0x08}, 0, false, 0, RD},		      /* cmp %ecx, (%eax) */
+	{{0xa1, 0x10, 0x00, 0x00, 0xc0}, 0, false, 0x10, RD}, /* moffs */
+	{{0x0f, 0x10, 0x00}, -8, false, 0, RD},		      /* movups (%eax), %xmm0 */
+	{{0x0f, 0x11, 0x00}, 0, false, 0, WR},		      /* movups %xmm0, (%eax) */
+	{{0xdd, 0x00}, 0, false, 0, RD},		      /* fldl (%eax) */
+	{{0x26, 0x8b, 0x08}, 0, false, 0, RD},		      /* %es:(%eax) */
+	{{0xff, 0x30}, 0, false, 0, RD},		      /* push (%eax) */
+	{{0x8f, 0x00}, 0, false, 0, WR},		      /* pop (%eax) */
+	{{0x8b, 0x4d, 0x00}, 0, false, 0, RD},		      /* (%ebp): through SS */
+	{{0xa4}, 0, false, 0, RD},			      /* movsb: the source comes first */
+	{{0xaa}, 0, false, 0, WR},			      /* stosb */
+	{{0xae}, 0, false, 0, RD},			      /* scasb */
+	{{0xad}, -1, false, 0, RD},			      /* lodsl */
+	{{0xa6}, 0, false, 0, RD},			      /* cmpsb */
+	{{0x50}, 4, true, 0, WR},			      /* push %eax */
+	{{0x50}, 2, true, 0, WR},
+	{{0x9c}, 4, true, 0, WR},					/* pushf */
+	{{0x1e}, 4, true, 0, WR},					/* push %ds */
+	{{0x60}, 0x20, true, 0, WR},					/* pusha */
+	{{0xc8, 0, 0, 0}, 4, true, 0, WR},				/* enter */
+	{{0x58}, 0, true, 0, RD},					/* pop %eax */
+	{{0x9d}, 0, true, 0, RD},					/* popf */
+	{{0x61}, 0, true, 0, RD},					/* popa */
+	{{0xc9}, 0, false, 0, RD},					/* leave: through EBP */
+	{{0xc3}, 0, true, 0, RD},					/* ret */
+	{{0xff, 0xe0}, 0, false, 0, RD},				/* jmp *%eax */
+	{{0xff, 0xd0}, 5, false, 5, RD},				/* call *%eax */
+	{{0xff, 0x20}, 0, false, 0, RD},				/* jmp *(%eax) */
+	{{0xe9, IMM32(TOP - AT_USER_CODE - 5)}, 0, false, 0, RD},	/* jmp rel32 */
+	{{0x0f, 0x84, IMM32(TOP - AT_USER_CODE - 6)}, 0, false, 0, RD}, /* je */
+	{{0xe8, IMM32(TOP - AT_USER_CODE - 5)}, 0, false, 0, RD},	/* call rel32 */
+	{{0xcb}, 0, true, 0, RD},					/* far ret */
+	{{0xcf}, 0, true, 0, RD},					/* iret */
+	{{0xc5, 0x08}, 0, false, 0, RD},				/* lds (%eax) */
+	{{0x8e, 0x18}, 0, false, 0, RD},				/* mov (%eax), %ds */
+	{{0xff, 0x28}, 0, false, 0, RD},				/* far jmp *(%eax) */
+	{{0x0f, 0x01, 0x00}, 0, false, 0, WR},				/* sgdt (%eax) */
+	{{0x1f}, 0, true, 0, RD},					/* pop %ds */
 };
 
 static void test_every_kind_of_operand(void **state)
@@ -163,7 +163,7 @@ static void test_fetch_straddles(void **state)
 	vm_paging(vm, PTE_P | PTE_W | PTE_U);
 	poke32(vm, AT_PD + 0x2ff * 4, AT_PT | PTE_P | PTE_W | PTE_U);
 	poke32(vm, AT_PT + 0x3ff * 4, AT_USER_CODE | PTE_P | PTE_W | PTE_U);
-	poke(vm, AT_USER_CODE + 0xffd, (const u8[]){ 0x8b, 0x05, 0x00 }, 3);
+	poke(vm, AT_USER_CODE + 0xffd, (const u8[]){0x8b, 0x05, 0x00}, 3);
 	vm_abi_user(vm);
 	vm->cpu.rip = TOP - 3;
 	assert_fault(vm, trap_gp(vm), EXC_PF, PF_USER, TOP - 3);
@@ -205,7 +205,7 @@ static void test_only_limited_segments(void **state)
 static void test_iret_beyond_the_limit_is_no_gp(void **state)
 {
 	struct vm *vm = *state;
-	const u32 frame[5] = { TOP + 8, PLEX86_USER_CS, FLAG_IF, 0x5678, PLEX86_USER_DS };
+	const u32 frame[5] = {TOP + 8, PLEX86_USER_CS, FLAG_IF, 0x5678, PLEX86_USER_DS};
 
 	vm_abi_user(vm);
 	vm_kernel(vm);

@@ -4,22 +4,22 @@
  */
 #include "mock-host.h"
 
-#define DEV 0xd0001000u /* paging is off: linear = physical */
-#define LOW 0x8000u     /* below low_limit: RAM that the host cannot map */
+#define DEV	   0xd0001000u		/* paging is off: linear = physical */
+#define LOW	   0x8000u		/* below low_limit: RAM that the host cannot map */
 #define AX_DEV(op) op, 0x05, IMM32(DEV) /* op with (DEV) and %eax, ModRM form */
 
-#define dev(vm, ...)                                                                               \
-	({                                                                                         \
-		vm_kernel(vm);                                                                     \
-		code(vm, __VA_ARGS__);                                                             \
-		trap_pf(vm, DEV, 0);                                                               \
+#define dev(vm, ...)                   \
+	({                             \
+		vm_kernel(vm);         \
+		code(vm, __VA_ARGS__); \
+		trap_pf(vm, DEV, 0);   \
 	})
-#define low(vm, ...)                                                                               \
-	({                                                                                         \
-		vm_kernel(vm);                                                                     \
-		vm->low_limit = 0x10000;                                                           \
-		code(vm, __VA_ARGS__);                                                             \
-		trap_pf(vm, LOW, 0);                                                               \
+#define low(vm, ...)                     \
+	({                               \
+		vm_kernel(vm);           \
+		vm->low_limit = 0x10000; \
+		code(vm, __VA_ARGS__);   \
+		trap_pf(vm, LOW, 0);     \
 	})
 
 static void assert_access(struct vm *vm, enum core_next next, u32 gpa, u8 size, bool write,
@@ -138,21 +138,21 @@ static void test_read_modify_write(void **state)
 		u8 bytes[N], n;
 		u32 read, written;
 	} forms[] = {
-		{ { AX_DEV(0x01) }, 6, 0xffffffff, 0xf },             /* add */
-		{ { AX_DEV(0x09) }, 6, 0xf0, 0xf0 },                  /* or */
-		{ { AX_DEV(0x21) }, 6, 0xff, 0x10 },                  /* and */
-		{ { AX_DEV(0x29) }, 6, 0x30, 0x20 },                  /* sub */
-		{ { AX_DEV(0x31) }, 6, 0x11, 0x01 },                  /* xor */
-		{ { AX_DEV(0x11) }, 6, 0x1, 0x12 },                   /* adc, CF set */
-		{ { AX_DEV(0x19) }, 6, 0x30, 0x1f },                  /* sbb, CF set */
-		{ { AX_DEV(0xff) }, 6, 0x7fffffff, 0x80000000 },      /* inc */
-		{ { 0xff, 0x0d, IMM32(DEV) }, 6, 0, 0xffffffff },     /* dec */
-		{ { 0xf7, 0x15, IMM32(DEV) }, 6, 1, 0xfffffffe },     /* not */
-		{ { 0xf7, 0x1d, IMM32(DEV) }, 6, 1, 0xffffffff },     /* neg */
-		{ { 0x0f, 0xba, 0x2d, IMM32(DEV), 4 }, 8, 1, 0x11 },  /* bts */
-		{ { 0x0f, 0xba, 0x35, IMM32(DEV), 4 }, 8, 0x11, 1 },  /* btr */
-		{ { 0x0f, 0xba, 0x3d, IMM32(DEV), 4 }, 8, 0x11, 1 },  /* btc */
-		{ { 0xf0, 0x83, 0x0d, IMM32(DEV), 0x80 }, 8, 1, 0xffffff81 }, /* lock or */
+		{{AX_DEV(0x01)}, 6, 0xffffffff, 0xf},			  /* add */
+		{{AX_DEV(0x09)}, 6, 0xf0, 0xf0},			  /* or */
+		{{AX_DEV(0x21)}, 6, 0xff, 0x10},			  /* and */
+		{{AX_DEV(0x29)}, 6, 0x30, 0x20},			  /* sub */
+		{{AX_DEV(0x31)}, 6, 0x11, 0x01},			  /* xor */
+		{{AX_DEV(0x11)}, 6, 0x1, 0x12},				  /* adc, CF set */
+		{{AX_DEV(0x19)}, 6, 0x30, 0x1f},			  /* sbb, CF set */
+		{{AX_DEV(0xff)}, 6, 0x7fffffff, 0x80000000},		  /* inc */
+		{{0xff, 0x0d, IMM32(DEV)}, 6, 0, 0xffffffff},		  /* dec */
+		{{0xf7, 0x15, IMM32(DEV)}, 6, 1, 0xfffffffe},		  /* not */
+		{{0xf7, 0x1d, IMM32(DEV)}, 6, 1, 0xffffffff},		  /* neg */
+		{{0x0f, 0xba, 0x2d, IMM32(DEV), 4}, 8, 1, 0x11},	  /* bts */
+		{{0x0f, 0xba, 0x35, IMM32(DEV), 4}, 8, 0x11, 1},	  /* btr */
+		{{0x0f, 0xba, 0x3d, IMM32(DEV), 4}, 8, 0x11, 1},	  /* btc */
+		{{0xf0, 0x83, 0x0d, IMM32(DEV), 0x80}, 8, 1, 0xffffff81}, /* lock or */
 	};
 	struct vm *vm = *state;
 
@@ -176,7 +176,8 @@ static void test_flags_of_read_modify_write(void **state)
 	dev(vm, AX_DEV(0xff)); /* inc keeps CF */
 	answer(vm, 0xffffffff);
 	core_resume(vm);
-	assert_int_equal(vm->cpu.rflags & (FLAG_CF | FLAG_ZF | FLAG_AF), FLAG_CF | FLAG_ZF | FLAG_AF);
+	assert_int_equal(vm->cpu.rflags & (FLAG_CF | FLAG_ZF | FLAG_AF),
+			 FLAG_CF | FLAG_ZF | FLAG_AF);
 	vm->cpu.rflags = FLAG_ONE | FLAG_ZF;
 	dev(vm, 0x0f, 0xba, 0x2d, IMM32(DEV), 4); /* bts changes CF only */
 	answer(vm, 0x10);

@@ -105,7 +105,7 @@ static void test_large_page(void **state)
 static void test_large_page_reserved_bits(void **state)
 {
 	struct vm *vm = *state;
-	struct access access = { .user = true };
+	struct access access = {.user = true};
 	struct walk w;
 	u32 error;
 
@@ -152,7 +152,7 @@ static void test_rights(void **state)
 	for (unsigned n = 0; n < 128; n++) {
 		u32 pde = (n & 1 ? PTE_W : 0) | (n & 2 ? PTE_U : 0);
 		u32 pte = (n & 4 ? PTE_W : 0) | (n & 8 ? PTE_U : 0);
-		struct access a = { .write = n & 16, .user = n & 32 };
+		struct access a = {.write = n & 16, .user = n & 32};
 		bool wp = n & 64, want;
 		struct walk w;
 		u32 error;
@@ -176,7 +176,7 @@ static void test_error_code_not_present(void **state)
 
 	vm_paging(vm, 0);
 	for (unsigned n = 0; n < 8; n++) {
-		struct access a = { .write = n & 1, .user = n & 2, .fetch = n & 4 };
+		struct access a = {.write = n & 1, .user = n & 2, .fetch = n & 4};
 		u32 error;
 
 		assert_int_equal(walk(vm, LA, &w), WALK_NOT_PRESENT);
@@ -227,7 +227,7 @@ static void test_mark_large(void **state)
 static void test_mem_across_pages(void **state)
 {
 	struct vm *vm = *state;
-	u8 out[8], in[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	u8 out[8], in[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
 	vm_paging(vm, PTE_P | PTE_W);
 	*pte_of(vm, 0x60000) = 0x90000 | PTE_P | PTE_W;

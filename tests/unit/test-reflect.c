@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define ALL_FLAGS                                                                                  \
+#define ALL_FLAGS \
 	(FLAG_CF | FLAG_ZF | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_ID | FLAG_ONE)
 
 static void fault(struct vm *vm, u8 vector, u32 error)
@@ -109,7 +109,7 @@ static void test_flags_in_the_handler(void **state)
 	assert_int_equal(vm->cpu.rflags & (FLAG_TF | FLAG_NT | FLAG_RF), 0);
 	assert_int_equal(vm->cpu.rflags & (FLAG_AC | FLAG_DF | FLAG_CF | FLAG_ID),
 			 FLAG_DF | FLAG_CF | FLAG_ID); /* AC: see reflect.c */
-	assert_int_equal(vm_if(vm), FLAG_IF); /* a trap gate leaves it */
+	assert_int_equal(vm_if(vm), FLAG_IF);	       /* a trap gate leaves it */
 	fault(vm, EXC_GP, 0);
 	assert_int_equal(vm_if(vm), 0);
 }
@@ -166,8 +166,8 @@ static void assert_gate_refused(struct vm *vm, u8 second, u32 soft_error)
 
 static void test_gate_checks(void **state)
 {
-	static const u8 wrong[] = { 0x80, 0x81, 0x82, 0x83, 0x84, 0x88, 0x89, 0x8a, 0x8b, 0x8c,
-				    0x8d, 0x9e, 0x9f, 0x96 };
+	static const u8 wrong[] = {0x80, 0x81, 0x82, 0x83, 0x84, 0x88, 0x89,
+				   0x8a, 0x8b, 0x8c, 0x8d, 0x9e, 0x9f, 0x96};
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -228,14 +228,14 @@ static void test_new_stack_checks(void **state)
 		u8 second;
 		u32 error;
 	} cases[] = {
-		{ 0, D_DATA, EXC_TS, 0 },
-		{ GDT_LIMIT + 1, D_DATA, EXC_TS, GDT_LIMIT + 1 },
-		{ KDS | 1, D_DATA, EXC_TS, KDS },
-		{ UDS & ~3, D_DATA, EXC_TS, UDS & ~3 },
-		{ SPARE, D_DATA_RO, EXC_TS, SPARE },
-		{ SPARE, D_CODE, EXC_TS, SPARE },
-		{ SPARE, D_LDT, EXC_TS, SPARE },
-		{ SPARE, D_DATA & ~D_ABSENT, EXC_SS, SPARE },
+		{0, D_DATA, EXC_TS, 0},
+		{GDT_LIMIT + 1, D_DATA, EXC_TS, GDT_LIMIT + 1},
+		{KDS | 1, D_DATA, EXC_TS, KDS},
+		{UDS & ~3, D_DATA, EXC_TS, UDS & ~3},
+		{SPARE, D_DATA_RO, EXC_TS, SPARE},
+		{SPARE, D_CODE, EXC_TS, SPARE},
+		{SPARE, D_LDT, EXC_TS, SPARE},
+		{SPARE, D_DATA & ~D_ABSENT, EXC_SS, SPARE},
 	};
 	struct vm *vm = *state;
 
@@ -326,7 +326,7 @@ static void break_gate(struct vm *vm, u8 vector, u8 second)
 /* SDM vol. 3, table 6-5, for every exception and the second ones that a gate can raise. */
 static void test_double_fault_table(void **state)
 {
-	static const u8 seconds[] = { EXC_GP, EXC_NP, EXC_PF };
+	static const u8 seconds[] = {EXC_GP, EXC_NP, EXC_PF};
 	struct vm *vm = *state;
 
 	vm_paging(vm, PTE_P | PTE_W | PTE_U);
@@ -353,7 +353,7 @@ static void test_double_fault_table(void **state)
 
 static void test_same_exception_twice(void **state)
 {
-	static const u8 vectors[] = { EXC_GP, EXC_NP, EXC_PF };
+	static const u8 vectors[] = {EXC_GP, EXC_NP, EXC_PF};
 	struct vm *vm = *state;
 
 	vm_paging(vm, PTE_P | PTE_W | PTE_U);
@@ -463,7 +463,8 @@ static void test_iret_stub_rolls_back(void **state)
 	vm_user(vm);
 	vm->cpu.rip = PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET;
 	assert_true(reflect(vm, 0x20, EVENT_EXTERNAL, false, 0));
-	assert_int_equal(delivered(vm, CORE_RESUME, 0x20).eip, PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET);
+	assert_int_equal(delivered(vm, CORE_RESUME, 0x20).eip,
+			 PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET);
 }
 
 /* RF in the image is for faults, whose instruction is to be restarted (SDM vol. 3, 17.3.1.1). */

@@ -115,7 +115,7 @@ static void test_null(void **state)
 	}
 	/* An access through it is a #GP, whatever the address. */
 	vm->cpu.gpr[GPR_AX] = AT_DATA;
-	assert_false(mem_linear(vm, SEG_DS, AT_DATA, 1, false, &(u64){ 0 }));
+	assert_false(mem_linear(vm, SEG_DS, AT_DATA, 1, false, &(u64){0}));
 	assert_int_equal(vm->exc.vector, EXC_GP);
 }
 
@@ -298,8 +298,10 @@ static void test_far_pointers(void **state)
 		u8 bytes[2], n;
 		enum seg_reg reg;
 	} forms[] = {
-		{ { 0xc5 }, 1, SEG_DS },	    { { 0xc4 }, 1, SEG_ES },
-		{ { 0x0f, 0xb4 }, 2, SEG_FS }, { { 0x0f, 0xb5 }, 2, SEG_GS },
+		{{0xc5}, 1, SEG_DS},
+		{{0xc4}, 1, SEG_ES},
+		{{0x0f, 0xb4}, 2, SEG_FS},
+		{{0x0f, 0xb5}, 2, SEG_GS},
 	};
 	struct vm *vm = *state;
 
@@ -374,7 +376,7 @@ static void assert_system_load_refused(struct vm *vm, u8 modrm, u16 selector, u8
 
 static void test_lldt_ltr_checks(void **state)
 {
-	static const u8 modrm[] = { 0xd0, 0xd8 }, good[] = { D_LDT, D_TSS };
+	static const u8 modrm[] = {0xd0, 0xd8}, good[] = {D_LDT, D_TSS};
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -427,10 +429,10 @@ static void test_host_selectors_of_others(void **state)
 		u32 base, limit;
 		u8 access, flags;
 	} odd[] = {
-		{ 0x1000, 0xfffff, D_DATA, D_FLAT },  { 0, 0xffffe, D_DATA, D_FLAT },
-		{ 0, 0xfffff, D_DATA, D_32 },	      { 0, 0xfffff, D_DATA, D_4K },
-		{ 0, 0xfffff, D_DATA_RO, D_FLAT },    { 0, 0xfffff, D_CODE, D_FLAT },
-		{ 0, 0x12345, D_DATA_DOWN, D_FLAT },
+		{0x1000, 0xfffff, D_DATA, D_FLAT}, {0, 0xffffe, D_DATA, D_FLAT},
+		{0, 0xfffff, D_DATA, D_32},	   {0, 0xfffff, D_DATA, D_4K},
+		{0, 0xfffff, D_DATA_RO, D_FLAT},   {0, 0xfffff, D_CODE, D_FLAT},
+		{0, 0x12345, D_DATA_DOWN, D_FLAT},
 	};
 	struct vm *vm = *state;
 
@@ -479,7 +481,7 @@ static void test_tls_slots_hold_user_data_only(void **state)
 {
 	static const struct {
 		u8 access, flags;
-	} unfit[] = { { 0x93, D_FLAT }, { 0xfb, D_FLAT }, { 0xf3, D_4K }, { 0x73, D_FLAT } };
+	} unfit[] = {{0x93, D_FLAT}, {0xfb, D_FLAT}, {0xf3, D_4K}, {0x73, D_FLAT}};
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(unfit); i++) {

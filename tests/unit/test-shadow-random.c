@@ -4,12 +4,12 @@
  */
 #include "mock-host.h"
 
-#define STEPS    150000
+#define STEPS	 150000
 #define RAM_SIZE 0x300000u /* three quarters of a large page */
 
 /* Where the tables are, and the 4 MiB slots that they map. */
 enum { DIRS = 3, TABLES = 5, SLOTS = 5, DIR_AT = 0x100000, TABLE_AT = 0x110000 };
-static const u32 slots[SLOTS] = { 0, 1, 0x2ff, 0x300, 0x3ff };
+static const u32 slots[SLOTS] = {0, 1, 0x2ff, 0x300, 0x3ff};
 
 /* What the tables say of a page. */
 struct translation {
@@ -25,7 +25,7 @@ static u32 read_table(struct vm *vm, u32 gpa)
 static struct translation translate(struct vm *vm, u32 page)
 {
 	u32 pde = read_table(vm, (vm->cpu.cr3 & ~0xfffu) + (page >> 10) * 4), last = pde;
-	struct translation t = { .large = pde & PTE_PS };
+	struct translation t = {.large = pde & PTE_PS};
 
 	if (!(pde & PTE_P) || (t.large && pde & 0x3fe000))
 		return t;

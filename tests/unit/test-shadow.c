@@ -5,8 +5,6 @@
 #include "mock-host.h"
 
 #define LA    0x60000u
-#define R     HOST_READ
-#define W     HOST_WRITE
 #define RX    (HOST_READ | HOST_EXEC)
 #define RWX   (HOST_READ | HOST_WRITE | HOST_EXEC)
 #define KPAGE (PTE_P | PTE_W)
@@ -230,9 +228,9 @@ static void test_resync_compares(void **state)
 		u32 clear, set;
 		bool stays;
 	} changes[] = {
-		{ 0, 0, true },	      { PTE_P, 0, false }, { PTE_W, 0, false },
-		{ PTE_A, 0, false },  { PTE_D, 0, false }, { PTE_U, 0, false },
-		{ 0, 0x1000, false }, { 0, 0x200, true },  { 0, PTE_G, true },
+		{0, 0, true},	    {PTE_P, 0, false}, {PTE_W, 0, false},
+		{PTE_A, 0, false},  {PTE_D, 0, false}, {PTE_U, 0, false},
+		{0, 0x1000, false}, {0, 0x200, true},  {0, PTE_G, true},
 	};
 	struct vm *vm = *state;
 
@@ -247,7 +245,7 @@ static void test_resync_compares(void **state)
 
 static void test_resync_looks_at_the_directory(void **state)
 {
-	static const u32 taken[] = { PTE_P, PTE_W, PTE_U, PTE_A };
+	static const u32 taken[] = {PTE_P, PTE_W, PTE_U, PTE_A};
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++) {
@@ -314,8 +312,8 @@ static void test_large_page_changes(void **state)
 	static const struct {
 		u32 clear, set;
 	} changes[] = {
-		{ PTE_P, 0 }, { PTE_W, 0 }, { PTE_U, 0 }, { PTE_A, 0 }, { PTE_D, 0 },
-		{ PTE_PS, 0 }, { 0, 0x400000 }, { 0, 0x2000 /* reserved */ },
+		{PTE_P, 0}, {PTE_W, 0},	 {PTE_U, 0},	{PTE_A, 0},
+		{PTE_D, 0}, {PTE_PS, 0}, {0, 0x400000}, {0, 0x2000 /* reserved */},
 	};
 	struct vm *vm = *state;
 

@@ -271,7 +271,7 @@ static void test_timer_is_armed_when_it_changes(void **state)
 
 static void test_exceptions_without_error_code(void **state)
 {
-	static const u8 vectors[] = { EXC_DE, EXC_BR, EXC_UD, EXC_NM, EXC_MF, EXC_XM };
+	static const u8 vectors[] = {EXC_DE, EXC_BR, EXC_UD, EXC_NM, EXC_MF, EXC_XM};
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(vectors); i++) {
