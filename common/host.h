@@ -28,6 +28,7 @@ enum host_error {
  * was there. All multiples of 4 KiB. `prot` is HOST_*; execution is always allowed with read. */
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot);
 enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot);
+/* Must succeed: what is forgotten must not stay mapped. */
 enum host_error host_unmap(struct vm *vm, u64 la, u64 len);
 
 /* Where a descriptor goes. LDT slots are selectors HOST_LDT_SELECTOR(slot); TLS slots are the

@@ -23,7 +23,6 @@ struct shadow {
 	u32 total, supervisor_total;
 	u32 supervisor_low; /* supervisor-only ones below the ABI's user limit */
 	bool pv_mapped, pv_writable;
-	bool user_view; /* supervisor pages are hidden: the virtual CPL is 3 */
 	u64 last_fault; /* loop detection */
 	u32 repeats;
 };
