@@ -194,22 +194,22 @@ static void load_guest(const struct vcpu *cpu, struct sigcontext *sc)
 /* --------------------------------------------------------------- traps ---- */
 
 /* A host system call made by guest code, undone by the kernel. */
-static enum core_next guest_syscall(struct vm *vm)
+static enum core_next guest_syscall(struct vm *vm, u64 host_rip)
 {
 	struct segment *cs = &vm->cpu.seg[SEG_CS];
 	u64 rip = vm->cpu.rip;
 	u8 *code;
 
+	/* sysenter, and AMD's 32-bit syscall, which we do not announce: the kernel has put the
+	 * address of its vdso in place of theirs, and EIP is lost. */
+	if (host_rip > ~0u) {
+		stop(FAULT_ESCAPE, host_rip);
+		return CORE_EXIT;
+	}
 	/* Peek at the instruction through the mapping it was just fetched from. */
 	code = (u8 *)(u64)(u32)(cs->base + rip - 2);
 	if (code[0] == 0xcd && code[1] == 0x80)
 		return core_int80(vm);
-	if (code[0] == 0x0f && code[1] == 0x05) { /* AMD's 32-bit syscall: we do not announce it */
-		struct trap trap = {.vector = EXC_UD};
-
-		vm->cpu.rip = (u32)(rip - 2);
-		return core_trap(vm, &trap);
-	}
 	stop(FAULT_ESCAPE, rip);
 	return CORE_EXIT;
 }
@@ -234,7 +234,7 @@ static enum core_next dispatch(struct vm *vm, const siginfo_t *info, const struc
 	}
 	switch (info->si_signo) {
 	case SIGSYS:
-		return guest_syscall(vm);
+		return guest_syscall(vm, sc->rip);
 	case SIGSEGV:
 	case SIGBUS:
 	case SIGILL:
