@@ -77,6 +77,7 @@ static int write_record(struct trace_file *t, const struct trace_record *r)
 int trace_file_drain(struct trace_file *t, struct engine *engine)
 {
 	struct trace_record record[BATCH];
+	unsigned batches = TRACE_RING / BATCH; /* no more, whatever the ring's head says */
 	size_t n;
 
 	do {
@@ -87,7 +88,7 @@ int trace_file_drain(struct trace_file *t, struct engine *engine)
 			if (error)
 				return error;
 		}
-	} while (n == BATCH);
+	} while (n == BATCH && --batches);
 	return 0;
 }
 

@@ -54,7 +54,7 @@ struct vcpu_shared {
 	u32 vmm_pid;
 	bool abi;
 	bool jail;
-	bool spin; /* there is a CPU for each side: look for the turn a while before sleeping */
+	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
 
 	/* Set by the vcpu process. */
 	u32 failed_step; /* enum vcpu_step */
