@@ -34,6 +34,7 @@ enum vm_fault {
 	FAULT_LOOP,	    /* the same fault again and again with no progress */
 	FAULT_ESCAPE,	    /* guest code left 32-bit mode or made a host system call */
 	FAULT_MONITOR,	    /* a trap inside the monitor itself */
+	FAULT_GONE,	    /* the engine's process ended: its wait status */
 	FAULT_COUNT
 };
 

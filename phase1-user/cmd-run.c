@@ -133,6 +133,8 @@ static int status_of(struct run *r)
 		return STATUS_RESET;
 	case END_CRASH:
 		return STATUS_CRASH;
+	case END_GONE:
+		return STATUS_SELF;
 	case END_QUIT:
 		return command ? STATUS_SIGNAL + SIGINT : STATUS_OK;
 	case END_SIGNAL:
@@ -173,7 +175,7 @@ static void write_results(struct run *r)
 	char text[STATS_TEXT_SIZE];
 	struct vm_stats stats;
 
-	if (r->machine.end == END_CRASH)
+	if (r->machine.end == END_CRASH || r->machine.end == END_GONE)
 		report_crash(r);
 	if (!r->options.stats)
 		return;

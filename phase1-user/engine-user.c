@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,7 +34,10 @@ struct engine {
 	int status;   /* its wait status */
 	bool running; /* the vcpu has been given its first turn */
 	u64 trace_tail;
+	u64 stop_by; /* CLOCK_MONOTONIC, ns: the guest must have stopped by then; 0: it may run */
 };
+
+#define STOP_NS 3000000000u /* how long it may take */
 
 static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 {
@@ -50,6 +54,23 @@ static bool vcpu_ended(struct engine *e)
 	return e->dead;
 }
 
+static u64 now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000u + t.tv_nsec;
+}
+
+/* Guest code that broke out of its 32-bit world may have cut off every other way to stop it. */
+static void end_disobedient(struct engine *e)
+{
+	const u64 stop_by = __atomic_load_n(&e->stop_by, __ATOMIC_ACQUIRE);
+
+	if (stop_by && now() > stop_by)
+		kill(e->pid, SIGKILL);
+}
+
 /* Wait until it is the VMM's turn; false if the vcpu process ended instead. */
 static bool wait_for_turn(struct engine *e)
 {
@@ -58,9 +79,11 @@ static bool wait_for_turn(struct engine *e)
 
 	while (!turn_comes(e->shared, TURN_VMM)) {
 		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
-		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) != TURN_VMM &&
-		    vcpu_ended(e))
+		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) == TURN_VMM)
+			continue;
+		if (vcpu_ended(e))
 			return false;
+		end_disobedient(e);
 	}
 	return true;
 }
@@ -103,23 +126,43 @@ void engine_kick(struct engine *e)
 	get_attention(e);
 }
 
+void engine_stop(struct engine *e)
+{
+	__atomic_store_n(&e->stop_by, now() + STOP_NS, __ATOMIC_RELEASE);
+	engine_kick(e);
+}
+
+/* A bool that may have been written by guest code: any byte. */
+static void repair_bool(bool *b)
+{
+	u8 byte;
+
+	memcpy(&byte, b, sizeof(byte));
+	*b = byte != 0;
+}
+
 /* An exit copied out of shared memory, with everything the VMM relies on made true. */
 static void sanitize_exit(struct vm_exit *exit)
 {
-	bool known_size;
+	bool plausible;
 
 	switch (exit->kind) {
 	case EXIT_IO:
-		known_size = exit->io.size == 1 || exit->io.size == 2 || exit->io.size == 4;
+		repair_bool(&exit->io.write);
+		plausible = exit->io.size == 1 || exit->io.size == 2 || exit->io.size == 4;
 		break;
 	case EXIT_MMIO:
-		known_size = exit->mmio.size == 1 || exit->mmio.size == 2 || exit->mmio.size == 4 ||
+		repair_bool(&exit->mmio.write);
+		plausible = exit->mmio.size == 1 || exit->mmio.size == 2 || exit->mmio.size == 4 ||
 			     exit->mmio.size == 8;
 		break;
+	case EXIT_FAULT:
+		plausible = exit->fault.reason != FAULT_GONE; /* for us to say */
+		break;
 	default:
-		known_size = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
+		plausible = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
 	}
-	if (known_size)
+	if (plausible)
 		return;
 	memset(exit, 0, sizeof(*exit));
 	exit->kind = EXIT_FAULT;
@@ -133,7 +176,7 @@ void engine_run(struct engine *e, struct vm_exit *exit)
 	if (e->dead || !wait_for_turn(e)) {
 		memset(exit, 0, sizeof(*exit));
 		exit->kind = EXIT_FAULT;
-		exit->fault.reason = FAULT_MONITOR;
+		exit->fault.reason = FAULT_GONE;
 		exit->fault.detail = e->status;
 		return;
 	}
@@ -163,6 +206,9 @@ void engine_get_state(struct engine *e, struct vm *state)
 	/* All but the shadow, which comes last and is of no use outside. */
 	memset(state, 0, sizeof(*state));
 	memcpy(state, &e->shared->vm, offsetof(struct vm, shadow));
+	repair_bool(&state->cpu.halted);
+	repair_bool(&state->cpu.shutdown);
+	repair_bool(&state->abi);
 	state->ram = e->ram;
 	state->ram_size = e->ram_size;
 }
@@ -260,6 +306,7 @@ static int open_vcpu_program(char *err, size_t err_size)
 static _Noreturn void exec_vcpu(const struct engine *e, int program)
 {
 	char *const argv[] = {"plex86-vcpu", NULL}, *const envp[] = {NULL};
+	const struct rlimit no_core = {0, 0};
 	const int high = 100;
 	sigset_t none;
 	int ram, shared, prog;
@@ -279,6 +326,8 @@ static _Noreturn void exec_vcpu(const struct engine *e, int program)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Terminal signals are for the VMM to act on. */
 	setpgid(0, 0);
+	/* A core file would be all of the guest's RAM. */
+	setrlimit(RLIMIT_CORE, &no_core);
 	syscall(SYS_execveat, prog, "", argv, envp, AT_EMPTY_PATH);
 	_exit(127);
 }

@@ -30,7 +30,7 @@ void engine_get_state(struct engine *e, struct vm *state);
 void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
 
 /* Run until the guest needs the VMM. Exits are never EXIT_NONE. EXIT_FAULT with
- * FAULT_MONITOR if the engine itself died. */
+ * FAULT_GONE if the engine itself died. */
 void engine_run(struct engine *e, struct vm_exit *exit);
 /* The value for the EXIT_IO or EXIT_MMIO read just returned; give it before engine_run(). */
 void engine_complete(struct engine *e, u64 value);
@@ -39,6 +39,8 @@ void engine_complete(struct engine *e, u64 value);
 void engine_set_irq(struct engine *e, unsigned irq, bool level);
 /* Make engine_run() return EXIT_KICKED soon. */
 void engine_kick(struct engine *e);
+/* The run is to end: the same, but an engine that does not obey within seconds is ended. */
+void engine_stop(struct engine *e);
 
 /* Trace records since the last call, oldest first; at most `max`. */
 size_t engine_read_trace(struct engine *e, struct trace_record *out, size_t max);

@@ -26,7 +26,7 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 	__atomic_store_n(&m->end, end, __ATOMIC_RELEASE);
 	m->woken = true;
 	pthread_cond_signal(&m->wake);
-	engine_kick(m->engine);
+	engine_stop(m->engine);
 }
 
 static void guest_exited(void *opaque, u32 value)
@@ -199,8 +199,10 @@ static void wait_idle(struct machine *m, u64 deadline)
 
 static void crash(struct machine *m, const struct vm_exit *exit)
 {
+	const bool gone = exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE;
+
 	m->exit = *exit;
-	end_run(m, END_CRASH, 0);
+	end_run(m, gone ? END_GONE : END_CRASH, 0);
 }
 
 static void handle_exit(struct machine *m, const struct vm_exit *exit)

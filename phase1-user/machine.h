@@ -24,6 +24,7 @@ enum machine_end {
 	END_VALUE,  /* a write of `value` to port 0xF4 */
 	END_RESET,
 	END_CRASH,  /* triple fault or EXIT_FAULT: `exit` says which */
+	END_GONE,   /* the engine died: `exit` says how */
 	END_QUIT,   /* Ctrl-A x */
 	END_SIGNAL, /* `value` is its number */
 	END_OUTPUT, /* standard output cannot be written: `value` is errno */
@@ -46,7 +47,7 @@ struct machine {
 	bool stats_wanted;
 	enum machine_end end;
 	u32 value;
-	struct vm_exit exit; /* END_CRASH */
+	struct vm_exit exit; /* END_CRASH, END_GONE */
 };
 
 /* Build the board around an engine. machine_run() needs m->console as well. */

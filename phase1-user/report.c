@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include "../common/paging.h"
 #include "../common/pv.h"
 #include "../decoder/disasm.h"
@@ -53,10 +54,28 @@ static size_t read_linear(const struct vm *vm, u64 la, u8 *to, size_t len)
 
 /* ---- why ---- */
 
+static void print_end(const struct printer *p, int status)
+{
+	if (WIFSIGNALED(status))
+		fprintf(p->out,
+			"\nplex86: the process that ran the guest was killed by signal %d (%s)\n"
+			"Its state when it was last seen:\n",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		fprintf(p->out,
+			"\nplex86: the process that ran the guest ended with status %d\n"
+			"Its state when it was last seen:\n",
+			WEXITSTATUS(status));
+}
+
 static void print_reason(const struct printer *p)
 {
 	const struct vm_exit *exit = p->r->exit;
 
+	if (exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE) {
+		print_end(p, (int)exit->fault.detail);
+		return;
+	}
 	fprintf(p->out, "\nplex86: the guest crashed: ");
 	if (exit->kind == EXIT_SHUTDOWN)
 		fprintf(p->out, "triple fault: an exception could not be delivered, nor the double "
