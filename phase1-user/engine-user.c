@@ -34,6 +34,7 @@ struct engine {
 	int status;   /* its wait status */
 	bool running; /* the vcpu has been given its first turn */
 	u64 trace_tail;
+	struct turn_patience patience;
 	u64 stop_by; /* CLOCK_MONOTONIC, ns: the guest must have stopped by then; 0: it may run */
 };
 
@@ -77,7 +78,7 @@ static bool wait_for_turn(struct engine *e)
 	/* A process that dies wakes nobody: look now and then. */
 	const struct timespec look = {.tv_nsec = 100 * 1000 * 1000};
 
-	while (!turn_comes(e->shared, TURN_VMM)) {
+	while (!turn_comes(e->shared, TURN_VMM, &e->patience)) {
 		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
 		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) == TURN_VMM)
 			continue;

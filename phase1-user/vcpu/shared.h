@@ -41,7 +41,8 @@ enum vcpu_step {
 
 /* How long to look at `turn` before sleeping, in TSC cycles: some 100 us. Exits come in bursts, and
  * waking a sleeper on another CPU takes half of that each time, in a virtual machine above all. */
-#define TURN_SPIN 250000u
+#define TURN_SPIN     250000u
+#define TURN_MAX_SKIP 31
 
 struct vcpu_shared {
 	u32 turn; /* enum vcpu_turn, a futex */
@@ -65,16 +66,38 @@ struct vcpu_shared {
 	struct vm vm;
 };
 
-/* Is it `turn`'s turn? Looks for a while if that can help. */
-static inline bool turn_comes(const struct vcpu_shared *s, enum vcpu_turn turn)
-{
-	u64 start = __builtin_ia32_rdtsc();
+/* What one side has learnt about looking; in memory of its own. */
+struct turn_patience {
+	u32 misses; /* 0, or how many waits in a row went without a look after the last miss */
+	u32 skip;   /* of these, how many are still to come */
+};
 
-	do {
-		if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn)
-			return true;
+/* Is it `turn`'s turn? Looks for a while if that can help. Where CPUs are short the other side
+ * cannot run while we look: so each miss makes us go to sleep at once more often, and the scheduler
+ * prefer us when we wake. */
+static inline bool turn_comes(const struct vcpu_shared *s, enum vcpu_turn turn,
+			      struct turn_patience *p)
+{
+	u64 start;
+
+	if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn)
+		return true;
+	if (!s->spin)
+		return false;
+	if (p->skip) {
+		p->skip--;
+		return false;
+	}
+	start = __builtin_ia32_rdtsc();
+	while (__builtin_ia32_rdtsc() - start < TURN_SPIN) {
 		__builtin_ia32_pause();
-	} while (s->spin && __builtin_ia32_rdtsc() - start < TURN_SPIN);
+		if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn) {
+			p->misses = 0;
+			return true;
+		}
+	}
+	p->misses = p->misses < TURN_MAX_SKIP ? p->misses * 2 + 1 : TURN_MAX_SKIP;
+	p->skip = p->misses;
 	return false;
 }
 

@@ -38,7 +38,9 @@ static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 
 static void wait_for_turn(void)
 {
-	while (!turn_comes(shared, TURN_VCPU))
+	static struct turn_patience patience;
+
+	while (!turn_comes(shared, TURN_VCPU, &patience))
 		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
 }
 
