@@ -271,6 +271,8 @@ static const char *step_remedy(u32 step)
 		return "; the host kernel needs CONFIG_MODIFY_LDT_SYSCALL (see `plex86 doctor`)";
 	case STEP_JAIL:
 		return "; the host kernel needs seccomp filters, or use --no-jail";
+	case STEP_TRAPS:
+		return "; the host kernel has no Syscall User Dispatch: do not use --no-jail here";
 	default:
 		return "";
 	}

@@ -66,6 +66,7 @@ static void map_ram(void)
 _Noreturn void vcpu_main(void)
 {
 	struct vm *vm;
+	long ret;
 
 	map_shared();
 	follow_vmm();
@@ -77,8 +78,13 @@ _Noreturn void vcpu_main(void)
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());
-	shared->dispatch = !is_error(dispatch_setup());
+	ret = dispatch_setup();
+	shared->dispatch = !is_error(ret);
 	if (shared->jail)
 		check(STEP_JAIL, jail_setup());
+	else
+		/* One of the two must stand between the guest's int $0x80 and the host: without
+		 * either, any guest's init mounts, kills and reboots there. */
+		check(STEP_TRAPS, ret);
 	signal_enter_guest();
 }

@@ -30,7 +30,8 @@ enum vcpu_mode {
 	X(SIGNALS, "install signal handlers")  \
 	X(LDT, "set LDT entries (modify_ldt)") \
 	X(TIMER, "create a timer")             \
-	X(JAIL, "install the seccomp filter")
+	X(JAIL, "install the seccomp filter")  \
+	X(TRAPS, "keep the guest's system calls from the host")
 
 enum vcpu_step {
 #define VCPU_STEP_ENUM(name, text) STEP_##name,
