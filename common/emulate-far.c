@@ -9,6 +9,7 @@
 #include "pv.h"
 #include "reflect.h"
 #include "segment.h"
+#include "stubs.h"
 
 #define IRET_USER_FLAGS                                                                            \
 	(FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_TF | FLAG_DF | FLAG_OF | FLAG_NT | \
@@ -160,6 +161,8 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 		return fault(vm, EXC_GP, 0);
 	if (outer && !seg_sync_tls(vm))
 		return EMU_EXIT;
+	if (outer)
+		stubs_refresh(vm);
 	trace(vm, EV_IRET, sel, eip);
 	if (!outer)
 		stack_set(vm, (u32)vm->cpu.gpr[GPR_SP] + 3 * size);

@@ -95,11 +95,6 @@ enum emu emulate(struct vm *vm, const struct trap *trap)
 
 	if (vm_cpl(vm) == 3 && limit_fetch_fault(vm, (u32)vm->cpu.rip))
 		return EMU_FAULT;
-	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET && vm_cpl(vm) == 0) {
-		insn = (struct insn){.op = OP_IRET, .op_size = 4, .length = 1};
-		vm->cpu.rip = pv_page(vm)->iret_site;
-		return emulate_iret(vm, &insn);
-	}
 	if (!fetch_insn(vm, &insn, &undefined)) {
 		/* What cannot be decoded is the hardware's to judge. */
 		if (undefined)

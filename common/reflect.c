@@ -251,10 +251,6 @@ static bool reflect_event(struct vm *vm, u8 vector, enum event_kind kind, bool h
 
 bool reflect(struct vm *vm, u8 vector, enum event_kind kind, bool has_error, u32 error)
 {
-	/* An interrupted iret starts again from its own site: the note of it in the PV page will
-	 * have been overwritten by then. */
-	if ((u32)vm->cpu.rip == PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET && vm_cpl(vm) == 0)
-		vm->cpu.rip = pv_page(vm)->iret_site;
 	return reflect_event(vm, vector, kind, has_error, error, 0);
 }
 

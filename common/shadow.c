@@ -6,6 +6,7 @@
 #include "pv.h"
 #include "segment.h"
 #include "shadow-records.h"
+#include "stubs-layout.h"
 
 /* A fault on a page already mapped as it should be happens once or twice for good reasons (the
  * host may have dropped the mapping); the same one over and over is a bug of ours. */
@@ -44,6 +45,8 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 		}
 	}
 	*record = value;
+	/* Supervisor pages within user code's reach must be hidden before it runs: no fast return. */
+	*(u32 *)((u8 *)pv_page(vm) + STUB_SLOW) = s->supervisor_low;
 }
 
 void shadow_drop(struct vm *vm, u32 first, u32 end)

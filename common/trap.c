@@ -10,12 +10,15 @@
 #include "pv.h"
 #include "reflect.h"
 #include "segment.h"
+#include "stubs.h"
 
 #define DR6_RESET 0xffff0ff0u
 #define DR6_BS	  0x00004000u
 #define DR7_RESET 0x00000400u
 
-#define OPCODE_CLI  0xfa
+#define OPCODE_CLI   0xfa
+#define INT80_LENGTH 2
+
 #define OPCODE_HLT  0xf4
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce
@@ -256,13 +259,60 @@ static enum core_next alignment_check(struct vm *vm)
 	return settle(vm);
 }
 
+/* The `int $0x80` at rip. */
+static enum core_next int80(struct vm *vm)
+{
+	trace(vm, EV_SYSCALL, vm->cpu.gpr[GPR_AX], vm->cpu.gpr[GPR_BX]);
+	if (!reflect_soft(vm, 0x80, INT80_LENGTH))
+		return CORE_EXIT;
+	return settle(vm);
+}
+
+/* A trap in a stub. The kernel's memory it touches is made present, so that it will not fault
+ * there again; then its work is done here. False: the trap is that of the code the stub led to. */
+static bool leave_stub(struct vm *vm, const struct trap *trap, enum core_next *next)
+{
+	const struct insn iret = {.op = OP_IRET, .op_size = 4, .length = 1};
+	bool stepping = vm->cpu.rflags & FLAG_TF;
+	u32 error;
+
+	if (trap->vector == EXC_PF && shadow_fault(vm, (u32)trap->address, trap->error & PF_WRITE,
+						   false, false, &error) == SHADOW_STOP) {
+		*next = CORE_EXIT;
+		return true;
+	}
+	switch (stubs_leave(vm)) {
+	case STUB_EXIT_IRET:
+		*next = finish(vm, emulate_iret(vm, &iret), stepping);
+		return true;
+	case STUB_EXIT_SYSCALL:
+		if (trap->vector == EXC_DB)
+			return false;
+		*next = int80(vm);
+		return true;
+	case STUB_EXIT_DONE:
+		if (trap->vector != EXC_PF)
+			return false;
+		*next = settle(vm);
+		return true;
+	case STUB_EXIT_FOREIGN:
+		break;
+	}
+	raise_error(vm, EXC_GP, 0);
+	*next = finish(vm, EMU_FAULT, false);
+	return true;
+}
+
 enum core_next core_trap(struct vm *vm, const struct trap *trap)
 {
 	bool stepping = vm->cpu.rflags & FLAG_TF;
+	enum core_next next;
 
 	vm->exit.kind = EXIT_NONE;
 	vm->pending.kind = PENDING_NONE;
 	trace(vm, EV_TRAP, trap->vector, trap->error);
+	if (stubs_contain(vm) && leave_stub(vm, trap, &next))
+		return next;
 	switch (trap->vector) {
 	case EXC_PF:
 		return page_fault(vm, trap);
@@ -295,19 +345,19 @@ enum core_next core_trap(struct vm *vm, const struct trap *trap)
 
 enum core_next core_int80(struct vm *vm)
 {
-	const unsigned length = 2;
-
 	vm->exit.kind = EXIT_NONE;
-	trace(vm, EV_SYSCALL, vm->cpu.gpr[GPR_AX], vm->cpu.gpr[GPR_BX]);
-	vm->cpu.rip = (u32)(vm->cpu.rip - length);
-	if (!reflect_soft(vm, 0x80, length))
-		return CORE_EXIT;
-	return settle(vm);
+	vm->cpu.rip = (u32)(vm->cpu.rip - INT80_LENGTH);
+	return int80(vm);
 }
 
 enum core_next core_kick(struct vm *vm)
 {
+	const struct insn iret = {.op = OP_IRET, .op_size = 4, .length = 1};
+
 	vm->exit.kind = EXIT_NONE;
+	/* Nothing can be delivered within a stub. */
+	if (stubs_contain(vm) && stubs_leave(vm) == STUB_EXIT_IRET)
+		return finish(vm, emulate_iret(vm, &iret), vm->cpu.rflags & FLAG_TF);
 	return settle(vm);
 }
 
@@ -372,6 +422,7 @@ bool core_load_segments(struct vm *vm)
 
 void core_sync_selectors(struct vm *vm, const u16 hw[SEG_COUNT])
 {
+	stubs_sync_segments(vm, hw);
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {
 		struct segment seg = {.selector = hw[reg]};
 		u64 desc;

@@ -31,6 +31,13 @@ struct pending {
 	struct insn insn; /* the instruction to finish with the value read */
 };
 
+/* The fast stubs in the PV page, and the guest addresses they were made with (stubs.h). */
+struct stubs {
+	bool enabled;
+	struct segment kernel_cs, kernel_ss;
+	u32 handler, esp0, tls;
+};
+
 struct vm {
 	struct vcpu cpu;
 	struct pic_pair pic;
@@ -50,6 +57,8 @@ struct vm {
 	u64 ram_size;	   /* bytes; a multiple of 4 KiB; the PV page follows */
 	u8 *ram;	   /* alias of guest RAM and PV page in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
+	bool fast_paths; /* stubs may run without a trap */
+	struct stubs stubs;
 	bool abi;	   /* the guest carries the plex86 note */
 	struct shadow shadow;
 };

@@ -250,6 +250,7 @@ static int run_with_loop(struct run *r)
 		.abi = r->image.abi,
 		.keep_trace = r->trace != NULL,
 		.no_jail = r->options.no_jail,
+		.no_fast_paths = r->options.no_fast_paths,
 	};
 	struct console *console = console_open(&r->loop, &console_config, &r->error);
 	int status;

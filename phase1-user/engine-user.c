@@ -414,6 +414,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->ram_size = cfg->ram_size;
 	e->shared->vmm_pid = getpid();
 	e->shared->abi = cfg->abi;
+	e->shared->fast_paths = !cfg->no_fast_paths;
 	e->shared->jail = !cfg->no_jail;
 	e->shared->spin = several_cpus();
 	e->shared->vm.trace.keep = cfg->keep_trace;

@@ -14,6 +14,7 @@ struct engine;
 struct engine_config {
 	u64 ram_size;	 /* bytes, a multiple of 4 KiB */
 	bool abi;	 /* the kernel carries the plex86 ELF note */
+	bool no_fast_paths; /* every privileged event traps: the twin to compare with */
 	bool keep_trace; /* stop (EXIT_KICKED) rather than lose trace records */
 	bool no_jail;	 /* debugging plex86 itself: run the vcpu process without its filter */
 };

@@ -66,14 +66,20 @@ static bool append(struct run_options *o, const char *text, struct error *e)
 	return true;
 }
 
-enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL };
+enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_NO_FAST_PATHS };
 
 static const struct option long_options[] = {
-	{"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
-	{"append", required_argument, NULL, 'a'},    {"memory", required_argument, NULL, 'm'},
-	{"verbose", no_argument, NULL, 'v'},	     {"help", no_argument, NULL, 'h'},
-	{"stats", no_argument, NULL, OPT_STATS},     {"trace", required_argument, NULL, OPT_TRACE},
-	{"no-jail", no_argument, NULL, OPT_NO_JAIL}, {NULL, 0, NULL, 0}};
+	{"kernel", required_argument, NULL, 'k'},
+	{"initrd", required_argument, NULL, 'i'},
+	{"append", required_argument, NULL, 'a'},
+	{"memory", required_argument, NULL, 'm'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{"stats", no_argument, NULL, OPT_STATS},
+	{"trace", required_argument, NULL, OPT_TRACE},
+	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
+	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
+	{NULL, 0, NULL, 0}};
 
 static bool take_option(struct run_options *o, int option, struct error *e)
 {
@@ -99,6 +105,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_TRACE:
 		o->trace = optarg;
+		return true;
+	case OPT_NO_FAST_PATHS:
+		o->no_fast_paths = true;
 		return true;
 	case OPT_NO_JAIL:
 		o->no_jail = true;

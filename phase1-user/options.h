@@ -20,7 +20,7 @@ struct run_options {
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
 	const char *trace; /* file for --trace, NULL: none */
-	bool stats, no_jail, verbose, help;
+	bool stats, no_jail, no_fast_paths, verbose, help;
 	char **command; /* NULL-terminated, NULL: none */
 };
 

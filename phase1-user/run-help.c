@@ -19,6 +19,8 @@ const char run_help[] =
 	"      --stats           at the end, show how often what had to be virtualized\n"
 	"      --trace FILE      write every event to FILE, one line each\n"
 	"  -v, --verbose         show the kernel's messages while it boots, and its command line\n"
+	"      --no-fast-paths   let every privileged event trap: slow, and the reference to compare\n"
+	"                        with when a fast path is suspected\n"
 	"      --no-jail         run the guest's process without its system call filter; only for\n"
 	"                        finding faults in plex86 itself: a hostile guest could then escape\n"
 	"  -h, --help            show this text\n"

@@ -26,7 +26,10 @@
 
 /* Entries of the code stubs, by offset. Jump to them; what they do is the monitor's business. */
 #define PLEX86_PV_STUB_IRET 0x100 /* iretd; a fault in it is reported at PLEX86_PV_IRET_SITE */
-#define PLEX86_PV_STUB_INT80 0x200 /* reserved: system call by far call */
+/* System call from user code: a far call to PLEX86_PV_CALL_CS:stub, with an `int $0x80` behind it.
+ * The stub returns behind that; or it has the int $0x80 executed. */
+#define PLEX86_PV_STUB_INT80 0x200
+#define PLEX86_PV_CALL_CS    0x23
 
 /* CPUID in guest kernel code is `cs invd` (2e 0f 08): always #GP at CPL 3, and meaningless. */
 #define PLEX86_CPUID_BYTES 0x2e, 0x0f, 0x08

@@ -7,7 +7,8 @@
  * nothing unless a macro is used, and must keep registers and flags as the instruction would.
  *
  * The rules that shaped it:
- * - No macro takes an argument, so that each means the same in .altmacro and .noaltmacro mode.
+ * - Macros take no argument, so that each means the same in .altmacro and .noaltmacro mode; int,
+ *   which needs its own, is used nowhere in .altmacro mode.
  * - %ss: goes before every access, since %ds may be the user's at a system call's entry and at the
  *   way out of the kernel; SS is flat in all kernel code (X86_ESPFIX32 is off).
  * - hlt, in, out, mov crN and the like stay as they are: they trap at CPL 3.
@@ -83,6 +84,22 @@
 
 	.macro iret
 	iretl
+	.endm
+
+/* The vdso's system call enters through a stub first, by a far call to the flat code segment. The
+ * stub returns behind the int $0x80, where the kernel's landing pad is: signals and restarts see an
+ * int $0x80 in front of the address, as they expect. Sigreturn trampolines keep the plain int:
+ * debuggers know them by their bytes. */
+	.macro int vector:vararg
+	.ifnc "\vector", "$0x80"
+	.error "int \vector: only int $0x80 is known"
+	.endif
+	.ifdef __kernel_vsyscall
+	.byte	0x9a			/* lcall */
+	.long	PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80
+	.word	PLEX86_PV_CALL_CS
+	.endif
+	.byte	0xcd, 0x80
 	.endm
 
 /* cpuid does not trap unless the host can arm CPUID faulting; this always does. */

@@ -61,6 +61,7 @@ static void map_ram(void)
 	vm->ram = (u8 *)ret;
 	vm->ram_size = shared->ram_size;
 	vm->abi = shared->abi;
+	vm->fast_paths = shared->fast_paths;
 }
 
 _Noreturn void vcpu_main(void)

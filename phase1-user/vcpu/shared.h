@@ -55,6 +55,7 @@ struct vcpu_shared {
 	u64 ram_size;
 	u32 vmm_pid;
 	bool abi;
+	bool fast_paths;
 	bool jail;
 	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
 

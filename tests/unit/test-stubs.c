@@ -1,0 +1,354 @@
+/*
+ * Unit tests of common/stubs.c: when the fast stubs are put in, what is filled into them, and how
+ * each state of an interrupted stub is undone. That the states belong to the right instructions is
+ * tests/stubs/interrupt-stubs' to prove, on the real code.
+ */
+#include "mock-host.h"
+
+#include "../../common/stubs-layout.h"
+#include "../../common/stubs.h"
+
+#define STUB_PAGE_IRET	(PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET)
+#define STUB_PAGE_INT80 (PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80)
+#define SITE		0x11220
+#define USER_EIP	0x30010
+#define USER_ESP	0x40f00
+#define OLD_AX		0x600d600d
+#define FRAME		0x20f00 /* where the kernel's frame lies */
+
+static u32 *stub_dword(struct vm *vm, u32 offset)
+{
+	return (u32 *)((u8 *)pv_page(vm) + offset);
+}
+
+static bool fast(const struct vm *vm)
+{
+	return pv_page(vm)->flags & PLEX86_PV_F_FAST;
+}
+
+/* A guest whose tables suit the stubs, in its kernel. */
+static void suit(struct vm *vm)
+{
+	vm_kernel(vm);
+	vm->abi = true;
+	vm->fast_paths = true;
+	vm->cpu.ldtr = (struct segment){0};
+	put_gate(vm, 0x80, KCS, HANDLER(0x80), D_INT32 | D_DPL3);
+	seg_sync_ldt(vm);
+	seg_sync_tls(vm);
+}
+
+static void test_fast_stubs_where_tables_suit(void **state)
+{
+	struct vm *vm = *state;
+
+	suit(vm);
+	assert_int_equal(pv_page(vm)->stub_iret[0], 0xf4);
+	stubs_refresh(vm);
+	assert_true(fast(vm));
+	assert_true(vm->stubs.enabled);
+	assert_int_not_equal(pv_page(vm)->stub_iret[0], 0xf4);
+	assert_int_equal(*stub_dword(vm, STUB_HANDLER), HANDLER(0x80));
+	assert_int_equal(*stub_dword(vm, STUB_CS), PLEX86_USER_CS);
+	assert_int_equal(vm->stubs.esp0, AT_TSS + 4);
+	assert_int_equal(vm->stubs.tls, AT_GDT + 12 * 8);
+	assert_int_equal(vm->stubs.kernel_cs.selector, KCS);
+}
+
+static void test_handler_that_moves(void **state)
+{
+	struct vm *vm = *state;
+
+	suit(vm);
+	stubs_refresh(vm);
+	put_gate(vm, 0x80, KCS, 0x12345, D_INT32 | D_DPL3);
+	stubs_refresh(vm);
+	assert_int_equal(*stub_dword(vm, STUB_HANDLER), 0x12345);
+}
+
+/* Each of these must leave, or bring back, the trapping stubs. */
+static void no_fast_paths(struct vm *vm)
+{
+	vm->fast_paths = false;
+}
+static void no_abi(struct vm *vm)
+{
+	vm->abi = false;
+}
+static void trap_gate(struct vm *vm)
+{
+	put_gate(vm, 0x80, KCS, HANDLER(0x80), D_TRAP32 | D_DPL3);
+}
+static void gate_of_dpl0(struct vm *vm)
+{
+	put_gate(vm, 0x80, KCS, HANDLER(0x80), D_INT32);
+}
+static void gate_absent(struct vm *vm)
+{
+	put_gate(vm, 0x80, KCS, HANDLER(0x80), (D_INT32 | D_DPL3) & ~D_ABSENT);
+}
+static void gate_to_data(struct vm *vm)
+{
+	put_gate(vm, 0x80, KDS, HANDLER(0x80), D_INT32 | D_DPL3);
+}
+static void short_idt(struct vm *vm)
+{
+	vm->cpu.idtr.limit = 0x80 * 8 + 6;
+}
+static void no_tss(struct vm *vm)
+{
+	vm->cpu.tr = (struct segment){0};
+}
+static void ss0_null(struct vm *vm)
+{
+	poke16(vm, AT_TSS + 8, 0);
+}
+static void short_gdt(struct vm *vm)
+{
+	vm->cpu.gdtr.limit = 14 * 8 + 6;
+}
+static void with_ldt(struct vm *vm)
+{
+	vm->cpu.ldtr.selector = LDT;
+}
+
+static void test_trapping_stubs_where_they_do_not(void **state)
+{
+	static void (*const spoil[])(struct vm *) = {
+		no_fast_paths, no_abi, trap_gate, gate_of_dpl0, gate_absent, gate_to_data,
+		short_idt,     no_tss, ss0_null,  short_gdt,	with_ldt};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(spoil); i++) {
+		struct vm *vm = vm_create(VM_RAM);
+
+		suit(vm);
+		stubs_refresh(vm);
+		assert_true(fast(vm));
+		spoil[i](vm);
+		stubs_refresh(vm);
+		if (fast(vm))
+			fail_msg("fast stubs in spite of case %u", i);
+		assert_int_equal(pv_page(vm)->stub_iret[0], 0xf4);
+		assert_int_equal(pv_page(vm)->stub_int80[0], 0xf4);
+		vm_free(vm);
+	}
+}
+
+static void test_supervisor_pages_make_the_way_out_slow(void **state)
+{
+	struct vm *vm = *state;
+	u32 error;
+
+	suit(vm);
+	vm_paging(vm, PTE_P | PTE_W); /* supervisor pages below 3 GiB */
+	assert_int_equal(*stub_dword(vm, STUB_SLOW), 0);
+	assert_int_equal(shadow_fault(vm, AT_DATA, false, false, false, &error), SHADOW_FILLED);
+	assert_int_not_equal(*stub_dword(vm, STUB_SLOW), 0);
+	shadow_flush(vm);
+	assert_int_equal(*stub_dword(vm, STUB_SLOW), 0);
+}
+
+/* ---- leaving ---- */
+
+/* The offset of the first instruction in `wanted`, from the entry of the iret stub. */
+static u32 offset_of(struct vm *vm, u32 wanted)
+{
+	extern const struct {
+		u32 offset, state;
+	} stubs_states[], stubs_states_end[];
+
+	(void)vm;
+	for (unsigned i = 0; &stubs_states[i] < stubs_states_end; i++)
+		if (stubs_states[i].state == wanted)
+			return stubs_states[i].offset;
+	fail_msg("no instruction in state %u", wanted);
+	return 0;
+}
+
+static void stand_in(struct vm *vm, u32 stub_state)
+{
+	vm->cpu.rip = STUB_PAGE_IRET + offset_of(vm, stub_state);
+}
+
+/* The kernel's frame for an iret to user code, as the stub finds it. */
+static void user_frame(struct vm *vm)
+{
+	const u32 frame[] = {USER_EIP, PLEX86_USER_CS, 0x202, USER_ESP, PLEX86_USER_DS};
+
+	suit(vm);
+	stubs_refresh(vm);
+	poke(vm, FRAME, frame, sizeof(frame));
+	pv_page(vm)->iret_site = SITE;
+	vm->cpu.gpr[GPR_AX] = OLD_AX;
+	vm->cpu.gpr[GPR_SP] = FRAME;
+}
+
+static void assert_at_iret(struct vm *vm)
+{
+	assert_int_equal(stubs_leave(vm), STUB_EXIT_IRET);
+	assert_int_equal(vm->cpu.rip, SITE);
+	assert_int_equal(vm->cpu.gpr[GPR_SP], FRAME);
+	assert_int_equal(vm->cpu.gpr[GPR_AX], OLD_AX);
+	assert_int_equal(vm_cpl(vm), 0);
+	assert_int_equal(vm->cpu.seg[SEG_CS].selector, KCS);
+	assert_int_equal(vm->cpu.seg[SEG_SS].selector, KDS);
+	assert_int_equal(peek32(vm, FRAME + 4) & 3, peek32(vm, FRAME + 8) & 0x200 ? 3 : 0);
+}
+
+static void test_undo_return_to_user_code(void **state)
+{
+	static const struct {
+		u32 state;
+		s32 sp;
+	} cases[] = {{STUB_IRET_START, 0},
+		     {STUB_IRET_PUSHED, -4},
+		     {STUB_IRET_POP1, 4},
+		     {STUB_IRET_POP2, 8},
+		     {STUB_IRET_POP3, 12}};
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		user_frame(vm);
+		stand_in(vm, cases[i].state);
+		vm->cpu.gpr[GPR_SP] = FRAME + cases[i].sp;
+		if (cases[i].sp < 0) {
+			poke32(vm, FRAME - 4, OLD_AX);
+			vm->cpu.gpr[GPR_AX] = 0xbad;
+		}
+		if (cases[i].state == STUB_IRET_POP3)
+			pv_page(vm)->cpl = 3;
+		assert_at_iret(vm);
+	}
+}
+
+static void test_finish_return_to_user_code(void **state)
+{
+	struct vm *vm = *state;
+
+	user_frame(vm);
+	stand_in(vm, STUB_IRET_LAST);
+	pv_page(vm)->cpl = 3;
+	*stub_dword(vm, STUB_EIP) = USER_EIP;
+	assert_int_equal(stubs_leave(vm), STUB_EXIT_DONE);
+	assert_int_equal(vm->cpu.rip, USER_EIP);
+	assert_int_equal(vm->cpu.hw_selector[SEG_CS], PLEX86_USER_CS);
+	assert_int_equal(vm->cpu.hw_selector[SEG_SS], PLEX86_USER_DS);
+}
+
+static void test_undo_return_to_kernel_code(void **state)
+{
+	const u32 hardware_frame[] = {0x11000, HOST_FLAT_CS, 0x2};
+	struct vm *vm = *state;
+
+	for (u32 s = STUB_KERN_PUSHED; s <= STUB_KERN_LAST; s++) {
+		user_frame(vm);
+		poke(vm, FRAME, hardware_frame, sizeof(hardware_frame));
+		stand_in(vm, s);
+		if (s == STUB_KERN_PUSHED) {
+			poke32(vm, FRAME - 4, OLD_AX);
+			vm->cpu.gpr[GPR_AX] = 0xbad;
+			vm->cpu.gpr[GPR_SP] = FRAME - 4;
+		}
+		assert_at_iret(vm);
+		assert_int_equal(peek32(vm, FRAME + 4), KCS);
+	}
+}
+
+static void test_undo_system_call(void **state)
+{
+	struct vm *vm = *state;
+
+	for (u32 s = STUB_SYS_START; s <= STUB_SYS_FLAGS; s++) {
+		user_frame(vm);
+		stand_in(vm, s);
+		pv_page(vm)->cpl = s == STUB_SYS_FLAGS ? 0 : 3;
+		*stub_dword(vm, STUB_EIP) = USER_EIP;
+		*stub_dword(vm, STUB_ESP) = USER_ESP;
+		switch (s) {
+		case STUB_SYS_START:
+			*stub_dword(vm, STUB_EIP) = 0;
+			poke32(vm, USER_ESP - 8, USER_EIP);
+			vm->cpu.gpr[GPR_SP] = USER_ESP - 8;
+			break;
+		case STUB_SYS_POPPED:
+			vm->cpu.gpr[GPR_SP] = USER_ESP - 4;
+			break;
+		case STUB_SYS_USER_SP:
+			vm->cpu.gpr[GPR_SP] = USER_ESP;
+			break;
+		case STUB_SYS_FLAGS:
+			poke32(vm, FRAME + 8, 0x246);
+			vm->cpu.rflags = 0x3;
+			break;
+		}
+		assert_int_equal(stubs_leave(vm), STUB_EXIT_SYSCALL);
+		assert_int_equal(vm->cpu.rip, USER_EIP);
+		assert_int_equal(vm->cpu.gpr[GPR_SP], USER_ESP);
+		assert_int_equal(vm_cpl(vm), 3);
+		assert_int_equal(vm->cpu.seg[SEG_CS].selector, PLEX86_USER_CS);
+		assert_int_equal(vm->cpu.seg[SEG_SS].selector, PLEX86_USER_DS);
+		if (s == STUB_SYS_FLAGS)
+			assert_int_equal(vm->cpu.rflags, 0x246);
+	}
+}
+
+static void test_finish_system_call(void **state)
+{
+	struct vm *vm = *state;
+
+	user_frame(vm);
+	stand_in(vm, STUB_SYS_LAST);
+	assert_int_equal(stubs_leave(vm), STUB_EXIT_DONE);
+	assert_int_equal(vm->cpu.rip, HANDLER(0x80));
+	assert_int_equal(vm->cpu.seg[SEG_CS].selector, KCS);
+}
+
+static void test_user_code_in_the_way_out_is_a_fault_of_its_own(void **state)
+{
+	static const u32 states[] = {STUB_IRET_START, STUB_IRET_PUSHED, STUB_KERN_LAST,
+				     STUB_SYS_LAST};
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(states); i++) {
+		user_frame(vm);
+		stand_in(vm, states[i]);
+		pv_page(vm)->cpl = 3;
+		assert_int_equal(stubs_leave(vm), STUB_EXIT_FOREIGN);
+		assert_int_equal(vm_cpl(vm), 3);
+	}
+}
+
+static void test_kernel_seen_first_after_a_stub(void **state)
+{
+	const u16 hw[SEG_COUNT] = {[SEG_CS] = HOST_FLAT_CS, [SEG_SS] = HOST_FLAT_DS};
+	struct vm *vm = *state;
+
+	suit(vm);
+	stubs_refresh(vm);
+	vm_abi_user(vm);
+	/* The stub has gone to the kernel by itself. */
+	pv_page(vm)->cpl = 0;
+	core_sync_selectors(vm, hw);
+	assert_int_equal(vm->cpu.seg[SEG_CS].selector, KCS);
+	assert_int_equal(vm->cpu.seg[SEG_SS].selector, KDS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		VM_TEST(test_fast_stubs_where_tables_suit),
+		VM_TEST(test_handler_that_moves),
+		VM_TEST(test_trapping_stubs_where_they_do_not),
+		VM_TEST(test_supervisor_pages_make_the_way_out_slow),
+		VM_TEST(test_undo_return_to_user_code),
+		VM_TEST(test_finish_return_to_user_code),
+		VM_TEST(test_undo_return_to_kernel_code),
+		VM_TEST(test_undo_system_call),
+		VM_TEST(test_finish_system_call),
+		VM_TEST(test_user_code_in_the_way_out_is_a_fault_of_its_own),
+		VM_TEST(test_kernel_seen_first_after_a_stub),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
