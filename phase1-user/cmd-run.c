@@ -27,6 +27,7 @@ struct run {
 	struct tsc_sample tsc;
 	struct blob kernel, initrd;
 	struct image image;
+	struct hal hal;
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
 	struct trace_file *trace;
@@ -48,7 +49,9 @@ static int failed(struct run *r, int status)
 static bool compose_cmdline(struct run *r)
 {
 	struct run_options *o = &r->options;
+	char devices[CMDLINE_MAX + 1];
 	const struct cmdline_config config = {
+		.devices = devices,
 		.append = o->append,
 		.command = o->command,
 		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : tsc_khz(&r->tsc),
@@ -56,6 +59,7 @@ static bool compose_cmdline(struct run *r)
 		.pipe = !isatty(STDIN_FILENO),
 	};
 
+	hal_cmdline(&r->hal, devices, sizeof(devices));
 	if (r->image.kind != IMAGE_MULTIBOOT)
 		return cmdline_linux(&config, r->cmdline, sizeof(r->cmdline), &r->error);
 	if (o->command)
@@ -72,6 +76,19 @@ static bool compose_cmdline(struct run *r)
 	return true;
 }
 
+static bool open_devices(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	/* Every Linux has use for entropy, and none is hurt by the device. */
+	if (r->image.kind != IMAGE_MULTIBOOT && !hal_add(&r->hal, "rng", "", &r->error))
+		return false;
+	for (unsigned i = 0; i < o->devices; i++)
+		if (!hal_add(&r->hal, o->device[i].option, o->device[i].spec, &r->error))
+			return false;
+	return true;
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -81,7 +98,7 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
 		return false;
-	if (!compose_cmdline(r))
+	if (!open_devices(r) || !compose_cmdline(r))
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
@@ -168,6 +185,16 @@ static void report_crash(struct run *r)
 	report_write(&report, stderr);
 }
 
+/* A device without a driver is the commonest mistake in a guest's configuration. */
+static void report_undriven(const struct run *r)
+{
+	char text[160];
+
+	for (unsigned i = 0; i < r->hal.count; i++)
+		if (hal_undriven(&r->hal, i, text, sizeof(text)))
+			fprintf(stderr, "plex86: %s\n", text);
+}
+
 static void write_results(struct run *r)
 {
 	char text[STATS_TEXT_SIZE];
@@ -175,6 +202,8 @@ static void write_results(struct run *r)
 
 	if (r->machine.end == END_CRASH)
 		report_crash(r);
+	else
+		report_undriven(r);
 	if (!r->options.stats)
 		return;
 	engine_get_stats(r->engine, &stats);
@@ -219,7 +248,7 @@ static int run_engine(struct run *r, struct console *console)
 		console_close(console, 0);
 		return failed(r, STATUS_USAGE);
 	}
-	if (machine_init(m, r->engine, &r->loop, &r->error)) {
+	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error)) {
 		m->console = console;
 		if (r->image.kind != IMAGE_MULTIBOOT && !isatty(STDIN_FILENO))
 			input_gate_hold(&m->input);
@@ -307,6 +336,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		return status;
 	if (r->trace)
 		trace_file_close(r->trace);
+	hal_destroy(&r->hal);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);

@@ -61,6 +61,8 @@ bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, stru
 	    c->tsc_khz * 10);
 	/* A reset by the keyboard controller: a triple fault is then always a crash. */
 	add(&t, " reboot=k panic=-1");
+	if (c->devices)
+		add(&t, "%s", c->devices);
 	if (c->pipe)
 		add(&t, " plex86.pipe");
 	if (c->command)

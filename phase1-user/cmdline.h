@@ -13,6 +13,7 @@
 struct cmdline_config {
 	const char *append;   /* the user's words, last, so that they win */
 	char *const *command; /* NULL-terminated, or NULL */
+	const char *devices;  /* words that announce devices, each with a blank before it */
 	unsigned long tsc_khz;
 	bool verbose; /* show the kernel's messages while it boots */
 	bool pipe;    /* our standard input is not a terminal */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -112,8 +113,32 @@ static void input_opened(void *owner)
 	console_drained(m->console);
 }
 
-static bool build_board(struct machine *m, struct error *e)
+static void device_irq(void *opaque, unsigned irq, bool level)
 {
+	struct machine *m = opaque;
+
+	engine_set_irq(m->engine, irq, level);
+	m->woken = true;
+	pthread_cond_signal(&m->wake);
+}
+
+static void device_warning(void *opaque, const char *text)
+{
+	struct machine *m = opaque;
+	char line[256];
+
+	snprintf(line, sizeof(line), "plex86: %s\n", text);
+	console_message(m->console, line);
+}
+
+static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct error *e)
+{
+	const struct virtio_board board = {
+		.ram = {engine_ram(m->engine), ram_size},
+		.irq = device_irq,
+		.warn = device_warning,
+		.opaque = m,
+	};
 	const struct serial_config serial = {serial_out, serial_irq, m};
 
 	bus_init(&m->bus);
@@ -123,7 +148,7 @@ static bool build_board(struct machine *m, struct error *e)
 	if (!serial_register(&m->serial, &m->bus, SERIAL_COM1) ||
 	    !debugport_register(&m->debugport, &m->bus) || !reset_register(&m->reset, &m->bus))
 		return error_set(e, "machine: two devices claim one port");
-	return true;
+	return hal_attach(hal, &m->bus, &board, m->loop, e);
 }
 
 /* ---- signals ---- */
@@ -262,7 +287,8 @@ void machine_run(struct machine *m)
 	}
 }
 
-bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, struct error *e)
+bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
+		  struct loop *loop, struct error *e)
 {
 	pthread_condattr_t clock;
 
@@ -277,7 +303,7 @@ bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, s
 	m->input.timer.fd = -1;
 	m->input.opened = input_opened;
 	m->input.owner = m;
-	return build_board(m, e) && watch_signals(m, e) &&
+	return build_board(m, ram_size, hal, e) && watch_signals(m, e) &&
 	       input_gate_init(&m->input, loop, &m->serial, e);
 }
 

@@ -10,6 +10,7 @@
 #include "console.h"
 #include "engine.h"
 #include "hal/bus.h"
+#include "hal/device.h"
 #include "hal/debugport.h"
 #include "hal/reset.h"
 #include "hal/serial.h"
@@ -49,8 +50,10 @@ struct machine {
 	struct vm_exit exit; /* END_CRASH */
 };
 
-/* Build the board around an engine. machine_run() needs m->console as well. */
-bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, struct error *e);
+/* Build the board around an engine with `ram_size` bytes of RAM, the devices of `hal` on it.
+ * machine_run() needs m->console as well. */
+bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
+		  struct loop *loop, struct error *e);
 void machine_destroy(struct machine *m);
 /* Block, in this thread and those it will start, the signals machine_init() takes. */
 void machine_block_signals(void);

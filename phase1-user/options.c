@@ -66,6 +66,15 @@ static bool append(struct run_options *o, const char *text, struct error *e)
 	return true;
 }
 
+/* -d, -n and the like: opened later, when all options are known to be right. */
+static bool add_device(struct run_options *o, const char *option, struct error *e)
+{
+	if (o->devices == DEVICE_OPTIONS_MAX)
+		return error_set(e, "run: too many devices");
+	o->device[o->devices++] = (struct device_option){option, optarg};
+	return true;
+}
+
 enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL };
 
 static const struct option long_options[] = {
@@ -73,7 +82,9 @@ static const struct option long_options[] = {
 	{"append", required_argument, NULL, 'a'},    {"memory", required_argument, NULL, 'm'},
 	{"verbose", no_argument, NULL, 'v'},	     {"help", no_argument, NULL, 'h'},
 	{"stats", no_argument, NULL, OPT_STATS},     {"trace", required_argument, NULL, OPT_TRACE},
-	{"no-jail", no_argument, NULL, OPT_NO_JAIL}, {NULL, 0, NULL, 0}};
+	{"no-jail", no_argument, NULL, OPT_NO_JAIL}, {"disk", required_argument, NULL, 'd'},
+	{"net", required_argument, NULL, 'n'},	     {"share", required_argument, NULL, 's'},
+	{NULL, 0, NULL, 0}};
 
 static bool take_option(struct run_options *o, int option, struct error *e)
 {
@@ -88,6 +99,12 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return append(o, optarg, e);
 	case 'm':
 		return options_parse_memory(optarg, &o->memory, e);
+	case 'd':
+		return add_device(o, "disk", e);
+	case 'n':
+		return add_device(o, "net", e);
+	case 's':
+		return add_device(o, "share", e);
 	case 'v':
 		o->verbose = true;
 		return true;
@@ -140,7 +157,7 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 
 	*o = (struct run_options){.append = "", .memory = MEMORY_DEFAULT};
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:k:i:a:m:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
 			return bad_option(option, argv, e);
 		if (!take_option(o, option, e))
