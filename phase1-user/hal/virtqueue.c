@@ -25,10 +25,6 @@ struct desc {
 #define RING_INDEX 2
 #define RING_START 4
 
-struct used_element {
-	u32 id, len;
-};
-
 void *guest_ram_at(const struct guest_ram *ram, u64 gpa, u64 len)
 {
 	if (gpa >= ram->size || len > ram->size - gpa)
@@ -45,7 +41,7 @@ static u64 avail_bytes(const struct virtqueue *q)
 
 static u64 used_bytes(const struct virtqueue *q)
 {
-	return RING_START + sizeof(struct used_element) * q->size + 2;
+	return RING_START + sizeof(struct virtq_used) * q->size + 2;
 }
 
 static u16 read_u16(const struct virtqueue *q, u64 gpa)
@@ -149,6 +145,8 @@ static bool enter_indirect(struct virtqueue *q, struct walk *w, const struct des
 		return fail(q, "an indirect descriptor with a successor");
 	if (!d->len || d->len % sizeof(*d) || d->len / sizeof(*d) > VIRTQUEUE_MAX_SEGMENTS)
 		return fail(q, "an indirect table of impossible length");
+	if (!guest_ram_at(q->ram, d->addr, d->len))
+		return fail(q, "an indirect table lies outside RAM");
 	w->table = d->addr;
 	w->count = d->len / sizeof(*d);
 	w->indirect = true;
@@ -212,21 +210,28 @@ void virtqueue_unpop(struct virtqueue *q)
 	q->next_avail--;
 }
 
-void virtqueue_push(struct virtqueue *q, u16 head, u32 written)
+void virtqueue_push_all(struct virtqueue *q, const struct virtq_used *chain, unsigned count)
 {
-	const struct used_element element = {head, written};
-	void *slot;
-
 	if (!usable(q))
 		return;
-	slot = guest_ram_at(q->ram,
-			    q->used + RING_START + sizeof(element) * (q->next_used % q->size),
-			    sizeof(element));
-	if (!slot)
-		return;
-	memcpy(slot, &element, sizeof(element));
-	q->next_used++;
+	for (unsigned i = 0; i < count; i++) {
+		u16 slot = (u16)(q->next_used + i) % q->size;
+		void *p = guest_ram_at(q->ram, q->used + RING_START + sizeof(*chain) * slot,
+				       sizeof(*chain));
+
+		if (!p)
+			return;
+		memcpy(p, &chain[i], sizeof(*chain));
+	}
+	q->next_used += count;
 	write_u16(q, q->used + RING_INDEX, q->next_used);
+}
+
+void virtqueue_push(struct virtqueue *q, u16 head, u32 written)
+{
+	const struct virtq_used chain = {head, written};
+
+	virtqueue_push_all(q, &chain, 1);
 }
 
 /* ------------------------------------------------------- notifications ---- */
@@ -253,7 +258,7 @@ bool virtqueue_enable_notify(struct virtqueue *q)
 	if (!usable(q))
 		return false;
 	if (q->event_index)
-		write_u16(q, q->used + RING_START + sizeof(struct used_element) * q->size,
+		write_u16(q, q->used + RING_START + sizeof(struct virtq_used) * q->size,
 			  q->next_avail);
 	else
 		write_u16(q, q->used + RING_FLAGS, 0);

@@ -68,6 +68,11 @@ bool virtqueue_has_work(const struct virtqueue *q);
 
 /* Give a chain back: `written` bytes of its device-writable part are valid. */
 void virtqueue_push(struct virtqueue *q, u16 head, u32 written);
+/* The same for several that belong together: the driver sees all of them or none. */
+struct virtq_used {
+	u32 head, written;
+};
+void virtqueue_push_all(struct virtqueue *q, const struct virtq_used *chain, unsigned count);
 /* Must the driver be interrupted for what has been pushed since the last call that said so? */
 bool virtqueue_wants_interrupt(struct virtqueue *q);
 
