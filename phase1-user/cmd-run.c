@@ -263,6 +263,14 @@ static int run_engine(struct run *r, struct console *console)
 	return status;
 }
 
+/* Devices may still be at work in guest RAM: that comes to an end before the RAM does. */
+static void end_devices(struct run *r)
+{
+	loop_stop(&r->loop);
+	hal_destroy(&r->hal);
+	engine_destroy(r->engine);
+}
+
 static int run_with_loop(struct run *r)
 {
 	const struct console_config console_config = {
@@ -289,7 +297,9 @@ static int run_with_loop(struct run *r)
 		return failed(r, STATUS_HOST);
 	}
 	status = run_engine(r, console);
-	engine_destroy(r->engine);
+	/* A stuck thread may hold the lock that devices need to finish; all of it ends with us. */
+	if (!r->stuck)
+		end_devices(r);
 	return status;
 }
 
