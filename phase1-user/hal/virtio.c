@@ -46,6 +46,7 @@ enum {
 #define STATUS_FEATURES_OK 8u
 #define STATUS_DRIVER_OK   4u
 #define STATUS_NEEDS_RESET 64u
+#define STATUS_DRIVERS	   0x8fu /* those the driver may set; 128 says that it has failed */
 
 #define TRANSPORT_FEATURES (VIRTIO_F_INDIRECT | VIRTIO_F_EVENT_INDEX | VIRTIO_F_VERSION_1)
 
@@ -58,6 +59,11 @@ static u64 offered(const struct virtio_device *d)
 static struct virtqueue *selected(struct virtio_device *d)
 {
 	return d->queue_select < d->queue_count ? &d->queue[d->queue_select] : NULL;
+}
+
+static u32 queue_max(const struct virtio_device *d)
+{
+	return d->queue_max ? d->queue_max : VIRTQUEUE_MAX_SIZE;
 }
 
 /* --------------------------------------------------------- interrupts ---- */
@@ -93,7 +99,8 @@ void virtio_break(struct virtio_device *d, const char *why)
 		 d->slot, why);
 	d->board->warn(d->board->opaque, text);
 	d->status |= STATUS_NEEDS_RESET;
-	interrupt(d, INTERRUPT_CONFIG);
+	if (d->status & STATUS_DRIVER_OK)
+		interrupt(d, INTERRUPT_CONFIG);
 }
 
 /* ------------------------------------------------------------- status ---- */
@@ -112,7 +119,7 @@ static void reset(struct virtio_device *d)
 
 static void write_status(struct virtio_device *d, u32 status)
 {
-	u32 new_bits = status & ~d->status;
+	u32 new_bits = status & STATUS_DRIVERS & ~d->status;
 
 	d->was_driven = true;
 	if (!status) {
@@ -122,8 +129,12 @@ static void write_status(struct virtio_device *d, u32 status)
 	/* A driver that asks for what was not offered, or is older than version 1, is refused. */
 	if ((new_bits & STATUS_FEATURES_OK) &&
 	    ((d->negotiated & ~offered(d)) || !(d->negotiated & VIRTIO_F_VERSION_1)))
-		status &= ~STATUS_FEATURES_OK;
-	d->status = (status & ~STATUS_NEEDS_RESET) | (d->status & STATUS_NEEDS_RESET);
+		new_bits &= ~STATUS_FEATURES_OK;
+	/* Nor does anything run on features that were not agreed upon. */
+	if (!((d->status | new_bits) & STATUS_FEATURES_OK))
+		new_bits &= ~STATUS_DRIVER_OK;
+	/* Only a reset clears bits: else the features could change under a running device. */
+	d->status |= new_bits;
 	if ((new_bits & STATUS_DRIVER_OK) && d->ops->start)
 		d->ops->start(d);
 }
@@ -171,7 +182,7 @@ static void write_queue(struct virtio_device *d, u64 offset, u32 value)
 		return;
 	switch (offset) {
 	case REG_QUEUE_NUM:
-		q->size = value <= VIRTQUEUE_MAX_SIZE ? value : 0;
+		q->size = value <= queue_max(d) ? value : 0;
 		break;
 	case REG_QUEUE_READY:
 		set_ready(d, q, value & 1);
@@ -238,7 +249,7 @@ static u64 mmio_read(void *opaque, u64 offset, unsigned size)
 	case REG_DEVICE_FEATURES:
 		return d->features_select > 1 ? 0 : (u32)(offered(d) >> d->features_select * 32);
 	case REG_QUEUE_NUM_MAX:
-		return q ? VIRTQUEUE_MAX_SIZE : 0;
+		return q ? queue_max(d) : 0;
 	case REG_QUEUE_READY:
 		return q && q->ready;
 	case REG_INTERRUPT_STATUS:

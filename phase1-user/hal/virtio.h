@@ -51,6 +51,8 @@ struct virtio_board {
 	struct guest_ram ram;
 	/* Drive the device's interrupt line. */
 	void (*irq)(void *opaque, unsigned irq, bool level);
+	/* The guest does not use this RAM, page-aligned: its contents may be given up. */
+	void (*release)(void *opaque, u64 gpa, u64 len);
 	/* A line for the user about a device that misbehaves. */
 	void (*warn)(void *opaque, const char *text);
 	void *opaque;
@@ -61,7 +63,8 @@ struct virtio_device {
 	enum virtio_id id;
 	u64 features; /* the device's own; the transport adds its own */
 	unsigned queue_count;
-	u8 *config;			       /* the configuration space, little-endian */
+	unsigned queue_max; /* descriptors a queue may have; 0: VIRTQUEUE_MAX_SIZE */
+	u8 *config;	    /* the configuration space, little-endian */
 	unsigned config_size, config_writable; /* bytes; the first `writable` may be written */
 
 	/* The transport's. */
