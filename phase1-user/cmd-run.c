@@ -28,6 +28,7 @@ struct run {
 	struct blob kernel, initrd;
 	struct image image;
 	struct hal hal;
+	struct console_target console;
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
 	struct trace_file *trace;
@@ -46,6 +47,14 @@ static int failed(struct run *r, int status)
 
 /* ---- before the guest exists ---- */
 
+/* Is the console no terminal, so that bytes should pass as they are? */
+static bool is_pipe(const struct run *r)
+{
+	if (r->console.kind == TARGET_STDIO)
+		return !isatty(STDIN_FILENO);
+	return r->console.kind == TARGET_FILE;
+}
+
 static bool compose_cmdline(struct run *r)
 {
 	struct run_options *o = &r->options;
@@ -56,7 +65,8 @@ static bool compose_cmdline(struct run *r)
 		.command = o->command,
 		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : tsc_khz(&r->tsc),
 		.verbose = o->verbose,
-		.pipe = !isatty(STDIN_FILENO),
+		.pipe = is_pipe(r),
+		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
 	};
 
 	hal_cmdline(&r->hal, devices, sizeof(devices));
@@ -76,12 +86,30 @@ static bool compose_cmdline(struct run *r)
 	return true;
 }
 
+/* What every Linux has use for, and none is hurt by. */
+static bool add_unasked(struct run *r)
+{
+	static const char *const kinds[] = {"rng", "balloon", "virtio-console"};
+	size_t count = sizeof(kinds) / sizeof(kinds[0]);
+
+	if (r->image.kind == IMAGE_MULTIBOOT)
+		return true;
+	/* Whoever names a console shall have that one. */
+	if (cmdline_names_console(r->options.append))
+		count--;
+	for (size_t i = 0; i < count; i++) {
+		if (!hal_add(&r->hal, kinds[i], "", &r->error))
+			return false;
+		r->hal.device[r->hal.count - 1]->unasked = true;
+	}
+	return true;
+}
+
 static bool open_devices(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
-	/* Every Linux has use for entropy, and none is hurt by the device. */
-	if (r->image.kind != IMAGE_MULTIBOOT && !hal_add(&r->hal, "rng", "", &r->error))
+	if (!add_unasked(r))
 		return false;
 	for (unsigned i = 0; i < o->devices; i++)
 		if (!hal_add(&r->hal, o->device[i].option, o->device[i].spec, &r->error))
@@ -97,6 +125,8 @@ static bool read_input_files(struct run *r)
 	    !image_identify(&r->image, &r->kernel, &r->error))
 		return false;
 	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
+		return false;
+	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
 	if (!open_devices(r) || !compose_cmdline(r))
 		return false;
@@ -157,7 +187,9 @@ static int status_of(struct run *r)
 	case END_OUTPUT:
 		if (m->value == EPIPE)
 			return STATUS_SIGNAL + SIGPIPE;
-		error_set(&r->error, "console: writing standard output: %s", strerror(m->value));
+		error_set(&r->error, "console: writing %s: %s",
+			  r->options.console ? r->options.console : "standard output",
+			  strerror(m->value));
 		return failed(r, STATUS_SELF);
 	case END_TRACE:
 		error_set(&r->error, "trace file '%s': writing it: %s", r->options.trace,
@@ -228,6 +260,8 @@ static int run_machine(struct run *r)
 	struct machine *m = &r->machine;
 	bool impatient;
 
+	if (r->console.kind == TARGET_PTY)
+		fprintf(stderr, "plex86: console: %s\n", r->console.name);
 	if (!loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
@@ -250,7 +284,7 @@ static int run_engine(struct run *r, struct console *console)
 	}
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error)) {
 		m->console = console;
-		if (r->image.kind != IMAGE_MULTIBOOT && !isatty(STDIN_FILENO))
+		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
 			input_gate_hold(&m->input);
 		m->trace = r->trace;
 		status = run_machine(r);
@@ -274,6 +308,7 @@ static void end_devices(struct run *r)
 static int run_with_loop(struct run *r)
 {
 	const struct console_config console_config = {
+		.target = &r->console,
 		.room = machine_input_room,
 		.receive = machine_input,
 		.event = machine_console_event,
@@ -285,6 +320,7 @@ static int run_with_loop(struct run *r)
 		.abi = r->image.abi,
 		.keep_trace = r->trace != NULL,
 		.no_jail = r->options.no_jail,
+		.level_irqs = r->hal.count ? hal_irqs() : 0,
 	};
 	struct console *console = console_open(&r->loop, &console_config, &r->error);
 	int status;
@@ -346,6 +382,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		return status;
 	if (r->trace)
 		trace_file_close(r->trace);
+	console_target_close(&r->console);
 	hal_destroy(&r->hal);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);

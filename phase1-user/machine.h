@@ -8,6 +8,7 @@
 #define PLEX86_MACHINE_H
 
 #include "console.h"
+#include "console-route.h"
 #include "engine.h"
 #include "hal/bus.h"
 #include "hal/device.h"
@@ -41,6 +42,8 @@ struct machine {
 	struct debugport debugport;
 	struct reset reset;
 	struct input_gate input;
+	struct hal_device *hvc; /* NULL: none */
+	struct console_route route;
 	struct loop_source signals;
 	pthread_cond_t wake; /* with loop->lock: an idle guest has something to do */
 	bool woken;
@@ -63,7 +66,7 @@ void machine_run(struct machine *m);
 
 /* The console's view of the machine: see struct console_config. `owner` is the machine. */
 size_t machine_input_room(void *owner);
-void machine_input(void *owner, const u8 *data, size_t len);
+size_t machine_input(void *owner, const u8 *data, size_t len);
 void machine_console_event(void *owner, enum console_event event, int error);
 
 #endif

@@ -75,7 +75,7 @@ static bool add_device(struct run_options *o, const char *option, struct error *
 	return true;
 }
 
-enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL };
+enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_CONSOLE };
 
 static const struct option long_options[] = {
 	{"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
@@ -84,6 +84,7 @@ static const struct option long_options[] = {
 	{"stats", no_argument, NULL, OPT_STATS},     {"trace", required_argument, NULL, OPT_TRACE},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL}, {"disk", required_argument, NULL, 'd'},
 	{"net", required_argument, NULL, 'n'},	     {"share", required_argument, NULL, 's'},
+	{"console", required_argument, NULL, OPT_CONSOLE},
 	{NULL, 0, NULL, 0}};
 
 static bool take_option(struct run_options *o, int option, struct error *e)
@@ -116,6 +117,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_TRACE:
 		o->trace = optarg;
+		return true;
+	case OPT_CONSOLE:
+		o->console = optarg;
 		return true;
 	case OPT_NO_JAIL:
 		o->no_jail = true;

@@ -26,7 +26,8 @@ struct run_options {
 	const char *append;  /* the user's part of the command line, "" if none */
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
-	const char *trace; /* file for --trace, NULL: none */
+	const char *trace;   /* file for --trace, NULL: none */
+	const char *console; /* --console, NULL: the standard streams */
 	bool stats, no_jail, verbose, help;
 	struct device_option device[DEVICE_OPTIONS_MAX];
 	unsigned devices;

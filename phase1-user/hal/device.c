@@ -9,10 +9,12 @@
 /* Lines of the 8259 pair that nothing else on the board uses. */
 static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 3};
 
-extern const struct hal_kind hal_disk, hal_net, hal_rng;
+extern const struct hal_kind hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
 
 /* Every kind of device there is. */
 static const struct hal_kind *const kinds[] = {
+	&hal_balloon,
+	&hal_console,
 	&hal_disk,
 	&hal_net,
 	&hal_rng,
@@ -44,6 +46,23 @@ bool hal_add(struct hal *h, const char *option, const char *spec, struct error *
 	d->virtio.irq = free_irq[h->count];
 	h->device[h->count++] = d;
 	return true;
+}
+
+struct hal_device *hal_find(const struct hal *h, const char *option)
+{
+	for (unsigned i = 0; i < h->count; i++)
+		if (!strcmp(h->device[i]->kind->option, option))
+			return h->device[i];
+	return NULL;
+}
+
+u16 hal_irqs(void)
+{
+	u16 mask = 0;
+
+	for (unsigned i = 0; i < HAL_DEVICES_MAX; i++)
+		mask |= 1u << free_irq[i];
+	return mask;
 }
 
 void hal_cmdline(const struct hal *h, char *text, size_t size)
@@ -78,7 +97,7 @@ const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t siz
 {
 	const struct virtio_device *v;
 
-	if (i >= h->count || h->device[i]->virtio.was_driven)
+	if (i >= h->count || h->device[i]->unasked || h->device[i]->virtio.was_driven)
 		return NULL;
 	v = &h->device[i]->virtio;
 	snprintf(text, size, "%s %u: the guest has no driver for it (its kernel needs %s)",

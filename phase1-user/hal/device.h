@@ -31,6 +31,7 @@ struct hal_kind {
 struct hal_device {
 	const struct hal_kind *kind;
 	struct virtio_device virtio;
+	bool unasked; /* every guest has it: one without a driver is no mistake */
 };
 
 struct hal {
@@ -41,6 +42,11 @@ struct hal {
 
 /* Open a device; nothing of it is visible to a guest yet. */
 bool hal_add(struct hal *h, const char *option, const char *spec, struct error *e);
+/* The first device of a kind, or NULL. */
+struct hal_device *hal_find(const struct hal *h, const char *option);
+/* The interrupt lines devices may have, as a mask. They are levels: a line that stays high when its
+ * interrupt is acknowledged has another reason to interrupt. */
+u16 hal_irqs(void);
 /* The kernel command line words for all devices, each preceded by a blank. */
 void hal_cmdline(const struct hal *h, char *text, size_t size);
 /* Put them on the bus and start them. */
