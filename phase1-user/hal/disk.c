@@ -89,6 +89,7 @@ struct disk {
 	bool stalled; /* chains wait for a free request */
 	bool warned;
 	struct request *free;
+	unsigned touched; /* requests from this one on have never been used */
 	struct request request[REQUESTS];
 };
 
@@ -103,6 +104,22 @@ static void put_request(struct disk *d, struct request *q)
 {
 	q->next_free = d->free;
 	d->free = q;
+}
+
+static bool have_request(const struct disk *d)
+{
+	return d->free || d->touched < REQUESTS;
+}
+
+/* Used ones first: an idle disk's memory stays untouched. There must be one. */
+static struct request *get_request(struct disk *d)
+{
+	struct request *q = d->free;
+
+	if (!q)
+		return &d->request[d->touched++];
+	d->free = q->next_free;
+	return q;
 }
 
 /* Tell the driver. Only what was written from the first byte on counts as written. */
@@ -281,10 +298,9 @@ static u8 *status_byte(const struct virtq_chain *c)
 
 static void take_chain(struct disk *d, const struct virtq_chain *c)
 {
-	struct request *q = d->free;
+	struct request *q = get_request(d);
 	int status;
 
-	d->free = q->next_free;
 	q->head = c->head;
 	q->status = status_byte(c);
 	q->written = c->in_bytes == 1;
@@ -301,7 +317,7 @@ static bool take_chains(struct disk *d, struct virtqueue *q)
 
 	for (;;) {
 		/* A well-behaved driver never has more in flight than the queue is long. */
-		d->stalled = !d->free;
+		d->stalled = !have_request(d);
 		if (d->stalled || !virtqueue_pop(q, &chain))
 			return true;
 		if (chain.out_bytes < sizeof(struct header) || !chain.in_bytes)
@@ -334,7 +350,7 @@ static void notify(struct virtio_device *v, unsigned index)
 		more = serve(v, q);
 		d->block->ops->kick(d->block);
 		/* The kick may have finished what there was too much of. */
-	} while (more && d->stalled && d->free);
+	} while (more && d->stalled && have_request(d));
 	virtio_signal(v, q);
 }
 
@@ -418,8 +434,6 @@ struct hal_device *disk_create(struct block *b, const char *name, struct error *
 		b->ops->close(b);
 		return NULL;
 	}
-	for (unsigned i = REQUESTS; i--;)
-		put_request(d, &d->request[i]);
 	snprintf(d->name, sizeof(d->name), "%s", name);
 	set_id(d, name);
 	d->block = b;
