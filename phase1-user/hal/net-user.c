@@ -353,11 +353,24 @@ static bool add_forward(struct net_user *u, const struct net_user_forward *f, st
 			 f->udp ? " (UDP)" : "", errno ? strerror(errno) : "libslirp refuses");
 }
 
+/* Slirp lets one connection wait to be accepted. Of more that come at once, those whose client
+ * waits for the guest to speak first would hang. */
+static void raise_backlogs(struct net_user *u)
+{
+	for (int fd = 0; fd < u->watches; fd++) {
+		int listening = 0;
+		socklen_t len = sizeof(listening);
+
+		if (u->watch[fd].wanted &&
+		    !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) && listening)
+			listen(fd, SOMAXCONN);
+	}
+}
+
 static bool user_start(struct netdev *dev, struct loop *loop, struct error *e)
 {
 	struct net_user *u = (struct net_user *)dev;
 
-	refresh(u);
 	if (loop_watch(loop, &u->source, EPOLLIN))
 		return true;
 	return error_set(e, "net 'user': watching its sockets: %s", strerror(errno));
@@ -404,6 +417,8 @@ static bool open_parts(struct net_user *u, const struct net_user_options *o, str
 	for (unsigned i = 0; i < o->forwards; i++)
 		if (!add_forward(u, &o->forward[i], e))
 			return false;
+	refresh(u);
+	raise_backlogs(u);
 	return true;
 }
 
