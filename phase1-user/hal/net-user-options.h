@@ -20,7 +20,7 @@ struct net_user_forward {
 
 struct net_user_options {
 	u32 network, mask; /* host byte order */
-	/* Long frames cost the guest fewer traps, and TCP ends at our sockets, whatever the host's
+	/* Long frames are less work for each byte, and TCP ends at our sockets, whatever the host's
 	 * MTU. But Slirp's TCP has windows of 64 KiB at most: with frames that long it would stall
 	 * after each. */
 	u16 mtu;
