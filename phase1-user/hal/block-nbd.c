@@ -14,10 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* What every server takes in one request. */
 #define LENGTH_MAX (32u << 20)
+#define DRAIN_MS   10000
 
 struct block_nbd {
 	struct block block;
@@ -211,7 +213,9 @@ static void nbd_drain(struct block *b)
 
 	tell(n);
 	while (n->in_flight && connected(n)) {
-		nbd_poll(n->nbd, -1);
+		/* A server that is silent so long is given up: that ends all requests. */
+		if (!nbd_poll(n->nbd, DRAIN_MS))
+			shutdown(n->socket.fd, SHUT_RDWR);
 		tell(n);
 	}
 	watch(n);
@@ -252,7 +256,7 @@ static void nbd_finish(struct block *b)
 	if (n->socket.fd >= 0)
 		close(n->socket.fd);
 	if (n->nbd && connected(n))
-		nbd_shutdown(n->nbd, 0);
+		nbd_aio_disconnect(n->nbd, 0); /* nobody waits for the answer */
 	nbd_close(n->nbd);
 	free(n);
 }
