@@ -27,6 +27,8 @@ struct run {
 	struct tsc_sample tsc;
 	struct blob kernel, initrd;
 	struct image image;
+	struct hal hal;
+	struct console_target console;
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
 	struct trace_file *trace;
@@ -45,17 +47,29 @@ static int failed(struct run *r, int status)
 
 /* ---- before the guest exists ---- */
 
+/* Is the console no terminal, so that bytes should pass as they are? */
+static bool is_pipe(const struct run *r)
+{
+	if (r->console.kind == TARGET_STDIO)
+		return !isatty(STDIN_FILENO);
+	return r->console.kind == TARGET_FILE;
+}
+
 static bool compose_cmdline(struct run *r)
 {
 	struct run_options *o = &r->options;
+	char devices[CMDLINE_MAX + 1];
 	const struct cmdline_config config = {
+		.devices = devices,
 		.append = o->append,
 		.command = o->command,
 		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : tsc_khz(&r->tsc),
 		.verbose = o->verbose,
-		.pipe = !isatty(STDIN_FILENO),
+		.pipe = is_pipe(r),
+		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
 	};
 
+	hal_cmdline(&r->hal, devices, sizeof(devices));
 	if (r->image.kind != IMAGE_MULTIBOOT)
 		return cmdline_linux(&config, r->cmdline, sizeof(r->cmdline), &r->error);
 	if (o->command)
@@ -72,6 +86,37 @@ static bool compose_cmdline(struct run *r)
 	return true;
 }
 
+/* What every Linux has use for, and none is hurt by. */
+static bool add_unasked(struct run *r)
+{
+	static const char *const kinds[] = {"rng", "balloon", "virtio-console"};
+	size_t count = sizeof(kinds) / sizeof(kinds[0]);
+
+	if (r->image.kind == IMAGE_MULTIBOOT)
+		return true;
+	/* Whoever names a console shall have that one. */
+	if (cmdline_names_console(r->options.append))
+		count--;
+	for (size_t i = 0; i < count; i++) {
+		if (!hal_add(&r->hal, kinds[i], "", &r->error))
+			return false;
+		r->hal.device[r->hal.count - 1]->unasked = true;
+	}
+	return true;
+}
+
+static bool open_devices(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	if (!add_unasked(r))
+		return false;
+	for (unsigned i = 0; i < o->devices; i++)
+		if (!hal_add(&r->hal, o->device[i].option, o->device[i].spec, &r->error))
+			return false;
+	return true;
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -81,7 +126,9 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
 		return false;
-	if (!compose_cmdline(r))
+	if (!console_target_open(&r->console, o->console, &r->error))
+		return false;
+	if (!open_devices(r) || !compose_cmdline(r))
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
@@ -142,7 +189,9 @@ static int status_of(struct run *r)
 	case END_OUTPUT:
 		if (m->value == EPIPE)
 			return STATUS_SIGNAL + SIGPIPE;
-		error_set(&r->error, "console: writing standard output: %s", strerror(m->value));
+		error_set(&r->error, "console: writing %s: %s",
+			  r->options.console ? r->options.console : "standard output",
+			  strerror(m->value));
 		return failed(r, STATUS_SELF);
 	case END_TRACE:
 		error_set(&r->error, "trace file '%s': writing it: %s", r->options.trace,
@@ -170,6 +219,16 @@ static void report_crash(struct run *r)
 	report_write(&report, stderr);
 }
 
+/* A device without a driver is the commonest mistake in a guest's configuration. */
+static void report_undriven(const struct run *r)
+{
+	char text[160];
+
+	for (unsigned i = 0; i < r->hal.count; i++)
+		if (hal_undriven(&r->hal, i, text, sizeof(text)))
+			fprintf(stderr, "plex86: %s\n", text);
+}
+
 static void write_results(struct run *r)
 {
 	char text[STATS_TEXT_SIZE];
@@ -177,6 +236,8 @@ static void write_results(struct run *r)
 
 	if (r->machine.end == END_CRASH || r->machine.end == END_GONE)
 		report_crash(r);
+	else
+		report_undriven(r);
 	if (!r->options.stats)
 		return;
 	engine_get_stats(r->engine, &stats);
@@ -201,6 +262,8 @@ static int run_machine(struct run *r)
 	struct machine *m = &r->machine;
 	bool impatient;
 
+	if (r->console.kind == TARGET_PTY)
+		fprintf(stderr, "plex86: console: %s\n", r->console.name);
 	if (!loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
@@ -221,9 +284,9 @@ static int run_engine(struct run *r, struct console *console)
 		console_close(console, 0);
 		return failed(r, STATUS_USAGE);
 	}
-	if (machine_init(m, r->engine, &r->loop, &r->error)) {
+	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error)) {
 		m->console = console;
-		if (r->image.kind != IMAGE_MULTIBOOT && !isatty(STDIN_FILENO))
+		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
 			input_gate_hold(&m->input);
 		m->trace = r->trace;
 		status = run_machine(r);
@@ -236,9 +299,18 @@ static int run_engine(struct run *r, struct console *console)
 	return status;
 }
 
+/* Devices may still be at work in guest RAM: that comes to an end before the RAM does. */
+static void end_devices(struct run *r)
+{
+	loop_stop(&r->loop);
+	hal_destroy(&r->hal);
+	engine_destroy(r->engine);
+}
+
 static int run_with_loop(struct run *r)
 {
 	const struct console_config console_config = {
+		.target = &r->console,
 		.room = machine_input_room,
 		.receive = machine_input,
 		.event = machine_console_event,
@@ -251,6 +323,7 @@ static int run_with_loop(struct run *r)
 		.keep_trace = r->trace != NULL,
 		.no_jail = r->options.no_jail,
 		.no_fast_paths = r->options.no_fast_paths,
+		.level_irqs = r->hal.count ? hal_irqs() : 0,
 	};
 	struct console *console = console_open(&r->loop, &console_config, &r->error);
 	int status;
@@ -263,7 +336,9 @@ static int run_with_loop(struct run *r)
 		return failed(r, STATUS_HOST);
 	}
 	status = run_engine(r, console);
-	engine_destroy(r->engine);
+	/* A stuck thread may hold the lock that devices need to finish; all of it ends with us. */
+	if (!r->stuck)
+		end_devices(r);
 	return status;
 }
 
@@ -310,6 +385,8 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		return status;
 	if (r->trace)
 		trace_file_close(r->trace);
+	console_target_close(&r->console);
+	hal_destroy(&r->hal);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);

@@ -48,6 +48,20 @@ static void add_console(struct text *t, const struct cmdline_config *c)
 	if (!c->verbose)
 		add(t, "quiet ");
 	add(t, "earlycon=uart8250,io,0x3f8 console=ttyS0");
+	/* The last one that the kernel has a driver for becomes /dev/console. */
+	if (c->hvc)
+		add(t, " console=hvc0");
+}
+
+bool cmdline_names_console(const char *append)
+{
+	static const char word[] = "console=";
+	const char *at = append;
+
+	for (; (at = strstr(at, word)); at++)
+		if (at == append || at[-1] == ' ')
+			return true;
+	return false;
 }
 
 bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, struct error *e)
@@ -61,6 +75,8 @@ bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, stru
 	    c->tsc_khz * 10);
 	/* A reset by the keyboard controller: a triple fault is then always a crash. */
 	add(&t, " reboot=k panic=-1");
+	if (c->devices)
+		add(&t, "%s", c->devices);
 	if (c->pipe)
 		add(&t, " plex86.pipe");
 	if (c->command)

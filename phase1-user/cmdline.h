@@ -13,11 +13,15 @@
 struct cmdline_config {
 	const char *append;   /* the user's words, last, so that they win */
 	char *const *command; /* NULL-terminated, or NULL */
+	const char *devices;  /* words that announce devices, each with a blank before it */
 	unsigned long tsc_khz;
 	bool verbose; /* show the kernel's messages while it boots */
-	bool pipe;    /* our standard input is not a terminal */
+	bool pipe;    /* the console is not a terminal */
+	bool hvc;     /* there is a virtio console */
 };
 
+/* Do the user's words name the guest's console? */
+bool cmdline_names_console(const char *append);
 /* Compose a Linux command line into `text`. */
 bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, struct error *e);
 

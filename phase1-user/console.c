@@ -13,13 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #include "terminal.h"
 
 #define OUT_SIZE  65536u /* a power of two */
-#define IN_SIZE	  2048u
-#define READ_MAX  256u	 /* quoting makes at most 4 of each byte */
+#define IN_SIZE	  32768u
+#define READ_MAX  4096u	 /* quoting makes at most 4 of each byte */
 #define GATHER_NS 500000 /* how long output waits for more: one write, not one for each byte */
 #define SEGMENT	  1024u	 /* a Linux tty loses what exceeds 4095 bytes of one line */
 
@@ -36,9 +38,11 @@ static const char help[] = "\nplex86: Ctrl-A x  leave: end the guest\n"
 struct console {
 	struct loop *loop;
 	struct console_config config;
+	struct console_target *target;
 	struct terminal terminal;
 	struct loop_source in;
 	bool is_terminal, is_file, eof;
+	bool has_peers;	  /* the target is a socket or a pty: somebody may be there or not */
 	bool command;	  /* Ctrl-A was typed: the next byte is a command */
 	unsigned segment; /* bytes since the last end of line, when quoting */
 	u8 input[IN_SIZE];
@@ -48,6 +52,7 @@ struct console {
 	bool writing; /* the thread exists */
 	bool closing, discard;
 	bool idle; /* the writer has nothing in hand */
+	int stale; /* a socket to be closed when the writer is done with it, or -1 */
 	pthread_cond_t filled, emptied;
 	u32 head, tail; /* bytes ever queued and taken */
 	u8 output[OUT_SIZE];
@@ -55,15 +60,16 @@ struct console {
 
 /* ---- output ---- */
 
-static int write_all(const u8 *data, size_t len)
+static int write_all(int fd, const u8 *data, size_t len)
 {
 	while (len) {
-		ssize_t n = write(STDOUT_FILENO, data, len);
+		ssize_t n = write(fd, data, len);
 
 		if (n < 0 && errno == EAGAIN) {
-			struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+			struct pollfd p = {.fd = fd, .events = POLLOUT};
 
-			poll(&p, 1, -1);
+			if (poll(&p, 1, -1) > 0 && !(p.revents & POLLOUT))
+				return EPIPE;
 			continue;
 		}
 		if (n < 0 && errno == EINTR)
@@ -93,16 +99,23 @@ static void output_failed(struct console *c, int error)
 	c->config.event(c->config.owner, CONSOLE_LOST, error);
 }
 
+static void close_stale(struct console *c)
+{
+	if (c->stale >= 0)
+		close(c->stale);
+	c->stale = -1;
+}
+
 static void *writer_thread(void *arg)
 {
 	static const struct timespec gather = {0, GATHER_NS};
 	struct console *c = arg;
-	u8 data[4096];
+	u8 data[16384];
 
 	loop_lock(c->loop);
 	for (;;) {
 		size_t n;
-		int error;
+		int fd, error;
 
 		while (c->head == c->tail && !c->closing)
 			pthread_cond_wait(&c->filled, &c->loop->lock);
@@ -115,12 +128,15 @@ static void *writer_thread(void *arg)
 			loop_lock(c->loop);
 		}
 		n = take_output(c, data, sizeof(data));
+		fd = c->target->out;
 		pthread_cond_broadcast(&c->emptied);
 		loop_unlock(c->loop);
-		error = write_all(data, n);
+		error = fd < 0 ? 0 : write_all(fd, data, n);
 		loop_lock(c->loop);
 		c->idle = true;
-		if (error)
+		close_stale(c);
+		/* Of a peer that has gone the I/O thread hears, too. */
+		if (error && !c->has_peers)
 			output_failed(c, error);
 		pthread_cond_broadcast(&c->emptied);
 	}
@@ -188,7 +204,7 @@ static void input_ended(struct console *c)
 {
 	c->eof = true;
 	loop_unwatch(c->loop, &c->in);
-	if (!c->config.quote_pipe || c->is_terminal)
+	if (!c->config.quote_pipe || c->is_terminal || c->has_peers)
 		return;
 	if (c->segment)
 		queue_input(c, CTRL_D);
@@ -233,7 +249,7 @@ static void queue_typed(struct console *c, u8 byte)
 static bool read_input(struct console *c, bool gone)
 {
 	u8 data[READ_MAX];
-	ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+	ssize_t n = read(c->in.fd, data, sizeof(data));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return true;
@@ -246,7 +262,7 @@ static bool read_input(struct console *c, bool gone)
 	for (ssize_t i = 0; i < n; i++) {
 		if (c->is_terminal)
 			queue_typed(c, data[i]);
-		else if (c->config.quote_pipe)
+		else if (c->config.quote_pipe && !c->has_peers)
 			queue_quoted(c, data[i]);
 		else
 			queue_input(c, data[i]);
@@ -262,7 +278,7 @@ static void give_input(struct console *c)
 		n = c->input_len;
 	if (n == 0)
 		return;
-	c->config.receive(c->config.owner, c->input, n);
+	n = c->config.receive(c->config.owner, c->input, n);
 	c->input_len -= n;
 	memmove(c->input, c->input + n, c->input_len);
 }
@@ -277,16 +293,66 @@ static void move_input(struct console *c)
 	}
 	if (c->eof || c->is_file || c->is_terminal)
 		return;
-	if (c->input_len)
+	/* Of a peer that goes we want to hear in any case. */
+	if (c->has_peers)
+		loop_watch(c->loop, &c->in, c->input_len ? 0 : EPOLLIN);
+	else if (c->input_len)
 		loop_unwatch(c->loop, &c->in);
 	else if (!c->in.watched)
 		loop_watch(c->loop, &c->in, EPOLLIN);
+}
+
+/* ---- peers ---- */
+
+static void peer_came(void *owner)
+{
+	struct console *c = owner;
+
+	c->in.fd = c->target->in;
+	c->eof = false;
+	c->config.event(c->config.owner, CONSOLE_RESIZED, 0);
+	move_input(c);
+}
+
+static void peer_went(struct console *c)
+{
+	loop_unwatch(c->loop, &c->in);
+	c->eof = true;
+	/* The writer may be at it still: then it closes it. */
+	if (c->target->kind == TARGET_SOCKET && (c->idle || c->stale >= 0))
+		close(c->in.fd);
+	else if (c->target->kind == TARGET_SOCKET)
+		c->stale = c->in.fd;
+	console_target_wait(c->target);
+}
+
+static void peer_ready(struct console *c, u32 events)
+{
+	const bool gone = events & (EPOLLHUP | EPOLLERR);
+	bool more = false;
+
+	/* What a peer has sent before it went is read now or never. */
+	do {
+		more = (gone || (events & EPOLLIN)) && read_input(c, false);
+	} while (gone && more && c->input_len + READ_MAX <= IN_SIZE);
+	if (c->target->kind == TARGET_PTY && more)
+		c->config.event(c->config.owner, CONSOLE_RESIZED, 0);
+	if (gone)
+		peer_went(c);
+	else if (!more)
+		/* It will send no more, but may still want to read. */
+		loop_watch(c->loop, &c->in, 0);
+	move_input(c);
 }
 
 static void input_ready(struct loop_source *source, u32 events)
 {
 	struct console *c = (struct console *)((char *)source - offsetof(struct console, in));
 
+	if (c->has_peers) {
+		peer_ready(c, events);
+		return;
+	}
 	if (c->is_terminal && c->input_len > IN_SIZE - READ_MAX)
 		c->input_len = IN_SIZE - READ_MAX;
 	read_input(c, events & (EPOLLHUP | EPOLLERR));
@@ -313,14 +379,17 @@ struct console *console_open(struct loop *loop, const struct console_config *con
 	c->loop = loop;
 	c->config = *config;
 	c->idle = true;
-	c->in.fd = STDIN_FILENO;
+	c->stale = -1;
+	c->target = config->target;
+	c->has_peers = console_target_has_peers(c->target);
+	c->in.fd = c->target->in;
 	c->in.ready = input_ready;
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->filled, NULL);
 	pthread_cond_init(&c->emptied, &clock);
 	pthread_condattr_destroy(&clock);
-	c->is_terminal = isatty(STDIN_FILENO);
+	c->is_terminal = c->target->kind == TARGET_STDIO && isatty(STDIN_FILENO);
 	if (c->is_terminal && !terminal_make_raw(&c->terminal, STDIN_FILENO, e)) {
 		free(c);
 		return NULL;
@@ -328,22 +397,57 @@ struct console *console_open(struct loop *loop, const struct console_config *con
 	return c;
 }
 
+/* Wait for input, or for a peer. */
+static bool watch_input(struct console *c)
+{
+	if (c->has_peers) {
+		c->eof = true;
+		c->target->loop = c->loop;
+		c->target->connected = peer_came;
+		c->target->owner = c;
+		return console_target_wait(c->target);
+	}
+	if (c->target->in < 0) {
+		c->eof = true;
+	} else if (!loop_watch(c->loop, &c->in, EPOLLIN)) {
+		/* EPERM: a regular file. EBADF: closed, that is at its end. */
+		c->is_file = errno == EPERM;
+		c->eof = !c->is_file;
+	}
+	return true;
+}
+
+bool console_size(const struct console *c, unsigned *columns, unsigned *rows)
+{
+	const struct console_target *t = c->target;
+	struct winsize size;
+
+	if (t->kind == TARGET_PTY
+		    ? ioctl(t->held, TIOCGWINSZ, &size)
+		    : t->kind != TARGET_STDIO || (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) &&
+						  ioctl(STDOUT_FILENO, TIOCGWINSZ, &size)))
+		return false;
+	*columns = size.ws_col;
+	*rows = size.ws_row;
+	return true;
+}
+
 bool console_start(struct console *c, struct error *e)
 {
+	bool ok;
 	int error = pthread_create(&c->writer, NULL, writer_thread, c);
 
 	if (error)
 		return error_set(e, "console: starting its thread: %s", strerror(error));
 	c->writing = true;
 	loop_lock(c->loop);
-	if (!loop_watch(c->loop, &c->in, EPOLLIN)) {
-		/* EPERM: a regular file. EBADF: closed, that is at its end. */
-		c->is_file = errno == EPERM;
-		c->eof = !c->is_file;
-	}
-	move_input(c);
+	ok = watch_input(c);
+	if (ok)
+		move_input(c);
+	else
+		error_set(e, "console: waiting for somebody: %s", strerror(errno));
 	loop_unlock(c->loop);
-	return true;
+	return ok;
 }
 
 static struct timespec deadline_in(int ms)
@@ -393,6 +497,9 @@ bool console_close(struct console *c, int patience_ms)
 		return false;
 	if (c->writing)
 		pthread_join(c->writer, NULL);
+	close_stale(c);
+	if (c->target->waiter.watched)
+		loop_unwatch(c->loop, &c->target->waiter);
 	/* The I/O thread may still hold an event of our source: it must end first. */
 	loop_stop(c->loop);
 	free(c);

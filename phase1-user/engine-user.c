@@ -142,6 +142,11 @@ static void repair_bool(bool *b)
 	*b = byte != 0;
 }
 
+bool engine_is_idle(struct engine *e)
+{
+	return __atomic_load_n(&e->shared->mode, __ATOMIC_SEQ_CST) == MODE_IDLE;
+}
+
 /* An exit copied out of shared memory, with everything the VMM relies on made true. */
 static void sanitize_exit(struct vm_exit *exit)
 {
@@ -200,6 +205,19 @@ void engine_complete(struct engine *e, u64 value)
 u8 *engine_ram(struct engine *e)
 {
 	return e->ram;
+}
+
+void engine_release_ram(struct engine *e, u64 gpa, u64 len)
+{
+	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	if (gpa % PAGE_SIZE_4K || len % PAGE_SIZE_4K || !len)
+		return;
+	if (gpa >= e->ram_size || len > e->ram_size - gpa)
+		return;
+	/* If the host refuses, the pages stay: nothing but memory is lost. */
+	while (fallocate(e->ram_fd, how, gpa, len) && errno == EINTR)
+		;
 }
 
 void engine_get_state(struct engine *e, struct vm *state)
@@ -420,6 +438,8 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->vm.trace.keep = cfg->keep_trace;
 	if (!start_vcpu(e, err, err_size))
 		goto fail;
+	e->shared->vm.pic.chip[0].elcr = cfg->level_irqs;
+	e->shared->vm.pic.chip[1].elcr = cfg->level_irqs >> 8;
 	return e;
 fail:
 	engine_destroy(e);

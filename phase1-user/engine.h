@@ -16,6 +16,8 @@ struct engine_config {
 	bool abi;	 /* the kernel carries the plex86 ELF note */
 	bool no_fast_paths; /* every privileged event traps: the twin to compare with */
 	bool keep_trace; /* stop (EXIT_KICKED) rather than lose trace records */
+	u16 level_irqs;	 /* interrupt lines that are level-triggered, as firmware would set the ELCR
+			  */
 	bool no_jail;	 /* debugging plex86 itself: run the vcpu process without its filter */
 };
 
@@ -25,6 +27,8 @@ void engine_destroy(struct engine *e);
 
 /* Guest RAM in this process; valid until engine_destroy(). */
 u8 *engine_ram(struct engine *e);
+/* Give whole pages of guest RAM back to the host: they read as zeros until written again. */
+void engine_release_ram(struct engine *e, u64 gpa, u64 len);
 /* Copy the machine's state out (for reports) or in (before the first run). The copy's `ram` is
  * engine_ram(), so that the core's page walker works on it. Shadow records are not copied. */
 void engine_get_state(struct engine *e, struct vm *state);
@@ -38,6 +42,8 @@ void engine_complete(struct engine *e, u64 value);
 
 /* Drive interrupt line `irq` (0-15). */
 void engine_set_irq(struct engine *e, unsigned irq, bool level);
+/* Does the guest wait for an interrupt at this moment? Any thread. */
+bool engine_is_idle(struct engine *e);
 /* Make engine_run() return EXIT_KICKED soon. */
 void engine_kick(struct engine *e);
 /* The run is to end: the same, but an engine that does not obey within seconds is ended. */

@@ -15,6 +15,9 @@
 #define NS_PER_BYTE 1000u /* 1 MB/s: a hundred times a real line, and Linux keeps up */
 #define BUDGET_MAX  4096u
 #define REFILL_NS   1000000u
+#define PROBE_NS    ((u64)1000000000) /* a guest that never idles shall have its input all the same \
+				       */
+#define LOOK_NS	    2000000u	      /* between looks whether it idles */
 #define PATIENCE_NS ((u64)3000000000) /* an init that is not ours never says that it is ready */
 
 static u64 now_ns(void)
@@ -72,11 +75,38 @@ void input_gate_hold(struct input_gate *g)
 	open_at(g, g->hold_until);
 }
 
-static bool is_held(struct input_gate *g, u64 now)
+static bool is_early(struct input_gate *g, u64 now)
 {
 	if (g->hold && ((g->serial->mcr & MCR_OUT1) || now >= g->hold_until))
 		g->hold = false;
-	return g->hold || (g->flow && !(g->serial->mcr & MCR_RTS));
+	return g->hold;
+}
+
+static bool is_held(struct input_gate *g, u64 now)
+{
+	return is_early(g, now) || (g->flow && !(g->serial->mcr & MCR_RTS));
+}
+
+void input_gate_probing(struct input_gate *g)
+{
+	g->probing = true;
+	g->probed_by = now_ns() + PROBE_NS;
+}
+
+bool input_gate_holds(struct input_gate *g)
+{
+	u64 now;
+
+	if (!g->probing && !g->hold)
+		return false;
+	now = now_ns();
+	if (g->probing && (now >= g->probed_by || g->idle(g->owner)))
+		g->probing = false;
+	if (is_early(g, now))
+		open_at(g, g->hold_until);
+	else if (g->probing)
+		open_at(g, now + LOOK_NS);
+	return g->hold || g->probing;
 }
 
 static void refill(struct input_gate *g, u64 now)

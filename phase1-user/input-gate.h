@@ -18,10 +18,14 @@ struct input_gate {
 	/* Called with the loop's lock held when there may be room again, for no access of the
 	 * guest. */
 	void (*opened)(void *owner);
+	/* Does the guest wait for something? */
+	bool (*idle)(void *owner);
 	void *owner;
 	bool flow;	/* the guest's RTS means what it says */
 	bool hold;	/* until the guest's init raises OUT1, or patience ends */
 	u64 hold_until; /* ns */
+	bool probing;	/* the driver of hvc0 is just finding its device */
+	u64 probed_by;	/* ns */
 	u64 passed;	/* when bytes last did, ns */
 	u64 filled;	/* when the budget was last filled up, ns */
 	u32 budget;	/* bytes that may pass now */
@@ -33,7 +37,13 @@ void input_gate_destroy(struct input_gate *g);
 /* The guest is a Linux whose init knows plex86.pipe (guest/init/cmdline.h). */
 void input_gate_hold(struct input_gate *g);
 
-/* Bytes the guest may get now. */
+/* The guest's driver of hvc0 has begun. Linux's throws away what comes before its probe function
+ * has ended, and that it does not tell: but the guest cannot be idle before. */
+void input_gate_probing(struct input_gate *g);
+
+/* Must input for hvc0 wait? */
+bool input_gate_holds(struct input_gate *g);
+/* Bytes the guest may get by its serial port now. */
 size_t input_gate_room(struct input_gate *g);
 void input_gate_passed(struct input_gate *g, size_t bytes);
 

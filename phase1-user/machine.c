@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "hal/virtio-console.h"
 #include "stats.h"
 
 /* ---- ending ---- */
@@ -39,6 +41,14 @@ static void guest_reset(void *opaque)
 	end_run(opaque, END_RESET, 0);
 }
 
+static void update_size(struct machine *m)
+{
+	unsigned columns, rows;
+
+	if (m->hvc && console_size(m->console, &columns, &rows))
+		virtio_console_resize(m->hvc, columns, rows);
+}
+
 static void signal_ready(struct loop_source *source, u32 events)
 {
 	struct machine *m = (struct machine *)((char *)source - offsetof(struct machine, signals));
@@ -47,6 +57,10 @@ static void signal_ready(struct loop_source *source, u32 events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == SIGWINCH) {
+		update_size(m);
+		return;
+	}
 	end_run(m, END_SIGNAL, info.ssi_signo);
 	console_give_up(m->console);
 }
@@ -59,6 +73,9 @@ void machine_console_event(void *owner, enum console_event event, int error)
 	case CONSOLE_QUIT:
 		end_run(m, END_QUIT, 0);
 		console_give_up(m->console);
+		break;
+	case CONSOLE_RESIZED:
+		update_size(m);
 		break;
 	case CONSOLE_LOST:
 		end_run(m, END_OUTPUT, error);
@@ -75,11 +92,46 @@ void machine_console_event(void *owner, enum console_event event, int error)
 
 /* ---- devices ---- */
 
-static void serial_out(void *opaque, const u8 *data, size_t n)
+static void console_out(void *opaque, const u8 *data, size_t n)
 {
 	struct machine *m = opaque;
 
 	console_write(m->console, data, n);
+}
+
+static void serial_out(void *opaque, const u8 *data, size_t n)
+{
+	struct machine *m = opaque;
+
+	/* A driver that wants to be told of input serves a program. */
+	if (m->route.booting && serial_room(&m->serial))
+		console_route_booted(&m->route);
+	console_route_serial(&m->route, data, n);
+}
+
+static void hvc_out(void *opaque, const u8 *data, size_t n)
+{
+	struct machine *m = opaque;
+
+	console_route_hvc(&m->route, data, n);
+}
+
+static void hvc_changed(void *opaque, bool up)
+{
+	struct machine *m = opaque;
+
+	if (up)
+		input_gate_probing(&m->input);
+	else
+		console_route_lost_hvc(&m->route);
+	console_drained(m->console);
+}
+
+static void hvc_drained(void *opaque)
+{
+	struct machine *m = opaque;
+
+	console_drained(m->console);
 }
 
 static void serial_irq(void *opaque, bool level)
@@ -91,18 +143,32 @@ static void serial_irq(void *opaque, bool level)
 	pthread_cond_signal(&m->wake);
 }
 
+static bool hvc_runs(const struct machine *m)
+{
+	return m->hvc && virtio_running(&m->hvc->virtio);
+}
+
 size_t machine_input_room(void *owner)
 {
 	struct machine *m = owner;
 
-	return input_gate_room(&m->input);
+	if (!hvc_runs(m))
+		return input_gate_room(&m->input);
+	if (input_gate_holds(&m->input) || !virtio_console_room(m->hvc))
+		return 0;
+	return SIZE_MAX; /* how much it takes is seen when it does */
 }
 
-void machine_input(void *owner, const u8 *data, size_t len)
+size_t machine_input(void *owner, const u8 *data, size_t len)
 {
 	struct machine *m = owner;
+	size_t taken;
 
-	input_gate_passed(&m->input, serial_input(&m->serial, data, len));
+	if (hvc_runs(m))
+		return virtio_console_input(m->hvc, data, len);
+	taken = serial_input(&m->serial, data, len);
+	input_gate_passed(&m->input, taken);
+	return taken;
 }
 
 static void input_opened(void *owner)
@@ -112,18 +178,70 @@ static void input_opened(void *owner)
 	console_drained(m->console);
 }
 
-static bool build_board(struct machine *m, struct error *e)
+static bool guest_idles(void *owner)
 {
+	struct machine *m = owner;
+
+	return engine_is_idle(m->engine);
+}
+
+static void device_irq(void *opaque, unsigned irq, bool level)
+{
+	struct machine *m = opaque;
+
+	engine_set_irq(m->engine, irq, level);
+	m->woken = true;
+	pthread_cond_signal(&m->wake);
+}
+
+static void device_warning(void *opaque, const char *text)
+{
+	struct machine *m = opaque;
+	char line[256];
+
+	snprintf(line, sizeof(line), "plex86: %s\n", text);
+	console_message(m->console, line);
+}
+
+static void device_release(void *opaque, u64 gpa, u64 len)
+{
+	struct machine *m = opaque;
+
+	engine_release_ram(m->engine, gpa, len);
+}
+
+static void connect_hvc(struct machine *m, struct hal *hal)
+{
+	const struct virtio_console_config config = {hvc_out, hvc_drained, hvc_changed, m};
+
+	m->hvc = hal_find(hal, "virtio-console");
+	if (m->hvc)
+		virtio_console_connect(m->hvc, &config);
+}
+
+static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct error *e)
+{
+	const struct virtio_board board = {
+		.ram = {engine_ram(m->engine), ram_size},
+		.irq = device_irq,
+		.release = device_release,
+		.warn = device_warning,
+		.opaque = m,
+	};
 	const struct serial_config serial = {serial_out, serial_irq, m};
 
 	bus_init(&m->bus);
 	serial_init(&m->serial, &serial);
-	m->debugport = (struct debugport){serial_out, guest_exited, m};
+	m->debugport = (struct debugport){console_out, guest_exited, m};
 	m->reset = (struct reset){.reset = guest_reset, .opaque = m};
 	if (!serial_register(&m->serial, &m->bus, SERIAL_COM1) ||
 	    !debugport_register(&m->debugport, &m->bus) || !reset_register(&m->reset, &m->bus))
 		return error_set(e, "machine: two devices claim one port");
-	return true;
+	m->route.out = console_out;
+	m->route.opaque = m;
+	connect_hvc(m, hal);
+	m->route.booting = m->hvc != NULL;
+	return hal_attach(hal, &m->bus, &board, m->loop, e);
 }
 
 /* ---- signals ---- */
@@ -135,6 +253,7 @@ static void signals_taken(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGQUIT);
+	sigaddset(set, SIGWINCH);
 }
 
 void machine_block_signals(void)
@@ -252,6 +371,9 @@ void machine_run(struct machine *m)
 {
 	struct vm_exit exit;
 
+	loop_lock(m->loop);
+	update_size(m);
+	loop_unlock(m->loop);
 	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE)) {
 		engine_run(m->engine, &exit);
 		loop_lock(m->loop);
@@ -262,9 +384,13 @@ void machine_run(struct machine *m)
 			show_stats(m);
 		loop_unlock(m->loop);
 	}
+	loop_lock(m->loop);
+	console_route_booted(&m->route);
+	loop_unlock(m->loop);
 }
 
-bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, struct error *e)
+bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
+		  struct loop *loop, struct error *e)
 {
 	pthread_condattr_t clock;
 
@@ -278,8 +404,9 @@ bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, s
 	pthread_condattr_destroy(&clock);
 	m->input.timer.fd = -1;
 	m->input.opened = input_opened;
+	m->input.idle = guest_idles;
 	m->input.owner = m;
-	return build_board(m, e) && watch_signals(m, e) &&
+	return build_board(m, ram_size, hal, e) && watch_signals(m, e) &&
 	       input_gate_init(&m->input, loop, &m->serial, e);
 }
 

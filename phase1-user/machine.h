@@ -8,8 +8,10 @@
 #define PLEX86_MACHINE_H
 
 #include "console.h"
+#include "console-route.h"
 #include "engine.h"
 #include "hal/bus.h"
+#include "hal/device.h"
 #include "hal/debugport.h"
 #include "hal/reset.h"
 #include "hal/serial.h"
@@ -41,6 +43,8 @@ struct machine {
 	struct debugport debugport;
 	struct reset reset;
 	struct input_gate input;
+	struct hal_device *hvc; /* NULL: none */
+	struct console_route route;
 	struct loop_source signals;
 	pthread_cond_t wake; /* with loop->lock: an idle guest has something to do */
 	bool woken;
@@ -50,8 +54,10 @@ struct machine {
 	struct vm_exit exit; /* END_CRASH, END_GONE */
 };
 
-/* Build the board around an engine. machine_run() needs m->console as well. */
-bool machine_init(struct machine *m, struct engine *engine, struct loop *loop, struct error *e);
+/* Build the board around an engine with `ram_size` bytes of RAM, the devices of `hal` on it.
+ * machine_run() needs m->console as well. */
+bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
+		  struct loop *loop, struct error *e);
 void machine_destroy(struct machine *m);
 /* Block, in this thread and those it will start, the signals machine_init() takes. */
 void machine_block_signals(void);
@@ -61,7 +67,7 @@ void machine_run(struct machine *m);
 
 /* The console's view of the machine: see struct console_config. `owner` is the machine. */
 size_t machine_input_room(void *owner);
-void machine_input(void *owner, const u8 *data, size_t len);
+size_t machine_input(void *owner, const u8 *data, size_t len);
 void machine_console_event(void *owner, enum console_event event, int error);
 
 #endif

@@ -66,13 +66,25 @@ static bool append(struct run_options *o, const char *text, struct error *e)
 	return true;
 }
 
-enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_NO_FAST_PATHS };
+/* -d, -n and the like: opened later, when all options are known to be right. */
+static bool add_device(struct run_options *o, const char *option, struct error *e)
+{
+	if (o->devices == DEVICE_OPTIONS_MAX)
+		return error_set(e, "run: too many devices");
+	o->device[o->devices++] = (struct device_option){option, optarg};
+	return true;
+}
+
+enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_NO_FAST_PATHS, OPT_CONSOLE };
 
 static const struct option long_options[] = {
 	{"kernel", required_argument, NULL, 'k'},
 	{"initrd", required_argument, NULL, 'i'},
 	{"append", required_argument, NULL, 'a'},
 	{"memory", required_argument, NULL, 'm'},
+	{"disk", required_argument, NULL, 'd'},
+	{"net", required_argument, NULL, 'n'},
+	{"console", required_argument, NULL, OPT_CONSOLE},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"stats", no_argument, NULL, OPT_STATS},
@@ -94,6 +106,10 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return append(o, optarg, e);
 	case 'm':
 		return options_parse_memory(optarg, &o->memory, e);
+	case 'd':
+		return add_device(o, "disk", e);
+	case 'n':
+		return add_device(o, "net", e);
 	case 'v':
 		o->verbose = true;
 		return true;
@@ -108,6 +124,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_NO_FAST_PATHS:
 		o->no_fast_paths = true;
+		return true;
+	case OPT_CONSOLE:
+		o->console = optarg;
 		return true;
 	case OPT_NO_JAIL:
 		o->no_jail = true;
@@ -149,7 +168,7 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 
 	*o = (struct run_options){.append = "", .memory = MEMORY_DEFAULT};
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:k:i:a:m:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
 			return bad_option(option, argv, e);
 		if (!take_option(o, option, e))

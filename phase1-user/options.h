@@ -13,14 +13,24 @@
 #define MEMORY_MIN     ((u64)4 << 20)
 #define MEMORY_MAX     ((u64)0xc0000000) /* below the device window at 0xd0000000 */
 
+/* A device asked for: the option's long name and its value, in the order of the command line. */
+struct device_option {
+	const char *option, *spec;
+};
+
+#define DEVICE_OPTIONS_MAX 16
+
 struct run_options {
 	const char *kernel;
 	const char *initrd;  /* NULL: none */
 	const char *append;  /* the user's part of the command line, "" if none */
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
-	const char *trace; /* file for --trace, NULL: none */
+	const char *trace;   /* file for --trace, NULL: none */
+	const char *console; /* --console, NULL: the standard streams */
 	bool stats, no_jail, no_fast_paths, verbose, help;
+	struct device_option device[DEVICE_OPTIONS_MAX];
+	unsigned devices;
 	char **command; /* NULL-terminated, NULL: none */
 };
 

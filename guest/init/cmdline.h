@@ -12,7 +12,8 @@
  *                            characters, no translation of line ends. Lines are still lines, so
  *                            the host passes its end of file on as ^D, and quotes bytes by ^V.
  *                            What arrives before all this is set is still echoed, so the init then
- *                            raises OUT1 of the UART (MCR bit 2): the host may hold input back
+ *                            raises OUT1 of the UART (MCR bit 2), whichever console it has: the
+                            host may hold input back
  *                            until it sees that.
  */
 #ifndef PLEX86_INIT_CMDLINE_H

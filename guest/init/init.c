@@ -2,7 +2,7 @@
  * The first process of a plex86 guest: sets the system up, runs one command or a shell, and tells
  * the host how it went.
  *
- * Owns: mounts, console, loopback, reaping, and the end of the machine. Freestanding i386: no C
+ * Owns: mounts, loopback, reaping, and the end of the machine. Freestanding i386: no C
  * library, so that it is small, quick to start and built by any gcc with -m32.
  *
  * The end, as the host sees it:
@@ -14,14 +14,10 @@
  *     halt or reset by the kernel. Without ACPI, power off is hlt with interrupts off.
  *   - port 0xF4 did not end the machine: power off.
  */
-#include "cmdline.h"
+#include "command.h"
 #include "syscall.h"
 
 #include <stddef.h>
-
-#define EXIT_PORT 0xf4
-
-enum { STATUS_BAD_COMMAND = 125, STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
 static const char *const mounts[][3] = {
 	/* type, where, options */
@@ -34,45 +30,11 @@ static const char *const mounts[][3] = {
 	{"tmpfs", "/run", "mode=0755"},
 };
 
-static const struct sigset no_signals;
 static const struct sigset all_signals = {{~0u, ~0u}};
 static const struct sigset awaited = {{
 	1u << (SIGCHLD - 1) | 1u << (SIGUSR1 - 1) | 1u << (SIGUSR2 - 1) | 1u << (SIGTERM - 1),
 	0,
 }};
-
-static void say(const char *text)
-{
-	unsigned int len = 0;
-
-	while (text[len])
-		len++;
-	sys_write(2, text, len);
-}
-
-static void say_number(int n)
-{
-	char digits[12], *p = digits + sizeof(digits);
-
-	*--p = '\0';
-	do {
-		*--p = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	say(p);
-}
-
-/* "plex86-init: WHAT 'ON': error N" */
-static void complain(const char *what, const char *on, int err)
-{
-	say("plex86-init: ");
-	say(what);
-	say(" '");
-	say(on);
-	say("': error ");
-	say_number(-err);
-	say("\n");
-}
 
 static void mount_all(void)
 {
@@ -88,19 +50,6 @@ static void mount_all(void)
 	}
 }
 
-/* The kernel opened the console of the initramfs; devtmpfs brings the real directory. */
-static void open_console(void)
-{
-	int fd = sys_open("/dev/console", O_RDWR | O_NOCTTY);
-
-	if (fd < 0)
-		return;
-	for (int to = 0; to < 3; to++)
-		syscall3(NR_DUP2, fd, to, 0);
-	if (fd > 2)
-		sys_close(fd);
-}
-
 /* The kernel gives lo its address when it comes up. A kernel without network is no error. */
 static void loopback_up(void)
 {
@@ -114,48 +63,6 @@ static void loopback_up(void)
 		sys_ioctl(fd, SIOCSIFFLAGS, &lo);
 	}
 	sys_close(fd);
-}
-
-/* What plex86.pipe asks for; see cmdline.h. */
-static void console_as_pipe(void)
-{
-	static const int ready = TIOCM_OUT1;
-	struct termios t;
-
-	if (sys_ioctl(0, TCGETS, &t) < 0)
-		return;
-	t.c_iflag &= ~(unsigned int)(ICRNL | IXON);
-	t.c_oflag &= ~(unsigned int)OPOST;
-	/* RTS says when a slow reader has let the tty fill up. */
-	t.c_cflag |= CRTSCTS;
-	t.c_lflag &= ~(unsigned int)(ISIG | ECHO);
-	t.c_cc[VERASE] = t.c_cc[VKILL] = t.c_cc[VREPRINT] = t.c_cc[VWERASE] = 0;
-	sys_ioctl(0, TCSETS, &t);
-	sys_ioctl(0, TIOCMBIS, &ready);
-}
-
-static int read_cmdline(struct cmdline *cl)
-{
-	static char text[CMDLINE_MAX];
-	int fd = sys_open("/proc/cmdline", O_RDONLY);
-	int len = fd < 0 ? fd : sys_read(fd, text, sizeof(text) - 1);
-
-	if (fd >= 0)
-		sys_close(fd);
-	if (len < 0) {
-		complain("cannot read", "/proc/cmdline", len);
-		len = 0;
-	}
-	text[len] = '\0';
-	return cmdline_parse(cl, text);
-}
-
-static int begins(const char *text, const char *with)
-{
-	while (*with)
-		if (*text++ != *with++)
-			return 0;
-	return 1;
 }
 
 /* The kernel hands over the VARIABLE=value words of its command line, so the host can set what the
@@ -181,18 +88,6 @@ static char **environment(char **envp)
 	return env;
 }
 
-_Noreturn static void run_child(const char *path, char **argv, char **env)
-{
-	sys_sigmask(&no_signals);
-	syscall3(NR_SETSID, 0, 0, 0);
-	sys_ioctl(0, TIOCSCTTY, NULL);
-
-	int err = syscall3(NR_EXECVE, (long)path, (long)argv, (long)env);
-
-	complain("cannot run", path, err);
-	sys_exit(err == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN);
-}
-
 /* Reaps whatever has ended. Returns 1, with the status, once pid is among it. */
 static int reap(int pid, int *status)
 {
@@ -215,7 +110,7 @@ static int run(const char *path, char **argv, char **env)
 	int pid = syscall3(NR_FORK, 0, 0, 0);
 
 	if (pid == 0)
-		run_child(path, argv, env);
+		command_exec(path, argv, env);
 	if (pid < 0) {
 		complain("cannot fork for", path, pid);
 		return STATUS_CANNOT_RUN;
@@ -228,7 +123,7 @@ static int run(const char *path, char **argv, char **env)
 		if (reap(pid, &status))
 			break;
 	}
-	return status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
+	return command_status(status);
 }
 
 /* Gives what still runs a moment to end by itself; there is nothing to wait for most times. */
@@ -247,28 +142,6 @@ static void stop_processes(void)
 	syscall3(NR_KILL, -1, SIGKILL, 0);
 }
 
-/* The last byte must have left the console before the machine goes. */
-static void flush(void)
-{
-	syscall3(NR_SYNC, 0, 0, 0);
-	sys_ioctl(1, TCSBRK, (void *)1);
-}
-
-static void report(int status)
-{
-	unsigned char byte = (unsigned char)status;
-	int fd = sys_open("/dev/port", O_WRONLY);
-
-	if (fd < 0) {
-		complain("cannot open", "/dev/port", fd);
-		return;
-	}
-	flush();
-	syscall3(NR_LSEEK, fd, EXIT_PORT, 0);
-	sys_write(fd, &byte, 1);
-	sys_close(fd);
-}
-
 _Noreturn static void end(int how)
 {
 	stop_processes();
@@ -284,21 +157,27 @@ _Noreturn static void end_by_signal(int sig)
 	end(sig == SIGUSR1 ? REBOOT_HALT : REBOOT_POWER_OFF);
 }
 
-__attribute__((used)) _Noreturn static void start(long *stack)
+_Noreturn void start(long *stack)
 {
 	static char sh[] = "-sh"; /* the dash makes it read /etc/profile */
 	static char *shell[] = {sh, NULL};
 	char **envp = (char **)(stack + 1 + stack[0] + 1);
 	struct cmdline cl;
 
+	/* Elsewhere than in a guest all this would do harm: to a whole host, if started by root. */
+	if (syscall3(NR_GETPID, 0, 0, 0) != 1) {
+		say("plex86-init: not the first process: nothing done\n");
+		sys_exit(STATUS_CANNOT_RUN);
+	}
 	sys_sigmask(&all_signals);
 	mount_all();
-	open_console();
+	/* The kernel opened that of the initramfs; devtmpfs brings the real one. */
+	console_open();
 	syscall3(NR_SETHOSTNAME, (long)"plex86", 6, 0);
 	loopback_up();
 	syscall3(NR_CHDIR, (long)"/root", 0, 0);
 
-	if (read_cmdline(&cl) < 0) {
+	if (command_read(&cl) < 0) {
 		say("plex86-init: cannot decode plex86.exec= on the kernel command line\n");
 		report(STATUS_BAD_COMMAND);
 		end(REBOOT_POWER_OFF);
@@ -315,13 +194,3 @@ __attribute__((used)) _Noreturn static void start(long *stack)
 		report(status);
 	end(REBOOT_POWER_OFF);
 }
-
-/* The kernel starts a process with argc on top of the stack and nothing to return to. */
-__asm__(".globl _start\n"
-	"_start:\n\t"
-	"xorl %ebp, %ebp\n\t"
-	"movl %esp, %eax\n\t"
-	"andl $-16, %esp\n\t"
-	"subl $12, %esp\n\t"
-	"pushl %eax\n\t"
-	"call start\n");

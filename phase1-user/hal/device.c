@@ -1,0 +1,128 @@
+/*
+ * The virtio devices of one machine: see device.h.
+ */
+#include "device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Lines of the 8259 pair that nothing else on the board uses. */
+static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 3};
+
+extern const struct hal_kind hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
+
+/* Every kind of device there is. */
+static const struct hal_kind *const kinds[] = {
+	&hal_balloon,
+	&hal_console,
+	&hal_disk,
+	&hal_net,
+	&hal_rng,
+};
+
+static const struct hal_kind *find_kind(const char *option)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(kinds[i]->option, option))
+			return kinds[i];
+	return NULL;
+}
+
+bool hal_add(struct hal *h, const char *option, const char *spec, struct error *e)
+{
+	const struct hal_kind *kind = find_kind(option);
+	struct hal_device *d;
+
+	if (!kind)
+		return error_set(e, "device '%s': there is no such kind", option);
+	if (h->count == HAL_DEVICES_MAX)
+		return error_set(e, "%s '%s': a machine has at most %d devices", option, spec,
+				 HAL_DEVICES_MAX);
+	d = kind->open(spec, e);
+	if (!d)
+		return false;
+	d->kind = kind;
+	d->virtio.slot = h->count;
+	d->virtio.irq = free_irq[h->count];
+	h->device[h->count++] = d;
+	return true;
+}
+
+struct hal_device *hal_find(const struct hal *h, const char *option)
+{
+	for (unsigned i = 0; i < h->count; i++)
+		if (!strcmp(h->device[i]->kind->option, option))
+			return h->device[i];
+	return NULL;
+}
+
+u16 hal_irqs(void)
+{
+	u16 mask = 0;
+
+	for (unsigned i = 0; i < HAL_DEVICES_MAX; i++)
+		mask |= 1u << free_irq[i];
+	return mask;
+}
+
+void hal_cmdline(const struct hal *h, char *text, size_t size)
+{
+	size_t used = 0;
+
+	if (size)
+		text[0] = '\0';
+	for (unsigned i = 0; i < h->count && used + 1 < size; i++) {
+		text[used++] = ' ';
+		virtio_cmdline(&h->device[i]->virtio, text + used, size - used);
+		used += strlen(text + used);
+	}
+}
+
+bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board, struct loop *loop,
+		struct error *e)
+{
+	h->board = *board;
+	for (unsigned i = 0; i < h->count; i++) {
+		struct hal_device *d = h->device[i];
+
+		if (!virtio_register(&d->virtio, bus, &h->board, d->virtio.slot, d->virtio.irq))
+			return error_set(e, "%s: its place on the bus is taken", d->kind->option);
+		if (d->kind->start && !d->kind->start(d, loop, e))
+			return false;
+	}
+	return true;
+}
+
+const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t size)
+{
+	const struct virtio_device *v;
+
+	if (i >= h->count || h->device[i]->unasked || h->device[i]->virtio.was_driven)
+		return NULL;
+	v = &h->device[i]->virtio;
+	snprintf(text, size, "%s %u: the guest has no driver for it (its kernel needs %s)",
+		 v->ops->name, v->slot, v->ops->guest_option);
+	return text;
+}
+
+void hal_destroy(struct hal *h)
+{
+	while (h->count) {
+		struct hal_device *d = h->device[--h->count];
+
+		d->kind->destroy(d);
+	}
+}
+
+char *hal_next_word(char **rest)
+{
+	char *word = *rest, *comma;
+
+	if (!word)
+		return NULL;
+	comma = strchr(word, ',');
+	if (comma)
+		*comma++ = '\0';
+	*rest = comma;
+	return word;
+}

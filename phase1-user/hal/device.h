@@ -1,0 +1,64 @@
+/*
+ * The virtio devices of one machine: opened from the command line, put on the bus, closed.
+ *
+ * Owns: the list of device kinds, device numbers and interrupt lines. A device is one file that
+ * defines a struct hal_kind, named in the table of device.c.
+ */
+#ifndef PLEX86_HAL_DEVICE_H
+#define PLEX86_HAL_DEVICE_H
+
+#include "../error.h"
+#include "../loop.h"
+#include "virtio.h"
+
+#define HAL_DEVICES_MAX 10 /* as many as there are free interrupt lines */
+
+struct hal_device;
+
+struct hal_kind {
+	const char *option; /* "disk": the long option that adds one */
+	/* Parse `spec` and open what it names. NULL: `e` says what is wrong (exit status 2). */
+	struct hal_device *(*open)(const char *spec, struct error *e);
+	/* The machine is built, the guest not yet running: watch descriptors, start threads. The
+	 * device lock is not held. May be NULL. */
+	bool (*start)(struct hal_device *d, struct loop *loop, struct error *e);
+	/* The guest has stopped for good and the I/O thread with it: finish what was acknowledged,
+	 * stop threads, close, free. */
+	void (*destroy)(struct hal_device *d);
+};
+
+/* The head of every device's own structure. */
+struct hal_device {
+	const struct hal_kind *kind;
+	struct virtio_device virtio;
+	bool unasked; /* every guest has it: one without a driver is no mistake */
+};
+
+struct hal {
+	struct hal_device *device[HAL_DEVICES_MAX];
+	unsigned count;
+	struct virtio_board board;
+};
+
+/* Open a device; nothing of it is visible to a guest yet. */
+bool hal_add(struct hal *h, const char *option, const char *spec, struct error *e);
+/* The first device of a kind, or NULL. */
+struct hal_device *hal_find(const struct hal *h, const char *option);
+/* The interrupt lines devices may have, as a mask. They are levels: a line that stays high when its
+ * interrupt is acknowledged has another reason to interrupt. */
+u16 hal_irqs(void);
+/* The kernel command line words for all devices, each preceded by a blank. */
+void hal_cmdline(const struct hal *h, char *text, size_t size);
+/* Put them on the bus and start them. */
+bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board, struct loop *loop,
+		struct error *e);
+/* A device the guest never looked at: the line that says which kernel option is missing. NULL if
+ * device `i` was driven, or there is none. */
+const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t size);
+void hal_destroy(struct hal *h);
+
+/* For the options of a spec "VALUE,key=value,flag": cut off the next word at a comma, in place.
+ * Returns it, or NULL at the end. */
+char *hal_next_word(char **rest);
+
+#endif

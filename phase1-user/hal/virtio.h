@@ -1,0 +1,101 @@
+/*
+ * A virtio device and its transport: virtio over MMIO, version 2 (virtio 1.2, section 4.2).
+ *
+ * Owns: feature negotiation, status, queue set-up, the interrupt status, the configuration space
+ * window. A device brings a table of functions and embeds struct virtio_device.
+ *
+ * All functions are called with the device lock held (phase1-user/loop.h).
+ */
+#ifndef PLEX86_HAL_VIRTIO_H
+#define PLEX86_HAL_VIRTIO_H
+
+#include "bus.h"
+#include "virtqueue.h"
+
+#define VIRTIO_MMIO_BASE 0xd0000000u
+#define VIRTIO_MMIO_SIZE 0x1000u
+#define VIRTIO_QUEUES	 8
+
+/* Device types (virtio 1.2, section 5). */
+enum virtio_id {
+	VIRTIO_ID_NET = 1,
+	VIRTIO_ID_BLOCK = 2,
+	VIRTIO_ID_CONSOLE = 3,
+	VIRTIO_ID_RNG = 4,
+	VIRTIO_ID_BALLOON = 5,
+	VIRTIO_ID_FS = 26,
+};
+
+/* Feature bits that the transport itself offers for every device. */
+#define VIRTIO_F_INDIRECT    (1ull << 28)
+#define VIRTIO_F_EVENT_INDEX (1ull << 29)
+#define VIRTIO_F_VERSION_1   (1ull << 32)
+
+struct virtio_device;
+
+struct virtio_ops {
+	const char *name;	  /* for messages: "virtio-blk" */
+	const char *guest_option; /* the guest kernel's driver: "CONFIG_VIRTIO_BLK" */
+	/* The driver has put chains into queue `index`. */
+	void (*notify)(struct virtio_device *d, unsigned index);
+	/* DRIVER_OK: features are settled and the queues ready. May be NULL. */
+	void (*start)(struct virtio_device *d);
+	/* The driver resets: no queue may be touched after this. May be NULL. */
+	void (*reset)(struct virtio_device *d);
+	/* The driver has written device configuration, which is in d->config. May be NULL. */
+	void (*config_written)(struct virtio_device *d, unsigned offset, unsigned size);
+};
+
+/* What a device needs of the board; set by virtio_register(). */
+struct virtio_board {
+	struct guest_ram ram;
+	/* Drive the device's interrupt line. */
+	void (*irq)(void *opaque, unsigned irq, bool level);
+	/* The guest does not use this RAM, page-aligned: its contents may be given up. */
+	void (*release)(void *opaque, u64 gpa, u64 len);
+	/* A line for the user about a device that misbehaves. */
+	void (*warn)(void *opaque, const char *text);
+	void *opaque;
+};
+
+struct virtio_device {
+	const struct virtio_ops *ops;
+	enum virtio_id id;
+	u64 features; /* the device's own; the transport adds its own */
+	unsigned queue_count;
+	unsigned queue_max; /* descriptors a queue may have; 0: VIRTQUEUE_MAX_SIZE */
+	u8 *config;	    /* the configuration space, little-endian */
+	unsigned config_size, config_writable; /* bytes; the first `writable` may be written */
+
+	/* The transport's. */
+	const struct virtio_board *board;
+	unsigned slot, irq;
+	u64 negotiated;
+	u32 features_select, driver_features_select, queue_select;
+	u32 status, interrupt_status, generation;
+	bool was_driven; /* a driver has found it: see virtio_undriven() */
+	struct virtqueue queue[VIRTIO_QUEUES];
+};
+
+/* Put `d` on the bus as device number `slot` with interrupt line `irq`. d->ops, id, features,
+ * queue_count and config must be set. False if the window is taken. */
+bool virtio_register(struct virtio_device *d, struct bus *bus, const struct virtio_board *board,
+		     unsigned slot, unsigned irq);
+/* The kernel command line word that announces it: "virtio_mmio.device=4K@0xd0000000:5". */
+void virtio_cmdline(const struct virtio_device *d, char *text, size_t size);
+
+/* Interrupt the driver if it wants to hear of what was pushed to the queue. */
+void virtio_signal(struct virtio_device *d, struct virtqueue *q);
+/* The configuration space has changed. */
+void virtio_config_changed(struct virtio_device *d);
+/* A queue is broken or a request makes no sense: say so once and ask for a reset. */
+void virtio_break(struct virtio_device *d, const char *why);
+
+static inline bool virtio_running(const struct virtio_device *d)
+{
+	const u32 driver_ok = 4, needs_reset = 64;
+
+	return (d->status & driver_ok) && !(d->status & needs_reset);
+}
+
+#endif

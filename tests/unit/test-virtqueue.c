@@ -1,0 +1,590 @@
+/*
+ * Unit tests of the virtqueue: chains, broken rings, notifications, the event index.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "../../phase1-user/hal/virtqueue.h"
+
+#define RAM_SIZE 65536u
+#define SIZE	 8u
+#define DESC	 0x1000u
+#define AVAIL	 0x2000u
+#define USED	 0x3000u
+#define TABLE	 0x4000u /* an indirect one */
+#define BUFFER	 0x8000u
+
+#define NEXT	 1u
+#define WRITE	 2u
+#define INDIRECT 4u
+
+struct desc {
+	u64 addr;
+	u32 len;
+	u16 flags, next;
+};
+
+static struct guest_ram ram;
+static struct virtqueue q;
+static struct virtq_chain chain;
+
+/* ---- the driver's side ---- */
+
+static u16 *word(u64 gpa)
+{
+	return (u16 *)(ram.base + gpa);
+}
+
+static void set_desc(u64 table, unsigned i, u64 addr, u32 len, u16 flags, u16 next)
+{
+	const struct desc d = {addr, len, flags, next};
+
+	memcpy(ram.base + table + i * sizeof(d), &d, sizeof(d));
+}
+
+static void offer(u16 head)
+{
+	u16 *index = word(AVAIL + 2);
+
+	*word(AVAIL + 4 + 2 * (*index % SIZE)) = head;
+	++*index;
+}
+
+static u16 avail_event(void)
+{
+	return *word(USED + 4 + 8 * SIZE);
+}
+
+static void set_used_event(u16 event)
+{
+	*word(AVAIL + 4 + 2 * SIZE) = event;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	/* On the heap, at its exact size: ASan watches both ends. */
+	ram = (struct guest_ram){calloc(1, RAM_SIZE), RAM_SIZE};
+	q = (struct virtqueue){
+		.ram = &ram, .size = SIZE, .desc = DESC, .avail = AVAIL, .used = USED};
+	q.indirect = true;
+	assert_true(virtqueue_start(&q));
+	q.ready = true;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	free(ram.base);
+	return 0;
+}
+
+/* The queue must be broken by taking the chain at descriptor 0, and stay silent. */
+static void assert_breaks(const char *why)
+{
+	offer(0);
+	assert_false(virtqueue_pop(&q, &chain));
+	assert_non_null(q.broken);
+	if (!strstr(q.broken, why))
+		fail_msg("broken because '%s', not '%s'", q.broken, why);
+	assert_false(virtqueue_pop(&q, &chain));
+	assert_false(virtqueue_has_work(&q));
+	assert_false(virtqueue_enable_notify(&q));
+	virtqueue_push(&q, 0, 0);
+	assert_int_equal(*word(USED + 2), 0);
+	assert_false(virtqueue_wants_interrupt(&q));
+}
+
+/* ---- set-up ---- */
+
+static void bad_size(void **state)
+{
+	static const u16 sizes[] = {0, 3, 6, 255, 257, 512, 0x8000, 0xffff};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		q.broken = NULL;
+		q.size = sizes[i];
+		assert_false(virtqueue_start(&q));
+		assert_non_null(strstr(q.broken, "power of two"));
+	}
+	for (u16 size = 1; size <= VIRTQUEUE_MAX_SIZE; size *= 2) {
+		q.broken = NULL;
+		q.size = size;
+		assert_true(virtqueue_start(&q));
+	}
+}
+
+static void bad_areas(void **state)
+{
+	static const u64 outside[] = {RAM_SIZE,	  RAM_SIZE - 16,      1ull << 32,
+				      1ull << 63, 0xfffffffffffffff0, 0xffffffffull << 32};
+	u64 *const area[] = {&q.desc, &q.avail, &q.used};
+
+	(void)state;
+	for (unsigned a = 0; a < 3; a++) {
+		u64 good = *area[a];
+
+		for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+			q.broken = NULL;
+			*area[a] = outside[i];
+			assert_false(virtqueue_start(&q));
+			assert_non_null(strstr(q.broken, "outside RAM"));
+		}
+		q.broken = NULL;
+		*area[a] = good + 1;
+		assert_false(virtqueue_start(&q));
+		assert_non_null(strstr(q.broken, "aligned"));
+		*area[a] = good;
+	}
+}
+
+/* The last byte of each area may be the last byte of RAM, and not one more. */
+static void areas_at_the_end(void **state)
+{
+	(void)state;
+	q.desc = RAM_SIZE - 16 * SIZE;
+	assert_true(virtqueue_start(&q));
+	q.desc = DESC;
+	q.avail = RAM_SIZE - (6 + 2 * SIZE);
+	assert_true(virtqueue_start(&q));
+	q.avail += 2;
+	assert_false(virtqueue_start(&q));
+	q.broken = NULL;
+	q.avail = AVAIL;
+	q.used = RAM_SIZE - (8 + 8 * SIZE);
+	assert_true(virtqueue_start(&q));
+	q.used += 4;
+	assert_false(virtqueue_start(&q));
+}
+
+static void ram_limits(void **state)
+{
+	(void)state;
+	assert_ptr_equal(guest_ram_at(&ram, 0, RAM_SIZE), ram.base);
+	assert_ptr_equal(guest_ram_at(&ram, RAM_SIZE - 1, 1), ram.base + RAM_SIZE - 1);
+	assert_null(guest_ram_at(&ram, RAM_SIZE - 1, 2));
+	assert_null(guest_ram_at(&ram, RAM_SIZE, 0));
+	assert_null(guest_ram_at(&ram, 1, ~(u64)0));
+	assert_null(guest_ram_at(&ram, ~(u64)0, 1));
+}
+
+/* ---- chains ---- */
+
+static void plain_chain(void **state)
+{
+	(void)state;
+	set_desc(DESC, 5, BUFFER, 10, NEXT, 2);
+	set_desc(DESC, 2, BUFFER + 100, 20, NEXT, 7);
+	set_desc(DESC, 7, BUFFER + 200, 30, WRITE, 0);
+	offer(5);
+	assert_true(virtqueue_has_work(&q));
+	assert_true(virtqueue_pop(&q, &chain));
+	assert_int_equal(chain.head, 5);
+	assert_int_equal(chain.out_count, 2);
+	assert_int_equal(chain.in_count, 1);
+	assert_int_equal(chain.out_bytes, 30);
+	assert_int_equal(chain.in_bytes, 30);
+	assert_ptr_equal(virtq_out(&chain)[1].iov_base, ram.base + BUFFER + 100);
+	assert_ptr_equal(virtq_in(&chain)[0].iov_base, ram.base + BUFFER + 200);
+	assert_false(virtqueue_pop(&q, &chain));
+	assert_null(q.broken);
+}
+
+static void unpop_and_push(void **state)
+{
+	const u32 *used = (u32 *)(ram.base + USED + 4);
+
+	(void)state;
+	set_desc(DESC, 3, BUFFER, 1, WRITE, 0);
+	offer(3);
+	assert_true(virtqueue_pop(&q, &chain));
+	assert_false(virtqueue_has_work(&q));
+	virtqueue_unpop(&q);
+	assert_true(virtqueue_has_work(&q));
+	assert_true(virtqueue_pop(&q, &chain));
+	virtqueue_push(&q, chain.head, 77);
+	assert_int_equal(*word(USED + 2), 1);
+	assert_int_equal(used[0], 3);
+	assert_int_equal(used[1], 77);
+}
+
+/* Both positions wrap at 16 bits; the slots are taken modulo the size. */
+static void around_the_wrap(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 1, WRITE, 0);
+	for (unsigned i = 0; i < 0x10000 + 2 * SIZE; i++) {
+		offer(0);
+		assert_true(virtqueue_pop(&q, &chain));
+		virtqueue_push(&q, 0, i);
+		assert_int_equal(*word(USED + 2), (u16)(i + 1));
+		assert_int_equal(*(u32 *)(ram.base + USED + 4 + 8 * (i % SIZE) + 4), i);
+	}
+	assert_null(q.broken);
+}
+
+static void indirect_chain(void **state)
+{
+	(void)state;
+	set_desc(TABLE, 0, BUFFER, 4, NEXT, 2);
+	set_desc(TABLE, 2, BUFFER + 8, 4, WRITE, 0);
+	/* Normal descriptors may come before it, and its WRITE flag means nothing. */
+	set_desc(DESC, 0, BUFFER + 100, 1, NEXT, 1);
+	set_desc(DESC, 1, TABLE, 3 * 16, INDIRECT | WRITE, 0);
+	offer(0);
+	assert_true(virtqueue_pop(&q, &chain));
+	assert_int_equal(chain.out_bytes, 5);
+	assert_int_equal(chain.in_bytes, 4);
+	assert_int_equal(chain.out_count, 2);
+}
+
+/* A table may be larger than the queue, up to what a chain can hold. */
+static void large_indirect_table(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < VIRTQUEUE_MAX_SEGMENTS; i++)
+		set_desc(TABLE, i, BUFFER + i, 1, i + 1 < VIRTQUEUE_MAX_SEGMENTS ? NEXT : 0, i + 1);
+	set_desc(DESC, 0, TABLE, 16 * VIRTQUEUE_MAX_SEGMENTS, INDIRECT, 0);
+	offer(0);
+	assert_true(virtqueue_pop(&q, &chain));
+	assert_int_equal(chain.out_count, VIRTQUEUE_MAX_SEGMENTS);
+}
+
+static void too_many_segments(void **state)
+{
+	large_indirect_table(state);
+	set_desc(DESC, 0, BUFFER, 1, NEXT, 1);
+	set_desc(DESC, 1, TABLE, 16 * VIRTQUEUE_MAX_SEGMENTS, INDIRECT, 0);
+	assert_breaks("too many descriptors");
+}
+
+static void loop(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 1, NEXT, 1);
+	set_desc(DESC, 1, BUFFER, 1, NEXT, 0);
+	assert_breaks("loop");
+}
+
+static void loop_on_itself(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 1, NEXT | WRITE, 0);
+	assert_breaks("loop");
+}
+
+/* As many as the queue has are no loop. */
+static void longest_chain(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SIZE; i++)
+		set_desc(DESC, i, BUFFER, 1, i + 1 < SIZE ? NEXT : 0, i + 1);
+	offer(0);
+	assert_true(virtqueue_pop(&q, &chain));
+	assert_int_equal(chain.out_count, SIZE);
+}
+
+static void loop_in_indirect(void **state)
+{
+	(void)state;
+	set_desc(TABLE, 0, BUFFER, 1, NEXT, 1);
+	set_desc(TABLE, 1, BUFFER, 1, NEXT, 0);
+	set_desc(DESC, 0, TABLE, 2 * 16, INDIRECT, 0);
+	assert_breaks("loop");
+}
+
+static void bad_next(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 1, NEXT, SIZE);
+	assert_breaks("beyond its table");
+}
+
+static void bad_head(void **state)
+{
+	(void)state;
+	offer(SIZE);
+	assert_false(virtqueue_pop(&q, &chain));
+	assert_non_null(strstr(q.broken, "beyond its table"));
+}
+
+static void bad_next_in_indirect(void **state)
+{
+	(void)state;
+	set_desc(TABLE, 0, BUFFER, 1, NEXT, 2);
+	set_desc(DESC, 0, TABLE, 2 * 16, INDIRECT, 0);
+	assert_breaks("beyond its table");
+}
+
+static void buffer_outside(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, RAM_SIZE - 1, 2, 0, 0);
+	assert_breaks("buffer lies outside");
+}
+
+static void buffer_wraps(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, ~(u64)0 - 3, 8, WRITE, 0);
+	assert_breaks("buffer lies outside");
+}
+
+static void buffer_of_4g(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 0xffffffff, WRITE, 0);
+	assert_breaks("buffer lies outside");
+}
+
+static void wrong_order(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 1, NEXT | WRITE, 1);
+	set_desc(DESC, 1, BUFFER, 1, 0, 0);
+	assert_breaks("readable descriptor follows");
+}
+
+static void indirect_of_indirect(void **state)
+{
+	(void)state;
+	set_desc(TABLE, 0, TABLE, 16, INDIRECT, 0);
+	set_desc(DESC, 0, TABLE, 16, INDIRECT, 0);
+	assert_breaks("indirect descriptor where none may be");
+}
+
+static void indirect_not_negotiated(void **state)
+{
+	(void)state;
+	q.indirect = false;
+	set_desc(DESC, 0, TABLE, 16, INDIRECT, 0);
+	assert_breaks("indirect descriptor where none may be");
+}
+
+static void indirect_with_next(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, TABLE, 16, INDIRECT | NEXT, 1);
+	assert_breaks("with a successor");
+}
+
+static void indirect_length(void **state)
+{
+	static const u32 lengths[] = {0, 1, 15, 17, 16 * VIRTQUEUE_MAX_SEGMENTS + 16, 0xfffffff0};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		tear_down(state);
+		set_up(state);
+		set_desc(DESC, 0, TABLE, lengths[i], INDIRECT, 0);
+		assert_breaks("impossible length");
+	}
+}
+
+static void indirect_outside(void **state)
+{
+	static const u64 tables[] = {RAM_SIZE - 16, RAM_SIZE, ~(u64)0 - 15, 1ull << 40};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		tear_down(state);
+		set_up(state);
+		set_desc(DESC, 0, tables[i], 32, INDIRECT, 0);
+		assert_breaks("table lies outside");
+	}
+}
+
+static void available_index_jumps(void **state)
+{
+	(void)state;
+	*word(AVAIL + 2) = SIZE;
+	set_desc(DESC, 0, BUFFER, 1, 0, 0);
+	assert_true(virtqueue_pop(&q, &chain));
+	*word(AVAIL + 2) = SIZE + 2; /* one more than the ring holds */
+	assert_false(virtqueue_pop(&q, &chain));
+	assert_non_null(strstr(q.broken, "more chains are offered"));
+}
+
+static void available_index_goes_back(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 1, 0, 0);
+	offer(0);
+	assert_true(virtqueue_pop(&q, &chain));
+	*word(AVAIL + 2) = 0;
+	assert_false(virtqueue_pop(&q, &chain));
+	assert_non_null(strstr(q.broken, "more chains are offered"));
+}
+
+static void reset_mends(void **state)
+{
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 1, NEXT, 0);
+	offer(0);
+	assert_false(virtqueue_pop(&q, &chain));
+	virtqueue_reset(&q);
+	assert_null(q.broken);
+	assert_false(q.ready);
+	assert_ptr_equal(q.ram, &ram);
+	assert_false(virtqueue_has_work(&q));
+}
+
+static void copies(void **state)
+{
+	u8 bytes[8] = "abcdefgh", back[8];
+
+	(void)state;
+	set_desc(DESC, 0, BUFFER, 3, NEXT, 1);
+	set_desc(DESC, 1, BUFFER + 10, 0, NEXT, 2);
+	set_desc(DESC, 2, BUFFER + 20, 4, NEXT, 3);
+	set_desc(DESC, 3, BUFFER + 30, 2, NEXT | WRITE, 4);
+	set_desc(DESC, 4, BUFFER + 40, 3, WRITE, 0);
+	memcpy(ram.base + BUFFER, "012", 3);
+	memcpy(ram.base + BUFFER + 20, "3456", 4);
+	offer(0);
+	assert_true(virtqueue_pop(&q, &chain));
+	assert_int_equal(virtq_read(&chain, 0, back, 8), 7);
+	assert_memory_equal(back, "0123456", 7);
+	assert_int_equal(virtq_read(&chain, 2, back, 3), 3);
+	assert_memory_equal(back, "234", 3);
+	assert_int_equal(virtq_read(&chain, 7, back, 1), 0);
+	assert_int_equal(virtq_read(&chain, ~(u64)0, back, 1), 0);
+	assert_int_equal(virtq_write(&chain, 1, bytes, 8), 4);
+	assert_memory_equal(ram.base + BUFFER + 31, "a", 1);
+	assert_memory_equal(ram.base + BUFFER + 40, "bcd", 3);
+	assert_int_equal(ram.base[BUFFER + 43], 0);
+}
+
+/* ---- notifications ---- */
+
+static void interrupt_flag(void **state)
+{
+	(void)state;
+	assert_false(virtqueue_wants_interrupt(&q)); /* nothing pushed */
+	virtqueue_push(&q, 0, 0);
+	assert_true(virtqueue_wants_interrupt(&q));
+	assert_false(virtqueue_wants_interrupt(&q)); /* once for each */
+	*word(AVAIL) = 1;
+	virtqueue_push(&q, 0, 0);
+	assert_false(virtqueue_wants_interrupt(&q));
+	*word(AVAIL) = 0;
+	virtqueue_push(&q, 0, 0);
+	assert_true(virtqueue_wants_interrupt(&q));
+}
+
+static void notify_flag(void **state)
+{
+	(void)state;
+	virtqueue_disable_notify(&q);
+	assert_int_equal(*word(USED), 1);
+	assert_false(virtqueue_enable_notify(&q));
+	assert_int_equal(*word(USED), 0);
+	virtqueue_disable_notify(&q);
+	offer(0);
+	assert_true(virtqueue_enable_notify(&q)); /* came in between */
+}
+
+static void notify_event(void **state)
+{
+	(void)state;
+	q.event_index = true;
+	set_desc(DESC, 0, BUFFER, 1, 0, 0);
+	virtqueue_disable_notify(&q);
+	assert_int_equal(*word(USED), 0); /* the flag is not used with the event index */
+	offer(0);
+	assert_true(virtqueue_enable_notify(&q));
+	assert_int_equal(avail_event(), 0);
+	assert_true(virtqueue_pop(&q, &chain));
+	assert_false(virtqueue_enable_notify(&q));
+	assert_int_equal(avail_event(), 1);
+}
+
+/* virtio 1.2, 2.7.10: as the specification has it. */
+static bool vring_need_event(u16 event, u16 new_index, u16 old)
+{
+	return (u16)(new_index - event - 1) < (u16)(new_index - old);
+}
+
+static void event_index_as_specified(void **state)
+{
+	static const u16 starts[] = {0, 1, 0x7fff, 0x8000, 0xfff0, 0xfffe, 0xffff};
+
+	(void)state;
+	q.event_index = true;
+	for (size_t s = 0; s < sizeof(starts) / sizeof(starts[0]); s++)
+		for (u16 pushed = 1; pushed < 20; pushed++)
+			for (int event = -40; event <= 40; event++) {
+				const u16 old = starts[s], now = old + pushed;
+				const u16 at = old + event;
+
+				q.signalled = old;
+				q.signalled_valid = true;
+				q.next_used = now;
+				set_used_event(at);
+				assert_int_equal(virtqueue_wants_interrupt(&q),
+						 vring_need_event(at, now, old));
+				assert_int_equal(q.signalled, now);
+			}
+}
+
+/* Whatever the event says, the first chain given back is announced. */
+static void first_is_announced(void **state)
+{
+	(void)state;
+	q.event_index = true;
+	set_used_event(0x1234);
+	virtqueue_push(&q, 0, 0);
+	assert_true(virtqueue_wants_interrupt(&q));
+	virtqueue_push(&q, 0, 0);
+	assert_false(virtqueue_wants_interrupt(&q));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(bad_size),
+		TEST(bad_areas),
+		TEST(areas_at_the_end),
+		TEST(ram_limits),
+		TEST(plain_chain),
+		TEST(unpop_and_push),
+		TEST(around_the_wrap),
+		TEST(indirect_chain),
+		TEST(large_indirect_table),
+		TEST(too_many_segments),
+		TEST(loop),
+		TEST(loop_on_itself),
+		TEST(longest_chain),
+		TEST(loop_in_indirect),
+		TEST(bad_next),
+		TEST(bad_head),
+		TEST(bad_next_in_indirect),
+		TEST(buffer_outside),
+		TEST(buffer_wraps),
+		TEST(buffer_of_4g),
+		TEST(wrong_order),
+		TEST(indirect_of_indirect),
+		TEST(indirect_not_negotiated),
+		TEST(indirect_with_next),
+		TEST(indirect_length),
+		TEST(indirect_outside),
+		TEST(available_index_jumps),
+		TEST(available_index_goes_back),
+		TEST(reset_mends),
+		TEST(copies),
+		TEST(interrupt_flag),
+		TEST(notify_flag),
+		TEST(notify_event),
+		TEST(event_index_as_specified),
+		TEST(first_is_announced),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
