@@ -160,7 +160,7 @@ static void sanitize_exit(struct vm_exit *exit)
 	case EXIT_MMIO:
 		repair_bool(&exit->mmio.write);
 		plausible = exit->mmio.size == 1 || exit->mmio.size == 2 || exit->mmio.size == 4 ||
-			     exit->mmio.size == 8;
+			    exit->mmio.size == 8;
 		break;
 	case EXIT_FAULT:
 		plausible = exit->fault.reason != FAULT_GONE; /* for us to say */

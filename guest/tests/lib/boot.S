@@ -30,6 +30,7 @@ _start:
 	pushl	%eax
 	popfl
 	xorl	%ebp, %ebp
+	movl	%ebx, boot_info
 	call	tables_init
 	call	console_init
 	call	chips_init
@@ -45,6 +46,10 @@ boot_gdtr:
 	.long	gdt
 
 	.bss
+	.balign 4
+	.globl	boot_info		/* the Multiboot information */
+boot_info:
+	.space	4
 	.balign 4096
 	.space	16384
 boot_stack_top:

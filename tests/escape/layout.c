@@ -1,0 +1,13 @@
+/*
+ * Prints where the parts of the memory shared with a vcpu process lie, for an attacker to be told:
+ * EXIT-OFFSET SIZE.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include "../../phase1-user/vcpu/shared.h"
+
+int main(void)
+{
+	printf("%zu %zu\n", offsetof(struct vcpu_shared, vm.exit), sizeof(struct vcpu_shared));
+	return 0;
+}
