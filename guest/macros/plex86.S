@@ -91,15 +91,12 @@
  * int $0x80 in front of the address, as they expect. Sigreturn trampolines keep the plain int:
  * debuggers know them by their bytes. */
 	.macro int vector:vararg
-	.ifnc "\vector", "$0x80"
-	.error "int \vector: only int $0x80 is known"
-	.endif
 	.ifdef __kernel_vsyscall
 	.byte	0x9a			/* lcall */
 	.long	PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80
 	.word	PLEX86_PV_CALL_CS
 	.endif
-	.byte	0xcd, 0x80
+	{nooptimize} int \vector	/* with a prefix in front it is no macro */
 	.endm
 
 /* cpuid does not trap unless the host can arm CPUID faulting; this always does. */
