@@ -57,11 +57,13 @@ bool cmdline_names_console(const char *append)
 {
 	static const char word[] = "console=";
 	const char *at = append;
+	bool other = false;
 
+	/* The last one counts; hvc0 is what a guest gets anyway. */
 	for (; (at = strstr(at, word)); at++)
 		if (at == append || at[-1] == ' ')
-			return true;
-	return false;
+			other = strncmp(at + strlen(word), "hvc", 3) != 0;
+	return other;
 }
 
 bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, struct error *e)

@@ -20,7 +20,7 @@ struct cmdline_config {
 	bool hvc;     /* there is a virtio console */
 };
 
-/* Do the user's words name the guest's console? */
+/* Do the user's words make something else than hvc0 the guest's console? */
 bool cmdline_names_console(const char *append);
 /* Compose a Linux command line into `text`. */
 bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, struct error *e);
