@@ -42,14 +42,14 @@ struct stub {
 static struct stub stubs[2] = {{.name = "iret", .entry = IRET_ENTRY, .least = 40},
 			       {.name = "int80", .entry = INT80_ENTRY, .least = 11}};
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "interrupt-stubs: %s: %s\n", what, strerror(errno));
 	exit(2);
 }
 
 /* The host does not let us: skip. */
-static void lacking(const char *what)
+static _Noreturn void lacking(const char *what)
 {
 	fprintf(stderr, "interrupt-stubs: skipped: no %s: %s\n", what, strerror(errno));
 	exit(77);
