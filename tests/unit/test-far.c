@@ -172,6 +172,7 @@ static void test_iret_stub(void **state)
 {
 	struct vm *vm = *state;
 
+	vm->abi = true;
 	pv_page(vm)->iret_site = AT_CODE + 0x40;
 	iret_frame(vm, 0x1234, KCS, FLAG_IF, 0, 0);
 	vm->cpu.rip = PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET;

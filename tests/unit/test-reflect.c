@@ -449,24 +449,6 @@ static void test_stack_accesses_of_inner_levels_are_the_supervisors(void **state
 	assert_true(*pte_of(vm, AT_TSS_STACK - 1) & PTE_D);
 }
 
-/* ------------------------------------------------------------ the stub ---- */
-
-static void test_iret_stub_rolls_back(void **state)
-{
-	struct vm *vm = *state;
-
-	pv_page(vm)->iret_site = 0x12345;
-	vm->cpu.rip = PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET;
-	assert_true(reflect(vm, 0x20, EVENT_EXTERNAL, false, 0));
-	assert_int_equal(delivered(vm, CORE_RESUME, 0x20).eip, 0x12345);
-	/* User code has no stub. */
-	vm_user(vm);
-	vm->cpu.rip = PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET;
-	assert_true(reflect(vm, 0x20, EVENT_EXTERNAL, false, 0));
-	assert_int_equal(delivered(vm, CORE_RESUME, 0x20).eip,
-			 PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET);
-}
-
 /* RF in the image is for faults, whose instruction is to be restarted (SDM vol. 3, 17.3.1.1). */
 static void test_rf_of_software_interrupts(void **state)
 {
@@ -505,7 +487,6 @@ int main(void)
 		VM_TEST(test_fault_of_a_push),
 		VM_TEST(test_push_straddling_pages),
 		VM_TEST(test_stack_accesses_of_inner_levels_are_the_supervisors),
-		VM_TEST(test_iret_stub_rolls_back),
 		VM_TEST(test_rf_of_software_interrupts),
 	};
 

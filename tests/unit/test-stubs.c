@@ -293,6 +293,23 @@ static void test_undo_system_call(void **state)
 	}
 }
 
+/* Nothing is delivered within a stub: a kick finishes the iret, from wherever it is. */
+static void test_kick_in_the_way_out(void **state)
+{
+	static const u32 states[] = {STUB_IRET_START, STUB_IRET_LAST};
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(states); i++) {
+		user_frame(vm);
+		stand_in(vm, states[i]);
+		*stub_dword(vm, STUB_EIP) = USER_EIP;
+		pv_page(vm)->cpl = states[i] == STUB_IRET_LAST ? 3 : 0;
+		assert_next(vm, core_kick(vm), USER_EIP);
+		assert_int_equal(vm_cpl(vm), 3);
+		assert_int_equal(vm->cpu.hw_selector[SEG_CS], PLEX86_USER_CS);
+	}
+}
+
 static void test_finish_system_call(void **state)
 {
 	struct vm *vm = *state;
@@ -345,6 +362,7 @@ int main(void)
 		VM_TEST(test_finish_return_to_user_code),
 		VM_TEST(test_undo_return_to_kernel_code),
 		VM_TEST(test_undo_system_call),
+		VM_TEST(test_kick_in_the_way_out),
 		VM_TEST(test_finish_system_call),
 		VM_TEST(test_user_code_in_the_way_out_is_a_fault_of_its_own),
 		VM_TEST(test_kernel_seen_first_after_a_stub),
