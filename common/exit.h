@@ -12,7 +12,7 @@ enum exit_kind {
 	EXIT_NONE,
 	EXIT_IO,       /* port access: io.* */
 	EXIT_MMIO,     /* access to guest-physical memory that is not RAM: mmio.* */
-	EXIT_IDLE,     /* hlt with IF=1: wait until `deadline` or an interrupt line rises */
+	EXIT_IDLE,     /* hlt with IF=1: the engine waits for `deadline` or an interrupt line */
 	EXIT_HALTED,   /* hlt with IF=0 and nothing that could wake it */
 	EXIT_SHUTDOWN, /* triple fault */
 	EXIT_DEBUG,    /* breakpoint or single step asked for by the debugger */

@@ -34,8 +34,8 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len);
 void engine_get_state(struct engine *e, struct vm *state);
 void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
 
-/* Run until the guest needs the VMM. Exits are never EXIT_NONE. EXIT_FAULT with
- * FAULT_GONE if the engine itself died. */
+/* Run until the guest needs the VMM. Exits are never EXIT_NONE or EXIT_IDLE: an engine waits
+ * by itself. EXIT_FAULT with FAULT_GONE if the engine itself died. */
 void engine_run(struct engine *e, struct vm_exit *exit);
 /* The value for the EXIT_IO or EXIT_MMIO read just returned; give it before engine_run(). */
 void engine_complete(struct engine *e, u64 value);

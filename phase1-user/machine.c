@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 #include "hal/virtio-console.h"
 #include "stats.h"
@@ -26,8 +25,6 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 		return;
 	m->value = value;
 	__atomic_store_n(&m->end, end, __ATOMIC_RELEASE);
-	m->woken = true;
-	pthread_cond_signal(&m->wake);
 	engine_stop(m->engine);
 }
 
@@ -83,8 +80,6 @@ void machine_console_event(void *owner, enum console_event event, int error)
 	case CONSOLE_STATS:
 		/* Only the run thread may ask the engine. */
 		m->stats_wanted = true;
-		m->woken = true;
-		pthread_cond_signal(&m->wake);
 		engine_kick(m->engine);
 		break;
 	}
@@ -139,8 +134,6 @@ static void serial_irq(void *opaque, bool level)
 	struct machine *m = opaque;
 
 	engine_set_irq(m->engine, SERIAL_COM1_IRQ, level);
-	m->woken = true;
-	pthread_cond_signal(&m->wake);
 }
 
 static bool hvc_runs(const struct machine *m)
@@ -190,8 +183,6 @@ static void device_irq(void *opaque, unsigned irq, bool level)
 	struct machine *m = opaque;
 
 	engine_set_irq(m->engine, irq, level);
-	m->woken = true;
-	pthread_cond_signal(&m->wake);
 }
 
 static void device_warning(void *opaque, const char *text)
@@ -302,20 +293,6 @@ static void handle_mmio(struct machine *m, const struct vm_exit *exit)
 		engine_complete(m->engine, value);
 }
 
-/* Wait until an interrupt line changes, the run ends, or `deadline` (CLOCK_MONOTONIC) passes. */
-static void wait_idle(struct machine *m, u64 deadline)
-{
-	const struct timespec until = {deadline / 1000000000, deadline % 1000000000};
-	int error = 0;
-
-	while (!m->woken && error != ETIMEDOUT) {
-		if (deadline)
-			error = pthread_cond_timedwait(&m->wake, &m->loop->lock, &until);
-		else
-			pthread_cond_wait(&m->wake, &m->loop->lock);
-	}
-}
-
 static void crash(struct machine *m, const struct vm_exit *exit)
 {
 	const bool gone = exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE;
@@ -332,9 +309,6 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 		return;
 	case EXIT_MMIO:
 		handle_mmio(m, exit);
-		return;
-	case EXIT_IDLE:
-		wait_idle(m, exit->deadline);
 		return;
 	case EXIT_HALTED:
 		end_run(m, END_HALTED, 0);
@@ -378,7 +352,6 @@ void machine_run(struct machine *m)
 		engine_run(m->engine, &exit);
 		loop_lock(m->loop);
 		handle_exit(m, &exit);
-		m->woken = false;
 		write_trace(m);
 		if (m->stats_wanted)
 			show_stats(m);
@@ -392,16 +365,10 @@ void machine_run(struct machine *m)
 bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
 		  struct loop *loop, struct error *e)
 {
-	pthread_condattr_t clock;
-
 	memset(m, 0, sizeof(*m));
 	m->engine = engine;
 	m->loop = loop;
 	m->signals.fd = -1;
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&m->wake, &clock);
-	pthread_condattr_destroy(&clock);
 	m->input.timer.fd = -1;
 	m->input.opened = input_opened;
 	m->input.idle = guest_idles;
@@ -416,5 +383,4 @@ void machine_destroy(struct machine *m)
 	loop_unwatch(m->loop, &m->signals);
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
-	pthread_cond_destroy(&m->wake);
 }

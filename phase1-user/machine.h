@@ -1,8 +1,8 @@
 /*
  * The machine: an engine with its devices, run until the guest or the user ends it.
  *
- * Owns: the board (which device is where, on which interrupt line), the handling of exits, the
- * waiting while the guest is idle, and the verdict how it ended.
+ * Owns: the board (which device is where, on which interrupt line), the handling of exits,
+ * and the verdict how it ended.
  */
 #ifndef PLEX86_MACHINE_H
 #define PLEX86_MACHINE_H
@@ -46,8 +46,6 @@ struct machine {
 	struct hal_device *hvc; /* NULL: none */
 	struct console_route route;
 	struct loop_source signals;
-	pthread_cond_t wake; /* with loop->lock: an idle guest has something to do */
-	bool woken;
 	bool stats_wanted;
 	enum machine_end end;
 	u32 value;
