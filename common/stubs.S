@@ -1,6 +1,6 @@
 /*
- * The PV page's stubs that run without a trap: return from the guest's kernel, and entry into it
- * by a system call. A template: stubs.c copies it and fills in addresses of the guest's.
+ * The PV page's stubs that run without a trap: return from the guest's kernel, entry into it by a
+ * system call, and the gate from the kernel into the monitor. A template: stubs.c copies it and fills in addresses of the guest's.
  *
  * Owns: the instruction sequences, and with each the state it leaves behind: an interrupt, a fault
  * or a debug trap may come before any of them, and stubs.c then undoes what has been done.
@@ -10,7 +10,7 @@
 
 #define PV(offset)  %ss:PLEX86_PV_PAGE + (offset)
 #define CSPV(offset) %cs:PLEX86_PV_PAGE + (offset)
-#define KERNEL_SS    0x2b
+#define HOST_CS64   0x33
 
 #define EFLAGS_TF 0x100
 #define EFLAGS_IF 0x200
@@ -127,6 +127,20 @@ stubs_template:
 	movl	$0, PV(PLEX86_PV_CPL)
 	state	STUB_SYS_LAST
 	jmp	*PV(STUB_HANDLER)
+
+/* The gate: the host's 64-bit code segment takes us to the monitor with no trap. From the landing
+ * on we are the monitor's, in 64-bit mode, and a signal need not undo anything (gate.S). */
+	.org	PLEX86_PV_STUB_TRAP - PLEX86_PV_STUB_IRET
+	.globl	stubs_trap
+	.hidden	stubs_trap
+stubs_trap:
+	state	STUB_TRAP
+	ljmp	$HOST_CS64, $PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET + (.Llanding - stubs_template)
+	.code64
+.Llanding:
+	.byte	0xff, 0x25		/* jmp *STUB_GATE, relative to where this will lie */
+	.long	STUB_GATE - PLEX86_PV_STUB_IRET - (.Llanded - stubs_template)
+.Llanded:
 stubs_template_end:
 
 	.pushsection .rodata.stubs.states, "a", @progbits

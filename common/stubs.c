@@ -10,7 +10,7 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 /* stubs.S */
-extern HIDDEN const u8 stubs_template[], stubs_template_end[];
+extern HIDDEN const u8 stubs_template[], stubs_template_end[], stubs_trap[];
 extern HIDDEN const u8 stubs_tls_0[], stubs_tls_4[], stubs_tls_8[], stubs_tls_12[], stubs_tls_16[],
 	stubs_tls_20[], stubs_kernel_cs[], stubs_esp0[];
 struct stub_state {
@@ -33,6 +33,20 @@ static u8 *stub_code(const struct vm *vm)
 	return (u8 *)pv_page(vm) + PLEX86_PV_STUB_IRET;
 }
 
+/* The gate depends on nothing of the guest's; its twin returns to the instruction, which traps. */
+static void install_trap(struct vm *vm)
+{
+	static const u8 ret = 0xc3;
+	u8 *code = pv_page(vm)->stub_trap;
+
+	if (!vm->abi || !vm->fast_paths || !vm->gate) {
+		*code = ret;
+		return;
+	}
+	mem_copy(code, stubs_trap, stubs_template_end - stubs_trap);
+	mem_copy(stub_word(vm, STUB_GATE), &vm->gate, sizeof(vm->gate));
+}
+
 void stubs_reset(struct vm *vm)
 {
 	static const u8 trap[] = {0xf4, 0xeb, 0xfd}; /* 1: hlt; jmp 1b */
@@ -42,6 +56,7 @@ void stubs_reset(struct vm *vm)
 	mem_copy(pv->stub_int80, trap, sizeof(trap));
 	pv->flags &= ~PLEX86_PV_F_FAST;
 	vm->stubs.enabled = false;
+	install_trap(vm);
 }
 
 /* ------------------------------------------------------ putting them in ---- */
@@ -115,7 +130,7 @@ static void install(struct vm *vm, const struct stubs *s)
 	static const u8 *const tls[] = {stubs_tls_0,  stubs_tls_4,  stubs_tls_8,
 					stubs_tls_12, stubs_tls_16, stubs_tls_20};
 
-	mem_copy(stub_code(vm), stubs_template, stubs_template_end - stubs_template);
+	mem_copy(stub_code(vm), stubs_template, stubs_trap - stubs_template);
 	for (unsigned i = 0; i < ARRAY_SIZE(tls); i++)
 		patch(vm, tls[i], s->tls + 4 * i);
 	patch(vm, stubs_kernel_cs, s->kernel_cs.selector);
@@ -286,6 +301,11 @@ enum stub_exit stubs_leave(struct vm *vm)
 	case STUB_SYS_LAST:
 		enter_kernel(vm);
 		vm->cpu.rip = *stub_word(vm, STUB_HANDLER);
+		return STUB_EXIT_DONE;
+	case STUB_TRAP:
+		/* As if there had been no call. */
+		vm->cpu.rip = stack_word(vm, 0);
+		move_sp(vm, 4);
 		return STUB_EXIT_DONE;
 	default:
 		return state < STUB_SYS_START ? undo_iret(vm, state) : undo_syscall(vm, state);

@@ -11,6 +11,7 @@
 /* One counter and one kind of trace record each: X(NAME, text, meaning of a, meaning of b). */
 #define PLEX86_EVENTS(X)                                \
 	X(TRAP, "trap", "vector", "error code")         \
+	X(GATE, "gate", "", "")                         \
 	X(INJECT, "inject", "vector", "error code")     \
 	X(IRQ, "irq", "vector", "")                     \
 	X(PF_FILL, "pf-fill", "linear", "gpa")          \

@@ -1,17 +1,20 @@
 /*
  * Assembler macros that de-privilege i386 kernel code for CPL 3 (guest ABI of plex86-abi.h).
  *
- * Owns: the replacement of cli, sti, pushf, popf, iret and cpuid in guest kernels. It is run
+ * Owns: the replacement of cli, sti, pushf, popf, iret and cpuid in guest kernels, and the monitor's
+ * cheap entry in front of in, out, hlt and invlpg. It is run
  * through cpp by guest/make-macros and then put in front of every unit with -Wa,FILE: gas
  * concatenates its inputs, and a macro takes precedence over the mnemonic of its name. Must emit
  * nothing unless a macro is used, and must keep registers and flags as the instruction would.
  *
  * The rules that shaped it:
- * - Macros take no argument, so that each means the same in .altmacro and .noaltmacro mode; int,
- *   which needs its own, is used nowhere in .altmacro mode.
+ * - Macros take no argument, so that each means the same in .altmacro and .noaltmacro mode; those
+ *   that need their instruction's own are used nowhere in .altmacro mode.
  * - %ss: goes before every access, since %ds may be the user's at a system call's entry and at the
  *   way out of the kernel; SS is flat in all kernel code (X86_ESPFIX32 is off).
- * - hlt, in, out, mov crN and the like stay as they are: they trap at CPL 3.
+ * - mov crN, ins, lgdt and the like stay as they are: they trap at CPL 3. So do hlt, in, out and
+ *   invlpg, but these are frequent: the call in front of them spares the trap where that can be
+ *   done. (For mov to cr3 the overlay of special_insns.h makes that call.)
  */
 #include "plex86-abi.h"
 
@@ -98,6 +101,23 @@
 	.endif
 	{nooptimize} int \vector	/* with a prefix in front it is no macro */
 	.endm
+
+	.macro hlt
+	call	PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP
+	.byte	0xf4
+	.endm
+
+	.macro invlpg operand:vararg
+	call	PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP
+	{nooptimize} invlpg \operand
+	.endm
+
+	.irp	name, in, inb, inw, inl, out, outb, outw, outl
+	.macro \name operands:vararg
+	call	PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP
+	{nooptimize} \name \operands
+	.endm
+	.endr
 
 /* cpuid does not trap unless the host can arm CPUID faulting; this always does. */
 	.macro cpuid

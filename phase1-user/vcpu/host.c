@@ -153,6 +153,7 @@ static enum host_error set_tls(struct vm *vm, unsigned slot, u64 desc)
 
 enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descriptor)
 {
+	shared->gate.reload = true;
 	if (slot >= HOST_SLOT_TLS0)
 		return set_tls(vm, slot - HOST_SLOT_TLS0, descriptor);
 	return set_ldt(slot, descriptor) ? HOST_FAIL : HOST_OK;

@@ -45,6 +45,20 @@ enum vcpu_step {
 #define TURN_SPIN     250000u
 #define TURN_MAX_SKIP 31
 
+/* The guest's registers while it is in the monitor by way of the gate, in the order that gate.S
+ * pushes and pops them, and the gate's stack, whose top they are. */
+struct gate_frame {
+	u64 di, si, bp, bx, dx, cx, ax;
+	u64 rip, cs, rflags, sp, ss; /* for iretq */
+};
+#define GATE_STACK (64 * 1024)
+struct gate {
+	u8 stack[GATE_STACK];
+	struct gate_frame frame;
+	u64 noted;   /* a signal came in the meantime: look again before returning to the guest */
+	bool reload; /* a descriptor has changed: segment registers may hold what it was */
+} __attribute__((aligned(16)));
+
 struct vcpu_shared {
 	u32 turn; /* enum vcpu_turn, a futex */
 	u32 mode; /* enum vcpu_mode */
@@ -65,6 +79,7 @@ struct vcpu_shared {
 	bool dispatch;	   /* Syscall User Dispatch is on */
 	bool cpuid_faults; /* CPUID traps in user code as well */
 
+	struct gate gate;
 	struct vm vm;
 };
 
