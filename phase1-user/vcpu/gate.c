@@ -79,19 +79,12 @@ static void finish(struct gate_frame *f, enum core_next next)
 	load_guest(&shared->vm.cpu, f);
 }
 
-static void enter_monitor(void)
-{
-	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
-	/* What has been noted until now, the core is about to look for. */
-	__atomic_store_n(&shared->gate.noted, 0, __ATOMIC_SEQ_CST);
-}
-
 void gate_call(struct gate_frame *f)
 {
 	struct vm *vm = &shared->vm;
 	u16 hw[SEG_COUNT];
 
-	enter_monitor();
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
 	/* The ABI asks for a flat CS, and a far jump leaves none behind. */
 	hw[SEG_CS] = HOST_FLAT_CS;
 	hw[SEG_SS] = f->ss;
@@ -106,7 +99,10 @@ void gate_call(struct gate_frame *f)
 /* A signal came between the core's last look and the guest. */
 void gate_look_again(struct gate_frame *f)
 {
-	enter_monitor();
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
+	trace(&shared->vm, EV_KICK, shared->gate.noted, 0);
+	__atomic_store_n(&shared->gate.noted, 0, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* forget it first, then look */
 	finish(f, core_kick(&shared->vm));
 }
 
@@ -119,7 +115,7 @@ bool gate_interrupted(const siginfo_t *info, struct sigcontext *sc)
 		return false;
 	if (!in_monitor_text(sc->rip) && (sc->rip < landing || sc->rip > ~0u))
 		return false;
-	__atomic_store_n(&shared->gate.noted, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&shared->gate.noted, info->si_signo, __ATOMIC_RELAXED);
 	if (sc->rip >= (u64)gate_leave && sc->rip < (u64)gate_left)
 		sc->rip = (u64)gate_leave;
 	return true;

@@ -55,7 +55,7 @@ struct gate_frame {
 struct gate {
 	u8 stack[GATE_STACK];
 	struct gate_frame frame;
-	u64 noted;   /* a signal came in the meantime: look again before returning to the guest */
+	u64 noted;   /* the signal that came in the meantime: look again before the guest runs */
 	bool reload; /* a descriptor has changed: segment registers may hold what it was */
 } __attribute__((aligned(16)));
 
