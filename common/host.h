@@ -11,7 +11,8 @@
 
 struct vm;
 
-enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4 };
+/* HOST_POPULATE: the memory is about to be used, so have the host map all of it now. */
+enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4, HOST_POPULATE = 8 };
 
 /* Guest-physical address of the PV page: just behind RAM, so no guest page table can name it
  * without passing vm_ram()'s check first. */

@@ -17,6 +17,7 @@
 #define STUB_HANDLER 0x034 /* the guest's system call entry */
 #define STUB_GATE    0x038 /* 8 bytes: the monitor's 64-bit entry */
 #define STUB_TLS     0x040 /* 24 bytes: the guest's TLS descriptors as the host has them */
+#define STUB_EXPECT  0x058 /* not 0: the next iret must be made by the monitor (shadow_expect) */
 
 /* How far a stub has got, by the instruction about to be executed: what must be undone. */
 #define STUB_IRET_START	 0  /* nothing */

@@ -12,7 +12,7 @@
 /* stubs.S */
 extern HIDDEN const u8 stubs_template[], stubs_template_end[], stubs_trap[];
 extern HIDDEN const u8 stubs_tls_0[], stubs_tls_4[], stubs_tls_8[], stubs_tls_12[], stubs_tls_16[],
-	stubs_tls_20[], stubs_kernel_cs[], stubs_esp0[];
+	stubs_tls_20[], stubs_kernel_cs[], stubs_esp0[], stubs_slow[];
 struct stub_state {
 	u32 offset, state;
 };
@@ -22,6 +22,7 @@ extern HIDDEN const struct stub_state stubs_states[], stubs_states_end[];
 #define GATE_INT32   14
 #define SYSCALL_GATE 0x80
 #define TLS_BYTES    24
+#define OPCODE_HLT   0xf4
 
 static u32 *stub_word(const struct vm *vm, u32 offset)
 {
@@ -49,7 +50,7 @@ static void install_trap(struct vm *vm)
 
 void stubs_reset(struct vm *vm)
 {
-	static const u8 trap[] = {0xf4, 0xeb, 0xfd}; /* 1: hlt; jmp 1b */
+	static const u8 trap[] = {OPCODE_HLT, 0xeb, 0xfd}; /* 1: hlt; jmp 1b */
 	struct pv_page *pv = pv_page(vm);
 
 	mem_copy(pv->stub_iret, trap, sizeof(trap));
@@ -133,6 +134,8 @@ static void install(struct vm *vm, const struct stubs *s)
 	mem_copy(stub_code(vm), stubs_template, stubs_trap - stubs_template);
 	for (unsigned i = 0; i < ARRAY_SIZE(tls); i++)
 		patch(vm, tls[i], s->tls + 4 * i);
+	if (!vm->gate)
+		stub_code(vm)[stubs_slow - stubs_template] = OPCODE_HLT;
 	patch(vm, stubs_kernel_cs, s->kernel_cs.selector);
 	patch(vm, stubs_esp0, s->esp0);
 	*stub_word(vm, STUB_CS) = PLEX86_USER_CS;

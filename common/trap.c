@@ -249,6 +249,7 @@ static enum core_next page_fault(struct vm *vm, const struct trap *trap)
 	}
 	trace(vm, EV_PF_GUEST, trap->address, error);
 	raise_page_fault(vm, trap->address, error);
+	shadow_expect(vm, trap->address, write);
 	return finish(vm, EMU_FAULT, false);
 }
 
@@ -374,20 +375,25 @@ enum core_next core_trap(struct vm *vm, const struct trap *trap)
 	}
 }
 
-/* The instruction behind the call is dealt with as its own trap would be. */
+/* The instruction that the stub stands for is dealt with as its own trap would be. */
 enum core_next core_gate(struct vm *vm)
 {
+	const struct insn iret = {.op = OP_IRET, .op_size = 4, .length = 1};
 	const struct trap trap = {.vector = EXC_GP};
+	bool stepping = vm->cpu.rflags & FLAG_TF;
 
 	vm->exit.kind = EXIT_NONE;
 	vm->pending.kind = PENDING_NONE;
-	vm->cpu.rip = PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP;
-	if (stubs_leave(vm) == STUB_EXIT_FOREIGN) {
+	trace(vm, EV_GATE, 0, 0);
+	switch (stubs_leave(vm)) {
+	case STUB_EXIT_DONE:
+		return finish(vm, emulate(vm, &trap), stepping);
+	case STUB_EXIT_IRET:
+		return finish(vm, emulate_iret(vm, &iret), stepping);
+	default:
 		raise_error(vm, EXC_GP, 0);
 		return finish(vm, EMU_FAULT, false);
 	}
-	trace(vm, EV_GATE, 0, 0);
-	return finish(vm, emulate(vm, &trap), vm->cpu.rflags & FLAG_TF);
 }
 
 enum core_next core_int80(struct vm *vm)

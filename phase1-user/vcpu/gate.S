@@ -3,7 +3,7 @@
  *
  * Owns: the instructions between the PV page's stub (common/stubs.S) and gate.c. We come in 64-bit
  * mode, with the guest's registers and stack pointer; what is above the low 32 bits of them and
- * R8-R15 mean nothing to a 32-bit guest and are ours.
+ * R8-R15 mean nothing to a 32-bit guest and are ours; R10 is the stub's offset in the PV page.
  *
  * A signal may come anywhere; its handler looks at CS and RIP only (gate_interrupted()). Between
  * gate_leave and gate_left it moves RIP back to gate_leave, so nothing there may spoil the frame.
@@ -37,6 +37,7 @@ gate_entry:
 	pushq	$2
 	popfq
 1:	movq	%rsp, %rdi
+	movl	%r10d, %esi
 	call	gate_call
 
 gate_leave:

@@ -27,7 +27,7 @@ _Static_assert(sizeof(struct gate_frame) == 96 && offsetof(struct gate_frame, rf
 	 FLAG_RF | FLAG_AC | FLAG_ID)
 
 /* Called by gate.S. */
-void gate_call(struct gate_frame *f);
+void gate_call(struct gate_frame *f, u32 stub);
 void gate_look_again(struct gate_frame *f);
 
 static void save_guest(struct vcpu *cpu, const struct gate_frame *f)
@@ -79,7 +79,7 @@ static void finish(struct gate_frame *f, enum core_next next)
 	load_guest(&shared->vm.cpu, f);
 }
 
-void gate_call(struct gate_frame *f)
+void gate_call(struct gate_frame *f, u32 stub)
 {
 	struct vm *vm = &shared->vm;
 	u16 hw[SEG_COUNT];
@@ -90,6 +90,9 @@ void gate_call(struct gate_frame *f)
 	hw[SEG_SS] = f->ss;
 	save_selectors(hw);
 	save_guest(&vm->cpu, f);
+	/* Whatever the guest may have made of it: there are two. */
+	vm->cpu.rip = PLEX86_PV_PAGE +
+		      (stub == PLEX86_PV_STUB_IRET ? PLEX86_PV_STUB_IRET : PLEX86_PV_STUB_TRAP);
 	/* User code has no business here, and keeps the segments it is known to have. */
 	if (vm_cpl(vm) == 0)
 		core_sync_selectors(vm, hw);

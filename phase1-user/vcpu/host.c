@@ -30,11 +30,12 @@ static enum host_error host_error(long ret)
 
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 {
+	int flags = MAP_SHARED | MAP_FIXED | (prot & HOST_POPULATE ? MAP_POPULATE : 0);
 	long ret;
 
 	if (la < vm->low_limit)
 		return HOST_LOW;
-	ret = sys_mmap(la, len, native_prot(prot), MAP_SHARED | MAP_FIXED, VCPU_FD_RAM, gpa);
+	ret = sys_mmap(la, len, native_prot(prot), flags, VCPU_FD_RAM, gpa);
 	return ret == (long)la ? HOST_OK : host_error(ret);
 }
 

@@ -42,9 +42,9 @@ struct stub {
 
 enum { IRET, INT80, TRAP, GATE, STUBS };
 static struct stub stubs[STUBS] = {
-	[IRET] = {.name = "iret", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET, .least = 40},
-	[INT80] = {.name = "int80", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80, .least = 11},
-	[TRAP] = {.name = "trap", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP, .least = 2},
+	[IRET] = {.name = "iret", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET, .least = 36},
+	[INT80] = {.name = "int80", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80, .least = 16},
+	[TRAP] = {.name = "trap", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP, .least = 4},
 	[GATE] = {.name = "gate", .least = 30}, /* entry: once the monitor has said where */
 };
 

@@ -43,7 +43,7 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 		return HOST_LOW;
 	note_change(m, la, len);
 	for (u64 i = 0; i < len >> 12; i++)
-		set_page(m, (la >> 12) + i, (gpa + (i << 12)) | prot);
+		set_page(m, (la >> 12) + i, (gpa + (i << 12)) | (prot & ~HOST_POPULATE));
 	return HOST_OK;
 }
 

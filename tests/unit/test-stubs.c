@@ -417,6 +417,28 @@ static void test_instruction_behind_the_gate(void **state)
 	assert_next(vm, core_gate(vm), HANDLER(EXC_GP));
 }
 
+/* The iret's stub gives up: through the gate, or by a hlt. */
+static void test_iret_through_the_gate(void **state)
+{
+	extern const u8 stubs_template[], stubs_slow[];
+	const u8 *slow;
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		vm->gate = i ? MONITOR : 0;
+		stubs_reset(vm);
+		user_frame(vm);
+		slow = pv_page(vm)->stub_iret + (stubs_slow - stubs_template);
+		assert_int_equal(*slow, i ? 0xea : 0xf4);
+		stubs_reset(vm);
+	}
+	vm->cpu.rip = STUB_PAGE_IRET;
+	assert_next(vm, core_gate(vm), USER_EIP);
+	assert_int_equal(vm_cpl(vm), 3);
+	assert_int_equal(vm->cpu.gpr[GPR_SP], USER_ESP);
+	assert_int_equal(vm->stats.count[EV_GATE], 1);
+}
+
 static void test_gate_is_not_for_user_code(void **state)
 {
 	struct vm *vm = *state;
@@ -478,6 +500,7 @@ int main(void)
 		VM_TEST(test_gate_needs_a_host_that_has_one),
 		VM_TEST(test_undo_the_call_for_an_instruction),
 		VM_TEST(test_instruction_behind_the_gate),
+		VM_TEST(test_iret_through_the_gate),
 		VM_TEST(test_gate_is_not_for_user_code),
 		VM_TEST(test_sti_hlt_with_the_call),
 	};
