@@ -53,6 +53,8 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 /* Monotonic nanoseconds, and seconds since 1970 UTC. */
 u64 host_now(struct vm *vm);
 s64 host_utc(struct vm *vm);
+/* Has host_now() reached `deadline`? May say no a little too long, but is quicker to ask. */
+bool host_due(struct vm *vm, u64 deadline);
 /* Interrupt guest execution at `deadline` (host_now() clock); 0: never. */
 void host_arm_timer(struct vm *vm, u64 deadline);
 /* The host's CPUID, unfiltered. out: eax, ebx, ecx, edx. */

@@ -57,7 +57,7 @@ static void poll_timer(struct vm *vm)
 {
 	u64 now;
 
-	if (!vm->timer)
+	if (!vm->timer || !host_due(vm, vm->timer))
 		return;
 	now = host_now(vm);
 	if (now < vm->timer)

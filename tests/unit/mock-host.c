@@ -91,6 +91,11 @@ u64 host_now(struct vm *vm)
 	return mock_of(vm)->now;
 }
 
+bool host_due(struct vm *vm, u64 deadline)
+{
+	return host_now(vm) >= deadline;
+}
+
 s64 host_utc(struct vm *vm)
 {
 	return mock_of(vm)->utc;
