@@ -45,7 +45,8 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 		}
 	}
 	*record = value;
-	/* Supervisor pages within user code's reach must be hidden before it runs: no fast return. */
+	/* Supervisor pages within user code's reach must be hidden before it runs: no fast return.
+	 */
 	*(u32 *)((u8 *)pv_page(vm) + STUB_SLOW) = s->supervisor_low;
 }
 
@@ -218,8 +219,7 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
 	       extends(vm, end, record, end - page))
 		end++;
 	gpa = (record & 0xfffff000u) - ((u64)(page - first) << 12);
-	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12,
-		       prot | populate);
+	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot | populate);
 	if (err == HOST_LIMIT) {
 		shadow_flush(vm);
 		err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12,

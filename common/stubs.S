@@ -1,6 +1,7 @@
 /*
  * The PV page's stubs that run without a trap: return from the guest's kernel, entry into it by a
- * system call, and the gate from the kernel into the monitor. A template: stubs.c copies it and fills in addresses of the guest's.
+ * system call, and the gate from the kernel into the monitor. A template: stubs.c copies it and
+ * fills in addresses of the guest's.
  *
  * Owns: the instruction sequences, and with each the state it leaves behind: an interrupt, a fault
  * or a debug trap may come before any of them, and stubs.c then undoes what has been done.
@@ -114,7 +115,8 @@ stubs_template:
 	state	STUB_SYS_LAST
 	jmp	*PV(STUB_HANDLER)
 
-/* Of the iret's stub, where there is room: the hardware's own iret, once CS is the hardware's; it leaves IF alone, so that goes first. */
+/* Of the iret's stub, where there is room: the hardware's own iret, once CS is the hardware's; it
+ * leaves IF alone, so that goes first. */
 .Lto_kernel:
 	cmpl	$0x11111111, 4(%esp)
 	patch	stubs_kernel_cs

@@ -90,16 +90,20 @@ static bool read_gate(struct vm *vm, struct stubs *s)
 static bool read_stack(struct vm *vm, struct stubs *s)
 {
 	const struct segment *tr = &vm->cpu.tr;
-	const u32 esp0 = 4, ss0 = 8;
-	u16 selector;
+	const u32 esp0 = 4, ss0 = 8, esp1 = 12, ss1 = 16;
+	u16 selector, inner;
 	u64 desc;
 
-	if (seg_is_null(tr->selector) || tr->limit < ss0 + 3 ||
+	if (seg_is_null(tr->selector) || tr->limit < ss1 + 3 ||
 	    !mem_read(vm, (u32)(tr->base + ss0), &selector, 2, false) || (selector & 3) ||
 	    !seg_descriptor(vm, selector, &desc))
 		return false;
 	seg_unpack(desc, selector, &s->kernel_ss);
-	s->esp0 = (u32)(tr->base + esp0);
+	/* Linux keeps the task's own stack in ESP1, whose SS1 no ring 1 could use; ESP0 is that of
+	 * a trampoline, from which its entry code would only go on to the task's. */
+	if (!mem_read(vm, (u32)(tr->base + ss1), &inner, 2, false))
+		return false;
+	s->esp0 = (u32)(tr->base + (inner == s->kernel_cs.selector ? esp1 : esp0));
 	return seg_is_writable_data(&s->kernel_ss) && is_flat_kernel(&s->kernel_ss);
 }
 

@@ -63,11 +63,11 @@ struct vm {
 	u64 ram_size;	   /* bytes; a multiple of 4 KiB; the PV page follows */
 	u8 *ram;	   /* alias of guest RAM and PV page in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
-	bool fast_paths; /* stubs may run without a trap */
-	u64 gate;	 /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
+	bool fast_paths;   /* stubs may run without a trap */
+	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
 	struct stubs stubs;
 	struct expected_page expected;
-	bool abi;	   /* the guest carries the plex86 note */
+	bool abi; /* the guest carries the plex86 note */
 	struct shadow shadow;
 };
 

@@ -30,9 +30,9 @@
  * The stub returns behind that; or it has the int $0x80 executed. */
 #define PLEX86_PV_STUB_INT80 0x200
 #define PLEX86_PV_CALL_CS    0x23
-/* Near call from kernel code, with flat CS and SS: the instruction at the return address would trap,
- * deal with it as if it had. Where that cannot be had for less, the stub just returns and the
- * instruction traps. Uses four bytes of the stack, changes nothing. */
+/* Near call from kernel code, with flat CS and SS: the instruction at the return address would
+ * trap, deal with it as if it had. Where that cannot be had for less, the stub just returns and
+ * the instruction traps. Uses four bytes of the stack, changes nothing. */
 #define PLEX86_PV_STUB_TRAP 0x300
 
 /* CPUID in guest kernel code is `cs invd` (2e 0f 08): always #GP at CPL 3, and meaningless. */

@@ -2,9 +2,9 @@
  * The gate's other side: what signal.c does with a signal's frame, done with the guest's registers
  * as gate.S pushed them.
  *
- * Owns: struct gate in the shared memory. Signals are not blocked here: one that comes is noted, and
- * looked for again in gate.S before the guest runs. Nothing in the monitor touches FPU or vector
- * registers, so the guest's stay where they are.
+ * Owns: struct gate in the shared memory. Signals are not blocked here: one that comes is noted,
+ * and looked for again in gate.S before the guest runs. Nothing in the monitor touches FPU or
+ * vector registers, so the guest's stay where they are.
  */
 #include "../../common/pv.h"
 #include "../../common/segment.h"
@@ -22,7 +22,7 @@ _Static_assert(sizeof(struct gate_frame) == 96 && offsetof(struct gate_frame, rf
 	       "gate.S has these numbers");
 
 /* What iretq may be given. IF and IOPL are the hardware's own affair at CPL 3. */
-#define GUEST_FLAGS                                                                               \
+#define GUEST_FLAGS                                                                                \
 	(FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_TF | FLAG_DF | FLAG_OF | FLAG_NT | \
 	 FLAG_RF | FLAG_AC | FLAG_ID)
 

@@ -31,11 +31,10 @@
 		RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_TRAP)
 
 /* mmap: the same, and of guest RAM only; MAP_POPULATE or not. Twelve instructions. */
-#define ALLOW_LOW_MMAP(nr, flags, fd)                                                     \
-	EXPECT(nr, 11), LOAD(ARG_HIGH(0)), EXPECT(0, 8), LOAD(ARG_HIGH(1)), EXPECT(0, 6), \
-		LOAD(ARG_LOW(3)), CLEAR(MAP_POPULATE), EXPECT(flags, 3),                  \
-		LOAD(ARG_LOW(4)), EXPECT(fd, 1), RETURN(SECCOMP_RET_ALLOW),               \
-		RETURN(SECCOMP_RET_TRAP)
+#define ALLOW_LOW_MMAP(nr, flags, fd)                                                      \
+	EXPECT(nr, 11), LOAD(ARG_HIGH(0)), EXPECT(0, 8), LOAD(ARG_HIGH(1)), EXPECT(0, 6),  \
+		LOAD(ARG_LOW(3)), CLEAR(MAP_POPULATE), EXPECT(flags, 3), LOAD(ARG_LOW(4)), \
+		EXPECT(fd, 1), RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_TRAP)
 
 static long set_filter(const struct sock_fprog *program)
 {

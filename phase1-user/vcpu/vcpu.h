@@ -2,7 +2,8 @@
  * The parts of the vcpu process.
  *
  * main.c sets the process up; signal.c turns signals into traps and back; gate.c and gate.S let the
- * guest's kernel in without a signal; host.c gives the core what common/host.h asks for; jail.c takes away what is not needed.
+ * guest's kernel in without a signal; host.c gives the core what common/host.h asks for; jail.c
+ * takes away what is not needed.
  */
 #ifndef PLEX86_VCPU_H_PROCESS
 #define PLEX86_VCPU_H_PROCESS

@@ -4,7 +4,8 @@
  * Owns: the attempts. `call NR [ARG...]` enters the host's 64-bit code segment and makes host
  * system call NR (`call32`: by int $0x80, the host's 32-bit calls); an argument `@TEXT` is the
  * address of TEXT. A call that comes back is an escape and says so. `clobber`, `forge` and `deaf`
- * attack the memory shared with the VMM, `jump` the monitor's own code. The rest are the 32-bit ways into a host kernel.
+ * attack the memory shared with the VMM, `jump` the monitor's own code. The rest are the 32-bit
+ * ways into a host kernel.
  */
 #include "guest.h"
 
@@ -246,15 +247,16 @@ UCODE(u_int80, "movl $4, %eax; movl $1, %ebx; movl $7, %edx", "int $0x80");
 UCODE(u_sysenter, "movl $4, %eax; movl %esp, %ebp", "sysenter");
 UCODE(u_syscall, "movl $1, %eax", "syscall");
 UCODE(u_far, "", "ljmp $0x33, $call64_entry");
-/* User code in the gate that is the kernel's: by its front door, and behind it on a forged stack. */
-UCODE(u_trap_stub, "", "lcall $0x23, $" STRINGIFY(PLEX86_PV_PAGE) " + " STRINGIFY(
-				PLEX86_PV_STUB_TRAP));
-UCODE(u_landing, "movl $k_cr3, %esp", "ljmp $0x33, $" STRINGIFY(PLEX86_PV_PAGE) " + " STRINGIFY(
-						PLEX86_PV_STUB_TRAP) " + 7");
+/* User code in the gate that is the kernel's: by its front door, and behind it on a forged stack.
+ */
+UCODE(u_trap_stub, "",
+      "lcall $0x23, $" STRINGIFY(PLEX86_PV_PAGE) " + " STRINGIFY(PLEX86_PV_STUB_TRAP));
+UCODE(u_landing, "movl $k_cr3, %esp",
+      "ljmp $0x33, $" STRINGIFY(PLEX86_PV_PAGE) " + " STRINGIFY(PLEX86_PV_STUB_TRAP) " + 7");
 
-static const struct snippet ways[] = {SNIPPET(k_int80), SNIPPET(k_sysenter), SNIPPET(k_syscall),
-				      SNIPPET(u_int80), SNIPPET(u_sysenter), SNIPPET(u_syscall),
-				      SNIPPET(u_far), SNIPPET(u_trap_stub), SNIPPET(u_landing)};
+static const struct snippet ways[] = {SNIPPET(k_int80), SNIPPET(k_sysenter),  SNIPPET(k_syscall),
+				      SNIPPET(u_int80), SNIPPET(u_sysenter),  SNIPPET(u_syscall),
+				      SNIPPET(u_far),	SNIPPET(u_trap_stub), SNIPPET(u_landing)};
 
 static void enter_from_32_bits(const struct snippet *s)
 {

@@ -29,7 +29,7 @@
 #include "../../common/stubs-layout.h"
 
 #define STUB_BYTES  0x100
-#define HITS	    8	  /* at each boundary */
+#define HITS	    8 /* at each boundary */
 #define HOST_CS64   0x33
 #define PATIENCE_US 40000 /* how long an offset may wait to be reached: most are no boundaries */
 
@@ -92,8 +92,8 @@ static void set_debug_register(pid_t pid, unsigned n, unsigned long value)
 		lacking("hardware breakpoints");
 }
 
-static unsigned long look;	      /* address of LOOK */
-static bool owed;		      /* the process was interrupted in the gate and must look */
+static unsigned long look;	  /* address of LOOK */
+static bool owed;		  /* the process was interrupted in the gate and must look */
 static unsigned owing, forgotten; /* how often it was, and did not */
 
 /* Where the monitor takes over, by the PV page; false before it has said so. */
@@ -125,8 +125,8 @@ static void set_breakpoints(pid_t pid, unsigned offset, unsigned first, unsigned
 	set_debug_register(pid, 7, enable);
 }
 
-/* A SIGTRAP: count it, if it is from our breakpoint at `offset` of a stub. Gives the signal that the
- * process shall have instead. */
+/* A SIGTRAP: count it, if it is from our breakpoint at `offset` of a stub. Gives the signal that
+ * the process shall have instead. */
 static int at_breakpoint(pid_t pid, unsigned offset)
 {
 	struct user_regs_struct regs;

@@ -68,6 +68,21 @@ static void test_handler_that_moves(void **state)
 	assert_int_equal(*stub_dword(vm, STUB_HANDLER), 0x12345);
 }
 
+/* Linux: SS1 is not for ring 1, and ESP1 the task's stack. */
+static void test_stack_of_the_task(void **state)
+{
+	struct vm *vm = *state;
+
+	suit(vm);
+	poke16(vm, AT_TSS + 16, KDS);
+	stubs_refresh(vm);
+	assert_int_equal(vm->stubs.esp0, AT_TSS + 4);
+	poke16(vm, AT_TSS + 16, KCS);
+	stubs_refresh(vm);
+	assert_true(fast(vm));
+	assert_int_equal(vm->stubs.esp0, AT_TSS + 12);
+}
+
 /* Each of these must leave, or bring back, the trapping stubs. */
 static void no_fast_paths(struct vm *vm)
 {
@@ -487,6 +502,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		VM_TEST(test_fast_stubs_where_tables_suit),
 		VM_TEST(test_handler_that_moves),
+		VM_TEST(test_stack_of_the_task),
 		VM_TEST(test_trapping_stubs_where_they_do_not),
 		VM_TEST(test_supervisor_pages_make_the_way_out_slow),
 		VM_TEST(test_undo_return_to_user_code),

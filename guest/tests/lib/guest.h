@@ -128,15 +128,15 @@ static inline void flags_set(u32 v)
 #else
 #define TRAP_CALL
 #endif
-#define CR_ACCESS(n)                                                        \
-	static inline u32 cr##n##_get(void)                                 \
-	{                                                                   \
-		u32 v;                                                      \
-		asm volatile("movl %%cr" #n ", %0" : "=r"(v) : : "memory"); \
-		return v;                                                   \
-	}                                                                   \
-	static inline void cr##n##_set(u32 v)                               \
-	{                                                                   \
+#define CR_ACCESS(n)                                                              \
+	static inline u32 cr##n##_get(void)                                       \
+	{                                                                         \
+		u32 v;                                                            \
+		asm volatile("movl %%cr" #n ", %0" : "=r"(v) : : "memory");       \
+		return v;                                                         \
+	}                                                                         \
+	static inline void cr##n##_set(u32 v)                                     \
+	{                                                                         \
 		asm volatile(TRAP_CALL "movl %0, %%cr" #n : : "r"(v) : "memory"); \
 	}
 CR_ACCESS(0)
@@ -271,7 +271,7 @@ void run_user_snippets(const struct snippet *s, unsigned n);
 #define RAW_POPF  ".byte 0x9d"
 #define RAW_IRET  ".byte 0xcf"
 /* In front of any other instruction that a macro goes with (in, out, hlt, invlpg). */
-#define RAW	  "{nooptimize} "
+#define RAW "{nooptimize} "
 
 /* ---- paging.c ---- */
 #define PAGE	 4096u
