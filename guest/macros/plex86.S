@@ -121,7 +121,7 @@
 
 /* Linux's entry code (the unit that defines __switch_to_asm) copies 17 dwords from stack to stack on
  * its way in and out, by `cld; rep movsl`. The two lie such that their low address bits collide,
- * and rep takes 280 cycles then: in and out, half of a system call. One by one they take 40. */
+ * and rep takes 280 cycles then: in and out, half of a system call. One by one they take 20. */
 	.macro rep insn:vararg
 	.set	.Lplex86_rep, 1
 	.ifdef __switch_to_asm
