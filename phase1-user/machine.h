@@ -43,6 +43,7 @@ struct machine {
 	struct debugport debugport;
 	struct reset reset;
 	struct input_gate input;
+	struct hal *hal;
 	struct hal_device *hvc; /* NULL: none */
 	struct console_route route;
 	struct loop_source signals;

@@ -89,8 +89,19 @@ bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board
 			return error_set(e, "%s: its place on the bus is taken", d->kind->option);
 		if (d->kind->start && !d->kind->start(d, loop, e))
 			return false;
+		virtio_publish(&d->virtio);
 	}
 	return true;
+}
+
+void hal_notify(struct hal *h, u64 bells)
+{
+	for (; bells; bells &= bells - 1) {
+		unsigned bell = __builtin_ctzll(bells), i = bell / DEVICE_BELLS;
+
+		if (i < h->count)
+			virtio_notify(&h->device[i]->virtio, bell % DEVICE_BELLS);
+	}
 }
 
 const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t size)
