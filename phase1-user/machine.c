@@ -381,6 +381,8 @@ void machine_run(struct machine *m)
 	/* Behind a doorbell the guest is still running: it has been asked to stop. */
 	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE) || exit.kind == EXIT_BELL) {
 		engine_run(m->engine, &exit);
+		if (exit.kind == EXIT_BELL) /* the guest is not waiting */
+			loop_yield(m->loop);
 		loop_lock(m->loop);
 		handle_exit(m, &exit);
 		write_trace(m);

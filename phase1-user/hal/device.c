@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Lines of the 8259 pair that nothing else on the board uses. */
-static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 3};
+/* Lines of the 8259 pair that nothing else on the board uses. The slave's, from 8 on, cost the guest
+ * one more port access an interrupt: devices that are busy come from this end, others from that. */
+static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 3, 9, 10, 11, 12, 14, 15};
 
 extern const struct hal_kind hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
 
@@ -28,6 +29,24 @@ static const struct hal_kind *find_kind(const char *option)
 	return NULL;
 }
 
+static bool irq_taken(const struct hal *h, u8 irq)
+{
+	for (unsigned i = 0; i < h->count; i++)
+		if (h->device[i]->virtio.irq == irq)
+			return true;
+	return false;
+}
+
+/* There is one: see HAL_DEVICES_MAX. */
+static u8 choose_irq(const struct hal *h, bool quiet)
+{
+	unsigned i = quiet ? HAL_DEVICES_MAX - 1 : 0;
+
+	while (irq_taken(h, free_irq[i]))
+		i += quiet ? -1 : 1;
+	return free_irq[i];
+}
+
 bool hal_add(struct hal *h, const char *option, const char *spec, struct error *e)
 {
 	const struct hal_kind *kind = find_kind(option);
@@ -43,7 +62,7 @@ bool hal_add(struct hal *h, const char *option, const char *spec, struct error *
 		return false;
 	d->kind = kind;
 	d->virtio.slot = h->count;
-	d->virtio.irq = free_irq[h->count];
+	d->virtio.irq = choose_irq(h, kind->quiet);
 	h->device[h->count++] = d;
 	return true;
 }

@@ -17,6 +17,7 @@ struct hal_device;
 
 struct hal_kind {
 	const char *option; /* "disk": the long option that adds one */
+	bool quiet;	    /* interrupts so seldom that its line may be a dear one */
 	/* Parse `spec` and open what it names. NULL: `e` says what is wrong (exit status 2). */
 	struct hal_device *(*open)(const char *spec, struct error *e);
 	/* The machine is built, the guest not yet running: watch descriptors, start threads. The

@@ -348,7 +348,7 @@ void virtio_publish(struct virtio_device *d)
 		publish_register(d, readable[i]);
 	for (u32 offset = REG_SHM_FIRST; offset <= REG_SHM_LAST; offset += 4)
 		publish_register(d, offset);
-	/* A driver that reads between the two stores reads a generation that does not last. */
+	/* What a driver reads half old, half new it reads again: the interrupt comes after this. */
 	memcpy(d->registers + REG_CONFIG, d->config, d->config_size);
 	publish_register(d, REG_CONFIG_GENERATION);
 }
