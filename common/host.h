@@ -28,8 +28,8 @@ enum host_error {
 	HOST_FAIL,  /* anything else: stop the guest */
 };
 
-/* Map `len` bytes at linear `la` to guest-physical `gpa` (RAM, the PV page, a device's), replacing what
- * was there. All multiples of 4 KiB. `prot` is HOST_*; execution is always allowed with read. */
+/* Map `len` bytes at linear `la` to guest-physical `gpa` (RAM or the pages behind it), replacing
+ * what was there. All multiples of 4 KiB. `prot` is HOST_*; execution is allowed with read. */
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot);
 enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot);
 /* Must succeed: what is forgotten must not stay mapped. */

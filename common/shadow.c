@@ -246,19 +246,20 @@ static bool grant_write(struct vm *vm, u32 page, u32 record)
 /* Device memory: its registers may be read without a trap if they lie in a page of ours. */
 static enum shadow_result device_fault(struct vm *vm, u32 page, const struct walk *w, bool write)
 {
+	const u32 record = record_for(w, false);
 	const u64 la = (u64)page << 12;
 	unsigned index;
 
 	if (write || la < vm->low_limit || !device_page_find(vm, w->gpa, &index))
 		return SHADOW_EMULATE;
-	if (!progress(vm, la, write))
+	if (vm->shadow.record[page] == record && !progress(vm, la, write))
 		return SHADOW_STOP;
 	shadow_drop(vm, page, page + 1);
 	/* If the host has no room the access is emulated, as it is where there is no such page. */
 	if (host_map(vm, la, HOST_DEVICE_GPA(vm, index), PAGE_SIZE_4K, HOST_READ) != HOST_OK)
 		return SHADOW_EMULATE;
 	trace(vm, EV_MAP, la, 1);
-	shadow_record(vm, page, record_for(w, false));
+	shadow_record(vm, page, record);
 	return SHADOW_FILLED;
 }
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Lines of the 8259 pair that nothing else on the board uses. The slave's, from 8 on, cost the guest
- * one more port access an interrupt: devices that are busy come from this end, others from that. */
+/* Lines of the 8259 pair that nothing else on the board uses. The slave's, from 8 on, cost the
+ * guest one more port access an interrupt: busy devices take the first, quiet ones the last. */
 static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 3, 9, 10, 11, 12, 14, 15};
 
 extern const struct hal_kind hal_balloon, hal_console, hal_disk, hal_net, hal_rng;

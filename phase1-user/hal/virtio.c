@@ -338,8 +338,8 @@ static void publish_register(struct virtio_device *d, u32 offset)
 void virtio_publish(struct virtio_device *d)
 {
 	static const u16 readable[] = {
-		REG_MAGIC,	   REG_VERSION,	  REG_DEVICE_ID, REG_VENDOR_ID, REG_DEVICE_FEATURES,
-		REG_QUEUE_NUM_MAX, REG_QUEUE_READY, REG_STATUS,
+		REG_MAGIC,	     REG_VERSION,	REG_DEVICE_ID,	 REG_VENDOR_ID,
+		REG_DEVICE_FEATURES, REG_QUEUE_NUM_MAX, REG_QUEUE_READY, REG_STATUS,
 	};
 
 	if (!d->board->registers)

@@ -5,8 +5,8 @@
  * window. A device brings a table of functions and embeds struct virtio_device.
  *
  * The registers can be read without an exit where the board has memory for them that the guest sees
- * (common/device-page.h): what they read as is kept there. Nothing is ever decided by what is found
- * there: the guest might have written it.
+ * (common/device-page.h): what they read as is kept there. What is found there decides whether the
+ * guest is interrupted, and nothing else: it might have written it.
  *
  * All functions are called with the device lock held (phase1-user/loop.h).
  */
@@ -54,7 +54,8 @@ struct virtio_ops {
 /* What a device needs of the board; set by virtio_register(). */
 struct virtio_board {
 	struct guest_ram ram;
-	u8 *registers; /* VIRTIO_MMIO_SIZE bytes for each device, which the guest can read; or NULL */
+	/* VIRTIO_MMIO_SIZE bytes for each device, which the guest can read. May be NULL. */
+	u8 *registers;
 	/* Drive the device's interrupt line. With `registers` that is the core's business, and this
 	 * says that it must look. */
 	void (*irq)(void *opaque, unsigned irq, bool level);
@@ -73,8 +74,8 @@ struct virtio_device {
 	u64 features; /* the device's own; the transport adds its own */
 	unsigned queue_count;
 	unsigned queue_max; /* descriptors a queue may have; 0: VIRTQUEUE_MAX_SIZE */
-	u8 bells; /* queues the device can serve while the guest goes on running, as a mask */
-	u8 *config;	    /* the configuration space, little-endian */
+	u8 bells;   /* queues the device can serve while the guest goes on running, as a mask */
+	u8 *config; /* the configuration space, little-endian */
 	unsigned config_size, config_writable; /* bytes; the first `writable` may be written */
 
 	/* The transport's. */

@@ -8,7 +8,8 @@
 
 int main(void)
 {
-	printf("%zu %zu %zu %zu\n", offsetof(struct vcpu_shared, vm.exit), sizeof(struct vcpu_shared),
-	       offsetof(struct vcpu_shared, vm.devices.rung), offsetof(struct vcpu_shared, vm.ram));
+	printf("%zu %zu %zu %zu\n", offsetof(struct vcpu_shared, vm.exit),
+	       sizeof(struct vcpu_shared), offsetof(struct vcpu_shared, vm.devices.rung),
+	       offsetof(struct vcpu_shared, vm.ram));
 	return 0;
 }

@@ -99,6 +99,20 @@ static void test_host_without_room(void **state)
 	assert_int_equal(vm->shadow.total, 1);
 }
 
+/* Read faults on it may come as often as something else makes the shadow forget it. */
+static void test_mapped_again_and_again(void **state)
+{
+	struct vm *vm = *state;
+
+	add_devices(vm);
+	code(vm, 0xa1, IMM32(FIRST));
+	for (unsigned i = 0; i < 100; i++) {
+		assert_next(vm, trap_pf(vm, FIRST, 0), AT_CODE);
+		shadow_flush(vm);
+	}
+	assert_int_equal(mock_of(vm)->mapped, 0);
+}
+
 /* The same linear page leads to one device, then to another, then to none. */
 static void test_mapping_follows_the_page_tables(void **state)
 {
@@ -239,6 +253,7 @@ int main(void)
 		VM_TEST(test_reads_need_no_trap),
 		VM_TEST(test_other_device_memory_is_not_mapped),
 		VM_TEST(test_host_without_room),
+		VM_TEST(test_mapped_again_and_again),
 		VM_TEST(test_mapping_follows_the_page_tables),
 		VM_TEST(test_other_registers_exit),
 		VM_TEST(test_acknowledge),
