@@ -349,7 +349,8 @@ void virtio_publish(struct virtio_device *d)
 	for (u32 offset = REG_SHM_FIRST; offset <= REG_SHM_LAST; offset += 4)
 		publish_register(d, offset);
 	/* What a driver reads half old, half new it reads again: the interrupt comes after this. */
-	memcpy(d->registers + REG_CONFIG, d->config, d->config_size);
+	if (d->config_size)
+		memcpy(d->registers + REG_CONFIG, d->config, d->config_size);
 	publish_register(d, REG_CONFIG_GENERATION);
 }
 

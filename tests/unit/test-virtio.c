@@ -425,6 +425,22 @@ static void registers_published(void **state)
 	assert_int_equal(*(u32 *)(page + REG_INTERRUPT_STATUS), 0);
 }
 
+/* Not every kind of device has a configuration. */
+static void registers_without_configuration(void **state)
+{
+	static u8 page[VIRTIO_MMIO_SIZE] __attribute__((aligned(8)));
+
+	(void)state;
+	d.board.registers = page;
+	v.config = NULL;
+	v.config_size = v.config_writable = 0;
+	bus_init(&d.bus);
+	assert_true(virtio_register(&v, &d.bus, &d.board, 0, 5));
+	virtio_publish(&v);
+	assert_int_equal(*(u32 *)(page + DRIVER_REG_CONFIG), driver_read(&d, DRIVER_REG_CONFIG));
+	assert_int_equal(*(u32 *)page, driver_read(&d, REG_MAGIC));
+}
+
 /* Guest code that broke out writes what it likes into the registers it should only read. */
 static void registers_forged(void **state)
 {
@@ -703,6 +719,7 @@ int main(void)
 		TEST(interrupt_level),
 		TEST(broken_queue_breaks_the_device),
 		TEST(registers_published),
+		TEST(registers_without_configuration),
 		TEST(registers_forged),
 		TEST(config_generation),
 		TEST(config_reads),
