@@ -29,10 +29,11 @@ static bool connect_to(struct guest *g, const struct control_dir *dir, const cha
 	return g->fd >= 0;
 }
 
-static size_t add_guests(const struct control_dir *dir, struct guest **list, size_t n)
+static size_t read_guests(const struct control_dir *dir, struct guest **list)
 {
 	DIR *d = opendir(dir->path);
 	struct dirent *entry;
+	size_t n = 0;
 
 	while (d && (entry = readdir(d))) {
 		char name[CONTROL_NAME_MAX + 1];
@@ -59,15 +60,15 @@ static int by_name(const void *a, const void *b)
 
 size_t guests_open(struct guest **list)
 {
-	struct control_dir dirs[CONTROL_DIRS];
-	unsigned count = control_dirs_open(dirs);
-	size_t n = 0;
+	struct control_dir dir;
+	struct error ignored;
+	size_t n;
 
 	*list = NULL;
-	for (unsigned i = 0; i < count; i++) {
-		n = add_guests(&dirs[i], list, n);
-		control_dir_close(&dirs[i]);
-	}
+	if (!control_dir_open(&dir, false, &ignored))
+		return 0;
+	n = read_guests(&dir, list);
+	control_dir_close(&dir);
 	if (n)
 		qsort(*list, n, sizeof(**list), by_name);
 	return n;
@@ -75,15 +76,13 @@ size_t guests_open(struct guest **list)
 
 static bool open_named(struct guest *g, const char *name, struct error *e)
 {
-	struct control_dir dirs[CONTROL_DIRS];
-	unsigned count = control_dirs_open(dirs);
+	struct control_dir dir;
+	struct error ignored;
 	bool found = false;
 
-	if (!control_name_valid(name))
-		count = 0;
-	for (unsigned i = 0; i < count; i++) {
-		found = found || connect_to(g, &dirs[i], name);
-		control_dir_close(&dirs[i]);
+	if (control_name_valid(name) && control_dir_open(&dir, false, &ignored)) {
+		found = connect_to(g, &dir, name);
+		control_dir_close(&dir);
 	}
 	if (!found)
 		error_set(e, "guest '%s': no guest of yours has that name (plex86 ps lists them)",

@@ -54,81 +54,44 @@ static bool parent_is_ours(const char *path)
 	return ours;
 }
 
-/* Candidate `i`, or "" if it does not apply here. */
-static void candidate(unsigned i, char *path, size_t size)
+static bool choose_in(struct control_dir *dir, const char *parent)
+{
+	const int n = snprintf(dir->path, sizeof(dir->path), "%s/plex86", parent);
+
+	return n > 0 && n < (int)sizeof(dir->path) && parent_is_ours(parent);
+}
+
+static void choose(struct control_dir *dir)
 {
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
-	char parent[64] = "";
-	int n = 0;
+	char run[32];
 
-	if (i == 0 && xdg && xdg[0] == '/')
-		n = snprintf(parent, sizeof(parent), "%s", xdg);
-	else if (i == 1)
-		n = snprintf(parent, sizeof(parent), "/run/user/%u", geteuid());
-	path[0] = '\0';
-	if (i == 2)
-		snprintf(path, size, "/tmp/plex86-%u", geteuid());
-	else if (parent[0] && n < (int)(size - sizeof("/plex86")) && parent_is_ours(parent))
-		snprintf(path, size, "%.*s/plex86", n, parent);
+	snprintf(run, sizeof(run), "/run/user/%u", geteuid());
+	if (xdg && xdg[0] == '/' && choose_in(dir, xdg))
+		return;
+	if (!choose_in(dir, run))
+		snprintf(dir->path, sizeof(dir->path), "/tmp/plex86-%u", geteuid());
 }
 
-/* Why it is not to be had goes into `e`. */
-static bool open_candidate(unsigned i, bool create, struct control_dir *dir, struct error *e)
+static bool unusable(struct control_dir *dir, const char *why, struct error *e)
+{
+	control_dir_close(dir);
+	return error_set(e, "control socket: directory '%s': %s (set XDG_RUNTIME_DIR)", dir->path,
+			 why);
+}
+
+bool control_dir_open(struct control_dir *dir, bool create, struct error *e)
 {
 	dir->fd = -1;
-	candidate(i, dir->path, sizeof(dir->path));
-	if (!dir->path[0])
-		return false;
+	choose(dir);
 	if (create && mkdir(dir->path, 0700) && errno != EEXIST)
-		return error_set(e, "control socket: directory '%s': %s (set XDG_RUNTIME_DIR)",
-				 dir->path, strerror(errno));
+		return unusable(dir, strerror(errno), e);
 	dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir->fd < 0)
-		return error_set(e, "control socket: directory '%s': %s (set XDG_RUNTIME_DIR)",
-				 dir->path, strerror(errno));
-	if (is_ours(dir->fd, S_IRWXG | S_IRWXO))
-		return true;
-	control_dir_close(dir);
-	return error_set(
-		e,
-		"control socket: directory '%s': it is another user's, or others may enter "
-		"it (remove it, or set XDG_RUNTIME_DIR)",
-		dir->path);
-}
-
-bool control_dir_create(struct control_dir *dir, struct error *e)
-{
-	for (unsigned i = 0; i < CONTROL_DIRS; i++)
-		if (open_candidate(i, true, dir, e))
-			return true;
-	return false;
-}
-
-static bool is_same(int a, int b)
-{
-	struct stat sa, sb;
-
-	return !fstat(a, &sa) && !fstat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
-unsigned control_dirs_open(struct control_dir dirs[CONTROL_DIRS])
-{
-	struct error ignored;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < CONTROL_DIRS; i++) {
-		bool twice = false;
-
-		if (!open_candidate(i, false, &dirs[n], &ignored))
-			continue;
-		for (unsigned j = 0; j < n; j++)
-			twice |= is_same(dirs[j].fd, dirs[n].fd);
-		if (twice)
-			control_dir_close(&dirs[n]);
-		else
-			n++;
-	}
-	return n;
+		return unusable(dir, strerror(errno), e);
+	if (!is_ours(dir->fd, S_IRWXG | S_IRWXO))
+		return unusable(dir, "it is another user's, or others may enter it", e);
+	return true;
 }
 
 void control_dir_close(struct control_dir *dir)

@@ -1,8 +1,9 @@
 /*
  * Where the control sockets of running guests lie, and what they are called.
  *
- * Owns: the directories, which only their user may enter, and the names of the sockets in them.
- * The first directory that can be had takes new sockets; all are looked through for those there.
+ * Owns: the directory, which only its user may enter, and the names of the sockets in it. It is
+ * $XDG_RUNTIME_DIR/plex86, or where that is not the user's /run/user/UID/plex86, or else
+ * /tmp/plex86-UID.
  */
 #ifndef PLEX86_CONTROL_DIR_H
 #define PLEX86_CONTROL_DIR_H
@@ -12,7 +13,6 @@
 #include "error.h"
 
 #define CONTROL_NAME_MAX 40
-#define CONTROL_DIRS	 3
 
 struct control_dir {
 	char path[62]; /* with a name it makes a socket's address, which has 108 bytes */
@@ -22,10 +22,8 @@ struct control_dir {
 /* A name has 1 to 40 letters, digits and . _ + -, the first being a letter or digit. */
 bool control_name_valid(const char *name);
 
-/* The directory for new sockets, made if need be. */
-bool control_dir_create(struct control_dir *dir, struct error *e);
-/* Those that exist and can be trusted; returns how many. Close them. */
-unsigned control_dirs_open(struct control_dir dirs[CONTROL_DIRS]);
+/* False if it cannot be trusted, or is not there and shall not be made. */
+bool control_dir_open(struct control_dir *dir, bool create, struct error *e);
 void control_dir_close(struct control_dir *dir);
 
 /* The address of guest `name`'s socket. */

@@ -258,7 +258,7 @@ struct control *control_open(const char *name, const char *kernel, struct error 
 		snprintf(c->name, sizeof(c->name), "%s", name);
 	else
 		derive_name(c->name, sizeof(c->name), kernel);
-	if (control_dir_create(&c->dir, e) && take_name(c, e))
+	if (control_dir_open(&c->dir, true, e) && take_name(c, e))
 		return c;
 	control_close(c);
 	return NULL;

@@ -40,7 +40,7 @@ void control_abandon(struct control *c);
 
 /* ---- for control-commands.c; the lock is held ---- */
 
-/* Answer the request in `words`, which it may change. */
+/* Answer the request `line`, which is cut into words. */
 void control_run_command(struct control *c, struct control_client *client, char *line);
 /* Add to the answer. */
 void control_reply(struct control_client *client, const char *format, ...)
