@@ -10,10 +10,11 @@
  * guest one more port access an interrupt: busy devices take the first, quiet ones the last. */
 static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 3, 9, 10, 11, 12, 14, 15};
 
-extern const struct hal_kind hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
+extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
 
 /* Every kind of device there is. */
 static const struct hal_kind *const kinds[] = {
+	&hal_agent,
 	&hal_balloon,
 	&hal_console,
 	&hal_disk,
