@@ -17,6 +17,7 @@ enum exit_kind {
 	EXIT_SHUTDOWN, /* triple fault */
 	EXIT_DEBUG,    /* breakpoint or single step asked for by the debugger */
 	EXIT_KICKED,   /* engine_kick(), or the trace ring wants draining */
+	EXIT_BELL,     /* an engine's own: doorbells have been rung, the guest is still running */
 	EXIT_FAULT,    /* the monitor met something it does not support: fault.* */
 	EXIT_COUNT
 };
@@ -62,5 +63,7 @@ struct vm_exit {
 };
 
 const char *vm_fault_text(enum vm_fault reason);
+/* One word. */
+const char *vm_exit_text(enum exit_kind kind);
 
 #endif

@@ -13,8 +13,8 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "hal/agent.h"
 #include "hal/virtio-console.h"
-#include "stats.h"
 
 /* ---- ending ---- */
 
@@ -26,6 +26,42 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 	m->value = value;
 	__atomic_store_n(&m->end, end, __ATOMIC_RELEASE);
 	engine_stop(m->engine);
+}
+
+const char *machine_end_text(enum machine_end end)
+{
+	static const char *const texts[] = {
+		[END_NONE] = "running",	      [END_HALTED] = "powered-off",
+		[END_VALUE] = "exited",	      [END_RESET] = "reset",
+		[END_CRASH] = "crashed",      [END_GONE] = "gone",
+		[END_QUIT] = "quit",	      [END_SIGNAL] = "signal",
+		[END_OUTPUT] = "output-lost", [END_TRACE] = "trace-lost",
+	};
+
+	return texts[end];
+}
+
+/* Where the run must not wait for its reader any more. */
+static void end_by_signal(struct machine *m, int signal)
+{
+	end_run(m, END_SIGNAL, signal);
+	console_give_up(m->console);
+}
+
+void machine_stop(struct machine *m)
+{
+	end_by_signal(m, SIGTERM);
+}
+
+void machine_power_off(struct machine *m)
+{
+	if (m->agent)
+		agent_power_off(m->agent);
+}
+
+bool machine_agent_listens(const struct machine *m)
+{
+	return m->agent && agent_listens(m->agent);
 }
 
 static void guest_exited(void *opaque, u32 value)
@@ -58,8 +94,7 @@ static void signal_ready(struct loop_source *source, u32 events)
 		update_size(m);
 		return;
 	}
-	end_run(m, END_SIGNAL, info.ssi_signo);
-	console_give_up(m->console);
+	end_by_signal(m, info.ssi_signo);
 }
 
 void machine_console_event(void *owner, enum console_event event, int error)
@@ -178,11 +213,19 @@ static bool guest_idles(void *owner)
 	return engine_is_idle(m->engine);
 }
 
-static void device_irq(void *opaque, unsigned irq, bool level)
+static void device_changed(void *opaque, unsigned irq, bool level)
 {
 	struct machine *m = opaque;
 
-	engine_set_irq(m->engine, irq, level);
+	(void)irq, (void)level;
+	engine_device_changed(m->engine);
+}
+
+static void device_again(void *opaque, unsigned slot, unsigned index)
+{
+	struct machine *m = opaque;
+
+	engine_ring(m->engine, 1ull << (DEVICE_BELLS * slot + index));
 }
 
 static void device_warning(void *opaque, const char *text)
@@ -201,6 +244,21 @@ static void device_release(void *opaque, u64 gpa, u64 len)
 	engine_release_ram(m->engine, gpa, len);
 }
 
+/* Tell the core where the guest sees the devices' registers. */
+static void add_device_pages(struct machine *m, const struct hal *hal)
+{
+	for (unsigned i = 0; i < hal->count; i++) {
+		const struct virtio_device *v = &hal->device[i]->virtio;
+		const struct device_page page = {
+			.gpa = VIRTIO_MMIO_BASE + v->slot * VIRTIO_MMIO_SIZE,
+			.irq = v->irq,
+			.bells = v->bells,
+		};
+
+		engine_add_device(m->engine, v->slot, &page);
+	}
+}
+
 static void connect_hvc(struct machine *m, struct hal *hal)
 {
 	const struct virtio_console_config config = {hvc_out, hvc_drained, hvc_changed, m};
@@ -214,7 +272,9 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 {
 	const struct virtio_board board = {
 		.ram = {engine_ram(m->engine), ram_size},
-		.irq = device_irq,
+		.registers = engine_device_pages(m->engine),
+		.irq = device_changed,
+		.again = device_again,
 		.release = device_release,
 		.warn = device_warning,
 		.opaque = m,
@@ -231,7 +291,10 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 	m->route.out = console_out;
 	m->route.opaque = m;
 	connect_hvc(m, hal);
+	m->agent = hal_find(hal, "agent");
 	m->route.booting = m->hvc != NULL;
+	m->hal = hal;
+	add_device_pages(m, hal);
 	return hal_attach(hal, &m->bus, &board, m->loop, e);
 }
 
@@ -310,6 +373,9 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 	case EXIT_MMIO:
 		handle_mmio(m, exit);
 		return;
+	case EXIT_BELL:
+		hal_notify(m->hal, engine_take_bells(m->engine));
+		return;
 	case EXIT_HALTED:
 		end_run(m, END_HALTED, 0);
 		return;
@@ -330,26 +396,39 @@ static void write_trace(struct machine *m)
 		end_run(m, END_TRACE, error);
 }
 
+void machine_stats(const struct machine *m, struct stats *s)
+{
+	struct vm_stats counted;
+	struct tsc_sample now;
+
+	engine_get_stats(m->engine, &counted);
+	tsc_begin(&now);
+	stats_collect(s, &counted, now.ns - m->started.ns, now.tsc, tsc_khz(&m->started));
+}
+
 static void show_stats(struct machine *m)
 {
 	char text[STATS_TEXT_SIZE];
-	struct vm_stats stats;
+	struct stats stats;
 
 	m->stats_wanted = false;
-	engine_get_stats(m->engine, &stats);
-	stats_text(&stats, text, sizeof(text));
+	machine_stats(m, &stats);
+	stats_table(&stats, text, sizeof(text));
 	console_message(m->console, text);
 }
 
 void machine_run(struct machine *m)
 {
-	struct vm_exit exit;
+	struct vm_exit exit = {.kind = EXIT_NONE};
 
 	loop_lock(m->loop);
 	update_size(m);
 	loop_unlock(m->loop);
-	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE)) {
+	/* Behind a doorbell the guest is still running: it has been asked to stop. */
+	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE) || exit.kind == EXIT_BELL) {
 		engine_run(m->engine, &exit);
+		if (exit.kind == EXIT_BELL) /* the guest is not waiting */
+			loop_yield(m->loop);
 		loop_lock(m->loop);
 		handle_exit(m, &exit);
 		write_trace(m);
