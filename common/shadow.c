@@ -45,8 +45,7 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 		}
 	}
 	*record = value;
-	/* Supervisor pages within user code's reach must be hidden before it runs: no fast return.
-	 */
+	/* Supervisor pages within user code's reach must be hidden before it runs: no fast return. */
 	*(u32 *)((u8 *)pv_page(vm) + STUB_SLOW) = s->supervisor_low;
 }
 

@@ -16,11 +16,11 @@
 #define DR6_BS	  0x00004000u
 #define DR7_RESET 0x00000400u
 
-#define OPCODE_CLI	 0xfa
 #define INT80_LENGTH	 2
 #define TRAP_CALL_LENGTH 5
 
 #define OPCODE_CALL 0xe8
+#define OPCODE_CLI  0xfa
 #define OPCODE_HLT  0xf4
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce

@@ -2,10 +2,10 @@
  * Assembler macros that de-privilege i386 kernel code for CPL 3 (guest ABI of plex86-abi.h).
  *
  * Owns: the replacement of cli, sti, pushf, popf, iret and cpuid in guest kernels, and the call of
- * the monitor in front of in, out, hlt and invlpg. It is run
- * through cpp by guest/make-macros and then put in front of every unit with -Wa,FILE: gas
- * concatenates its inputs, and a macro takes precedence over the mnemonic of its name. Must emit
- * nothing unless a macro is used, and must keep registers and flags as the instruction would.
+ * the monitor in front of in, out, hlt and invlpg. It is run through cpp by guest/make-macros and
+ * then put in front of every unit with -Wa,FILE: gas concatenates its inputs, and a macro takes
+ * precedence over the mnemonic of its name. Must emit nothing unless a macro is used, and must keep
+ * registers and flags as the instruction would.
  *
  * The rules that shaped it:
  * - Macros take no argument, so that each means the same in .altmacro and .noaltmacro mode; those
