@@ -118,6 +118,7 @@ stubs_template:
 /* Of the iret's stub, where there is room: the hardware's own iret, once CS is the hardware's; it
  * leaves IF alone, so that goes first. */
 .Lto_kernel:
+	state	STUB_IRET_START
 	cmpl	$0x11111111, 4(%esp)
 	patch	stubs_kernel_cs
 	jne	.Lslow

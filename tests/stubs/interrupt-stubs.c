@@ -148,7 +148,7 @@ static int at_breakpoint(pid_t pid, unsigned offset)
 	}
 	if (regs.rip == look)
 		owed = false;
-	else if (regs.rip != stubs[TRAP].entry)
+	else if (regs.rip < PLEX86_PV_PAGE)
 		return SIGTRAP; /* the guest's own */
 	return 0;
 }

@@ -183,6 +183,22 @@ static u32 offset_of(struct vm *vm, u32 wanted)
 	return 0;
 }
 
+/* The iret's stub goes on behind the system call's: it has done nothing yet there. */
+static void test_no_state_runs_on_into_another_stub(void **state)
+{
+	extern const struct {
+		u32 offset, state;
+	} stubs_states[], stubs_states_end[];
+	unsigned i = 0;
+
+	(void)state;
+	while (stubs_states[i].state != STUB_SYS_LAST)
+		i++;
+	assert_int_equal(stubs_states[i + 1].state, STUB_IRET_START);
+	for (i = 1; &stubs_states[i] < stubs_states_end; i++)
+		assert_true(stubs_states[i - 1].offset <= stubs_states[i].offset);
+}
+
 static void stand_in(struct vm *vm, u32 stub_state)
 {
 	vm->cpu.rip = STUB_PAGE_IRET + offset_of(vm, stub_state);
@@ -505,6 +521,7 @@ int main(void)
 		VM_TEST(test_stack_of_the_task),
 		VM_TEST(test_trapping_stubs_where_they_do_not),
 		VM_TEST(test_supervisor_pages_make_the_way_out_slow),
+		VM_TEST(test_no_state_runs_on_into_another_stub),
 		VM_TEST(test_undo_return_to_user_code),
 		VM_TEST(test_finish_return_to_user_code),
 		VM_TEST(test_undo_return_to_kernel_code),
