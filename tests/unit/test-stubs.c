@@ -18,6 +18,11 @@
 #define OLD_AX		0x600d600d
 #define FRAME		0x20f00 /* where the kernel's frame lies */
 
+/* common/stubs.S */
+extern const struct {
+	u32 offset, state;
+} stubs_states[], stubs_states_end[];
+
 static u32 *stub_dword(struct vm *vm, u32 offset)
 {
 	return (u32 *)((u8 *)pv_page(vm) + offset);
@@ -171,10 +176,6 @@ static void test_supervisor_pages_make_the_way_out_slow(void **state)
 /* The offset of the first instruction in `wanted`, from the entry of the iret stub. */
 static u32 offset_of(struct vm *vm, u32 wanted)
 {
-	extern const struct {
-		u32 offset, state;
-	} stubs_states[], stubs_states_end[];
-
 	(void)vm;
 	for (unsigned i = 0; &stubs_states[i] < stubs_states_end; i++)
 		if (stubs_states[i].state == wanted)
@@ -186,9 +187,6 @@ static u32 offset_of(struct vm *vm, u32 wanted)
 /* The iret's stub goes on behind the system call's: it has done nothing yet there. */
 static void test_no_state_runs_on_into_another_stub(void **state)
 {
-	extern const struct {
-		u32 offset, state;
-	} stubs_states[], stubs_states_end[];
 	unsigned i = 0;
 
 	(void)state;
