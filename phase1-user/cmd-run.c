@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "cmd.h"
 #include "cmdline.h"
+#include "kit.h"
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
@@ -21,8 +22,14 @@
 
 #define PATIENCE_MS 500 /* for output still to be written when the user wants to leave */
 
+/* How long input waits for the guest's init, seconds. A whole distribution may take its time, and
+ * what it gets before its login is lost. */
+#define BOOT_PATIENCE_S	      3
+#define BOOT_PATIENCE_IMAGE_S 300
+
 struct run {
 	struct run_options options;
+	struct kit kit;
 	char **argv;
 	struct tsc_sample tsc;
 	struct blob kernel, initrd;
@@ -55,6 +62,14 @@ static bool is_pipe(const struct run *r)
 	return r->console.kind == TARGET_FILE;
 }
 
+/* Does only the output go elsewhere than to the user's terminal? A shell shows that it is talked to;
+ * what a command says is data. */
+static bool is_captured(const struct run *r)
+{
+	return r->console.kind == TARGET_STDIO && r->options.command && !is_pipe(r) &&
+	       !isatty(STDOUT_FILENO);
+}
+
 static bool compose_cmdline(struct run *r)
 {
 	struct run_options *o = &r->options;
@@ -66,6 +81,8 @@ static bool compose_cmdline(struct run *r)
 		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : tsc_khz(&r->tsc),
 		.verbose = o->verbose,
 		.pipe = is_pipe(r),
+		.captured = is_captured(r),
+		.image = o->image != NULL,
 		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
 	};
 
@@ -117,11 +134,22 @@ static bool open_devices(struct run *r)
 	return true;
 }
 
+/* Names of what guest/ builds become paths. */
+static bool find_guest(struct run *r)
+{
+	struct run_options *o = &r->options;
+
+	if (!kit_kernel(&r->kit, &o->kernel, &r->error))
+		return false;
+	return !o->image || kit_image(&r->kit, &o->device[0].spec, &r->error);
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
-	if (!blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
+	if (!find_guest(r) ||
+	    !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
 	    !image_identify(&r->image, &r->kernel, &r->error))
 		return false;
 	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
@@ -287,7 +315,8 @@ static int run_engine(struct run *r, struct console *console)
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error)) {
 		m->console = console;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
-			input_gate_hold(&m->input);
+			input_gate_hold(&m->input, r->options.image ? BOOT_PATIENCE_IMAGE_S
+								    : BOOT_PATIENCE_S);
 		m->trace = r->trace;
 		status = run_machine(r);
 	} else {
@@ -391,6 +420,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);
 	options_free(&r->options);
+	kit_free(&r->kit);
 	free(r);
 	return status;
 }

@@ -24,7 +24,7 @@
 
 struct cmdline {
 	char *argv[ARGS_MAX + 1]; /* the command, NULL-terminated; argv[0] NULL if there is none */
-	int pipe;
+	int pipe, captured;
 };
 
 /* Takes text apart, decoding arguments in place: text must outlive cl. Returns 0, or -1 if the
