@@ -62,8 +62,8 @@ static bool is_pipe(const struct run *r)
 	return r->console.kind == TARGET_FILE;
 }
 
-/* Does only the output go elsewhere than to the user's terminal? A shell shows that it is talked to;
- * what a command says is data. */
+/* Does only the output go elsewhere than to the user's terminal? A shell shows that it is talked
+ * to; what a command says is data. */
 static bool is_captured(const struct run *r)
 {
 	return r->console.kind == TARGET_STDIO && r->options.command && !is_pipe(r) &&
@@ -148,8 +148,7 @@ static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
-	if (!find_guest(r) ||
-	    !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
+	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
 	    !image_identify(&r->image, &r->kernel, &r->error))
 		return false;
 	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
@@ -315,8 +314,8 @@ static int run_engine(struct run *r, struct console *console)
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error)) {
 		m->console = console;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
-			input_gate_hold(&m->input, r->options.image ? BOOT_PATIENCE_IMAGE_S
-								    : BOOT_PATIENCE_S);
+			input_gate_hold(&m->input,
+					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
 		status = run_machine(r);
 	} else {

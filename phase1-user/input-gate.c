@@ -15,9 +15,9 @@
 #define NS_PER_BYTE 1000u /* 1 MB/s: a hundred times a real line, and Linux keeps up */
 #define BUDGET_MAX  4096u
 #define REFILL_NS   1000000u
-#define PROBE_NS    ((u64)1000000000) /* a guest that never idles shall have its input all the same \
-				       */
-#define LOOK_NS	    2000000u	      /* between looks whether it idles */
+#define LOOK_NS	    2000000u /* between looks whether it idles */
+/* A guest that never idles shall have its input all the same. */
+#define PROBE_NS ((u64)1000000000)
 
 static u64 now_ns(void)
 {

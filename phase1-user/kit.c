@@ -108,7 +108,7 @@ static void list_places(const struct kit *kit, char *list, size_t size)
 	list[0] = '\0';
 	for (unsigned i = 0; i < kit->places && used < size; i++)
 		used += snprintf(list + used, size - used, "%s%s",
-				 i == 0			? ""
+				 i == 0		       ? ""
 				 : i + 1 < kit->places ? ", "
 						       : " or ",
 				 kit->place[i]);

@@ -25,8 +25,8 @@ struct kit {
 /* If *kernel is the number of a version, make it the path of that kernel. A path stays as it is:
  * what has anything but digits and dots. False: there is none, and none could be built. */
 bool kit_kernel(struct kit *kit, const char **kernel, struct error *e);
-/* If *spec is the name of an image, with options behind a comma or not, put its path there. What has
- * a slash or a dot is a path, or anything else that -d takes. */
+/* If *spec is the name of an image, with options behind a comma or not, put its path there. What
+ * has a slash or a dot is a path, or anything else that -d takes. */
 bool kit_image(struct kit *kit, const char **spec, struct error *e);
 void kit_free(struct kit *kit);
 

@@ -210,7 +210,8 @@ static void test_cmdline(void **state)
 static void test_streams(void **state)
 {
 	struct cmdline parsed;
-	char both[] = "plex86.pipes plex86.pipe x", one[] = "plex86.captured", none[] = "plex86.pip";
+	char both[] = "plex86.pipes plex86.pipe x", one[] = "plex86.captured",
+	     none[] = "plex86.pip";
 
 	(void)state;
 	assert_int_equal(cmdline_parse(&parsed, both), 0);
