@@ -91,8 +91,8 @@ build_guest()
 	"$root/guest/make-initramfs"
 }
 
-# The three distributions and the other two kernels they are tested on. From nothing that takes about
-# a minute for each image, and for each kernel four minutes of two CPUs and 130 MB of network.
+# The three distributions and the other two kernels they are tested on. From nothing that takes a
+# minute for each image, and for each kernel four minutes of two CPUs and 130 MB of network.
 build_distributions()
 {
 	local name

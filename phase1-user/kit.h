@@ -2,10 +2,10 @@
  * The guest kit: the kernels and disk images that guest/build-kernel and guest/build-rootfs make,
  * called by name: "6.1", "bookworm".
  *
- * Owns: what a name is, where it is looked for, and having what is missing built. In a source tree
- * that is build/guest, elsewhere a directory laid out like it: $XDG_DATA_HOME/plex86, and
- * ../share/plex86 beside the program. Only there are things built: by the tree's own scripts, whose
- * progress goes to standard error.
+ * Owns: what a name is, where it is looked for, and having what is missing built. A program in its
+ * source tree looks into build/guest first; then into directories laid out like it, for the user
+ * ($XDG_DATA_HOME/plex86) and for all (../share/plex86 beside the program). Only in a source tree
+ * is anything built: by the tree's own scripts, whose progress goes to standard error.
  */
 #ifndef PLEX86_KIT_H
 #define PLEX86_KIT_H

@@ -15,6 +15,8 @@
  *                            raises OUT1 of the UART (MCR bit 2), whichever console it has: the
                             host may hold input back
  *                            until it sees that.
+ *   plex86.captured          only the host's standard output is no terminal: no translation of line
+ *                            ends.
  */
 #ifndef PLEX86_INIT_CMDLINE_H
 #define PLEX86_INIT_CMDLINE_H
