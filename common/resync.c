@@ -71,20 +71,44 @@ static void add_to_run(struct vm *vm, struct run *run, u32 page, u32 wrong)
 		*run = (struct run){page, page + 1, drop};
 }
 
+/* Have the entries for 64 pages changed? The monitor may use no vector registers. */
+static bool changed(const u32 *seen, const u32 *table)
+{
+	u64 difference = 0, a, b;
+
+	for (unsigned i = 0; i < 64; i += 2) {
+		mem_copy(&a, seen + i, sizeof(a));
+		mem_copy(&b, table + i, sizeof(b));
+		difference |= a ^ b;
+	}
+	return difference;
+}
+
 static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights)
 {
 	struct shadow *s = vm_shadow(vm);
-	const u32 *record = s->record + slot * SHADOW_SLOT;
 	struct run run = {0};
 
-	for (u32 word = 0; word < SHADOW_SLOT / 64; word++)
-		for (u64 left = s->recorded[slot][word]; left; left &= left - 1) {
-			u32 i = word * 64 + __builtin_ctzll(left);
-			u32 wrong = disagreement(record[i], table[i], rights);
+	for (u32 word = 0; word < SHADOW_SLOT / 64; word++) {
+		const u32 first = slot * SHADOW_SLOT + word * 64;
+		u64 left = s->recorded[slot][word];
+
+		if (!left)
+			continue;
+		if ((s->agreed[slot] & 1u << word) && !changed(s->pte + first, table + word * 64)) {
+			finish_run(vm, &run);
+			continue;
+		}
+		mem_copy(s->pte + first, table + word * 64, 64 * sizeof(u32));
+		s->agreed[slot] |= 1u << word;
+		for (; left; left &= left - 1) {
+			u32 page = first + __builtin_ctzll(left);
+			u32 wrong = disagreement(s->record[page], s->pte[page], rights);
 
 			if (wrong || run.end)
-				add_to_run(vm, &run, slot * SHADOW_SLOT + i, wrong);
+				add_to_run(vm, &run, page, wrong);
 		}
+	}
 	finish_run(vm, &run);
 }
 
@@ -124,7 +148,7 @@ static void resync_slot(struct vm *vm, u32 slot)
 	u32 pde = directory_entry(vm, slot);
 	const u32 *table;
 
-	vm_shadow(vm)->pde[slot] = pde;
+	shadow_note_pde(vm_shadow(vm), slot, pde);
 	/* With A clear in the directory's entry the next access must trap, to set it. */
 	if (!(pde & PTE_P) || !(pde & PTE_A)) {
 		shadow_drop_slot(vm, slot);

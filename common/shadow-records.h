@@ -25,6 +25,16 @@ static inline u32 shadow_slot_end(u32 slot)
 	return (slot + 1) * SHADOW_SLOT - (slot == SHADOW_SLOTS - 1);
 }
 
+/* The directory entry of a slot, as it is now. */
+static inline void shadow_note_pde(struct shadow *s, u32 slot, u32 pde)
+{
+	const u32 marks = 0x60; /* A and D */
+
+	if ((s->pde[slot] ^ pde) & ~marks)
+		s->agreed[slot] = 0;
+	s->pde[slot] = pde;
+}
+
 /* Set the record of linear page number `page`, keeping the counts; 0 forgets it. */
 void shadow_record(struct vm *vm, u32 page, u32 value);
 /* Forget and unmap linear pages [first, end). */

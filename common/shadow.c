@@ -56,6 +56,8 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 			s->supervisor_total++;
 		}
 	}
+	if (value & ~old)
+		s->agreed[slot] &= ~(1u << (page % SHADOW_SLOT / 64));
 	*record = value;
 	*word = value ? *word | bit : *word & ~bit;
 	word = &s->used_slots[slot / 64];
@@ -246,7 +248,7 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record, u32 pd
 	trace(vm, EV_MAP, (u64)first << 12, end - first);
 	for (u32 p = first; p < end; p++)
 		shadow_record(vm, p, record + ((p - page) << 12));
-	vm_shadow(vm)->pde[page / SHADOW_SLOT] = pde;
+	shadow_note_pde(vm_shadow(vm), page / SHADOW_SLOT, pde);
 	return SHADOW_FILLED;
 }
 

@@ -38,7 +38,11 @@ struct shadow {
 	u64 log_seen;		      /* pool.log_end up to which it knows what was invalidated */
 	u64 tls[HOST_TLS_COUNT];      /* TLS descriptors the host has, in each space for itself */
 	u64 tls_seen[HOST_TLS_COUNT]; /* the guest's, of which these were made */
-	u32 pde[SHADOW_SLOTS];	      /* directory entries last looked at, of slots with records */
+	/* The tables as records were last compared with them; pde[] also as they were filled from.
+	 * A bit of agreed[] for each 64 pages: none of their records allows more than pte[] does.
+	 */
+	u32 pde[SHADOW_SLOTS], pte[SHADOW_PAGES];
+	u16 agreed[SHADOW_SLOTS];
 };
 
 /* What the shadows share. */

@@ -6,6 +6,7 @@
  * is copied once and checked.
  */
 #include "engine.h"
+#include "affinity.h"
 #include "vcpu/shared.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct engine {
 	bool running; /* the vcpu has been given its first turn */
 	u64 trace_tail;
 	struct turn_patience patience;
+	struct affinity affinity;
 	u64 stop_by; /* CLOCK_MONOTONIC, ns: the guest must have stopped by then; 0: it may run */
 };
 
@@ -84,13 +86,20 @@ static void end_disobedient(struct engine *e)
 		kill_all(e);
 }
 
+static void choose_cpu(struct engine *e)
+{
+	const struct vm *vm = &e->shared->vm;
+
+	affinity_look(&e->affinity, vm->stats.count[EV_SWITCH], vm->pool.active);
+}
+
 /* Wait until it is the VMM's turn; false if a vcpu process ended instead. */
 static bool wait_for_turn(struct engine *e)
 {
 	/* A process that dies wakes nobody: look now and then. */
 	const struct timespec look = {.tv_nsec = 100 * 1000 * 1000};
-
 	while (!turn_comes(e->shared, TURN_VMM, &e->patience)) {
+		choose_cpu(e);
 		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
 		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) == TURN_VMM)
 			continue;
@@ -402,6 +411,7 @@ static bool start_vcpu(struct engine *e, char *err, size_t err_size)
 	e->processes = 1;
 	started = wait_for_turn(e);
 	note_processes(e);
+	affinity_init(&e->affinity, e->pid, e->processes);
 	if (started)
 		return true;
 	if (s->failed_step)
