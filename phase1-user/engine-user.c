@@ -490,6 +490,11 @@ fail:
 	return NULL;
 }
 
+unsigned engine_spaces(const struct engine *e)
+{
+	return e->processes;
+}
+
 void engine_destroy(struct engine *e)
 {
 	kill_all(e);
