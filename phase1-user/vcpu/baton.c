@@ -4,6 +4,7 @@
 #include "baton.h"
 #include "sys.h"
 #include <linux/futex.h>
+#include <linux/signal.h>
 #include <linux/time.h>
 
 static u32 self; /* this process; each has its own copy */
@@ -36,18 +37,28 @@ struct baton *baton_sleep(struct baton *b, u32 to)
 	return b;
 }
 
+static void set_signal_mask(u64 mask)
+{
+	sys6(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask), 0, 0);
+}
+
 void baton_pass(struct baton *b, u32 to)
 {
-	if (b->fpu)
+	if (b->fpu) {
+		set_signal_mask(~0ull);
 		__asm__ volatile("xsave64 (%0)" : : "r"(b->fpu), "a"(-1), "d"(-1) : "memory");
+	}
 	baton_switch(b, to);
-	if (b->fpu)
+	if (b->fpu) {
 		__asm__ volatile("xrstor64 (%0)" : : "r"(b->fpu), "a"(-1), "d"(-1) : "memory");
+		set_signal_mask(0);
+	}
 }
 
 _Noreturn void baton_wait(struct baton *b, u32 number)
 {
 	self = number;
+	set_signal_mask(~0ull);
 	__atomic_add_fetch(&b->ready, 1, __ATOMIC_RELEASE);
 	futex_wake(&b->ready);
 	wait_for_call(b);

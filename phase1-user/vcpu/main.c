@@ -67,12 +67,9 @@ static void map_ram(void)
 /* What is not inherited over fork, in the other processes. */
 static bool prepare_fork(void)
 {
-	const u64 all = ~0ull;
 	long dispatch;
 
 	follow_vmm();
-	/* As in the signal handler, in which this process will find itself. */
-	sys6(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof(all), 0, 0);
 	if (is_error(timer_setup()))
 		return false;
 	dispatch = dispatch_setup();
