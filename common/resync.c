@@ -84,10 +84,19 @@ static bool changed(const u32 *seen, const u32 *table)
 	return difference;
 }
 
-static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights)
+/* All of a slot goes. */
+static void add_slot_to_run(struct vm *vm, struct run *run, u32 slot)
+{
+	if (run->first == run->end || !run->drop) {
+		finish_run(vm, run);
+		*run = (struct run){.first = slot * SHADOW_SLOT, .drop = true};
+	}
+	run->end = shadow_slot_end(slot);
+}
+
+static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights, struct run *run)
 {
 	struct shadow *s = vm_shadow(vm);
-	struct run run = {0};
 
 	for (u32 word = 0; word < SHADOW_SLOT / 64; word++) {
 		const u32 first = slot * SHADOW_SLOT + word * 64;
@@ -96,7 +105,7 @@ static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights)
 		if (!left)
 			continue;
 		if ((s->agreed[slot] & 1u << word) && !changed(s->pte + first, table + word * 64)) {
-			finish_run(vm, &run);
+			finish_run(vm, run);
 			continue;
 		}
 		mem_copy(s->pte + first, table + word * 64, 64 * sizeof(u32));
@@ -105,11 +114,10 @@ static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights)
 			u32 page = first + __builtin_ctzll(left);
 			u32 wrong = disagreement(s->record[page], s->pte[page], rights);
 
-			if (wrong || run.end)
-				add_to_run(vm, &run, page, wrong);
+			if (wrong || run->end)
+				add_to_run(vm, run, page, wrong);
 		}
 	}
-	finish_run(vm, &run);
 }
 
 static bool large_agrees(u32 record, u32 pde, u32 index)
@@ -124,16 +132,17 @@ static bool large_agrees(u32 record, u32 pde, u32 index)
 	       !(record & ~allowed & (SHADOW_WRITE | SHADOW_USER | SHADOW_GLOBAL));
 }
 
-static void resync_large(struct vm *vm, u32 slot, u32 pde)
+static void resync_large(struct vm *vm, u32 slot, u32 pde, struct run *run)
 {
 	const u32 *record = vm_shadow(vm)->record + slot * SHADOW_SLOT;
 
 	for (u32 i = 0; i < SHADOW_SLOT; i++) {
 		if (!record[i] || large_agrees(record[i], pde, i))
 			continue;
-		shadow_drop_slot(vm, slot);
+		add_slot_to_run(vm, run, slot);
 		return;
 	}
+	finish_run(vm, run);
 }
 
 static u32 directory_entry(const struct vm *vm, u32 slot)
@@ -143,54 +152,66 @@ static u32 directory_entry(const struct vm *vm, u32 slot)
 	return entry ? *(const volatile u32 *)entry : 0;
 }
 
-static void resync_slot(struct vm *vm, u32 slot)
+static void resync_slot(struct vm *vm, u32 slot, struct run *run)
 {
 	u32 pde = directory_entry(vm, slot);
-	const u32 *table;
+	const u32 *table = vm_ram(vm, pde & 0xfffff000u, PAGE_SIZE_4K);
+	bool large = (pde & PTE_PS) && (vm->cpu.cr4 & CR4_PSE);
 
 	shadow_note_pde(vm_shadow(vm), slot, pde);
 	/* With A clear in the directory's entry the next access must trap, to set it. */
-	if (!(pde & PTE_P) || !(pde & PTE_A)) {
-		shadow_drop_slot(vm, slot);
-		return;
-	}
-	if ((pde & PTE_PS) && (vm->cpu.cr4 & CR4_PSE)) {
-		resync_large(vm, slot, pde);
-		return;
-	}
-	table = vm_ram(vm, pde & 0xfffff000u, PAGE_SIZE_4K);
-	if (!table)
-		shadow_drop_slot(vm, slot);
+	if (!(pde & PTE_P) || !(pde & PTE_A) || (!large && !table))
+		add_slot_to_run(vm, run, slot);
+	else if (large)
+		resync_large(vm, slot, pde, run);
 	else
-		resync_tables(vm, slot, table, pde & (PTE_W | PTE_U));
+		resync_tables(vm, slot, table, pde & (PTE_W | PTE_U), run);
 }
 
-void shadow_resync_moved(struct vm *vm)
+/* Which slots a resync looks at. */
+enum scope { SCOPE_LOCAL, SCOPE_MOVED, SCOPE_ALL };
+
+static bool in_scope(struct vm *vm, enum scope scope, u32 slot)
+{
+	const struct shadow *s = vm_shadow(vm);
+
+	switch (scope) {
+	case SCOPE_LOCAL:
+		return s->local[slot];
+	case SCOPE_MOVED:
+		return shadow_pde_differs(s->pde[slot], directory_entry(vm, slot));
+	default:
+		return true;
+	}
+}
+
+static void resync(struct vm *vm, enum scope scope)
 {
 	struct shadow *s = vm_shadow(vm);
+	u32 before = s->total;
+	struct run run = {0};
 
 	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
 		for (u64 left = s->used_slots[word]; left; left &= left - 1) {
 			u32 slot = word * 64 + __builtin_ctzll(left);
 
-			if ((s->pde[slot] ^ directory_entry(vm, slot)) & ~(PTE_A | PTE_D))
-				resync_slot(vm, slot);
+			if (in_scope(vm, scope, slot))
+				resync_slot(vm, slot, &run);
+			else
+				finish_run(vm, &run);
 		}
+	finish_run(vm, &run);
+	trace(vm, EV_RESYNC, before, s->total);
 }
 
 void shadow_resync(struct vm *vm, bool all)
 {
-	struct shadow *s = vm_shadow(vm);
-	u32 before = s->total;
+	resync(vm, all ? SCOPE_ALL : SCOPE_LOCAL);
+}
 
-	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
-		for (u64 left = s->used_slots[word]; left; left &= left - 1) {
-			u32 slot = word * 64 + __builtin_ctzll(left);
-
-			if (all || s->local[slot])
-				resync_slot(vm, slot);
-		}
-	trace(vm, EV_RESYNC, before, s->total);
+void shadow_resync_moved(struct vm *vm)
+{
+	resync(vm, SCOPE_MOVED);
 }
 
 void shadow_invalidate(struct vm *vm, u64 la)
@@ -199,7 +220,10 @@ void shadow_invalidate(struct vm *vm, u64 la)
 
 	/* invlpg drops the whole large page, mapped at `la` or not, and global entries as well. */
 	if (vm_shadow(vm)->large[slot]) {
-		resync_slot(vm, slot);
+		struct run run = {0};
+
+		resync_slot(vm, slot, &run);
+		finish_run(vm, &run);
 	} else if (record) {
 		struct walk w;
 		bool keep = paging_walk(vm, la, &w) == WALK_OK && w.page_size == PAGE_SIZE_4K &&

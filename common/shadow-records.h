@@ -25,12 +25,16 @@ static inline u32 shadow_slot_end(u32 slot)
 	return (slot + 1) * SHADOW_SLOT - (slot == SHADOW_SLOTS - 1);
 }
 
+/* Do directory entries differ in more than A and D? */
+static inline bool shadow_pde_differs(u32 a, u32 b)
+{
+	return (a ^ b) & ~0x60u;
+}
+
 /* The directory entry of a slot, as it is now. */
 static inline void shadow_note_pde(struct shadow *s, u32 slot, u32 pde)
 {
-	const u32 marks = 0x60; /* A and D */
-
-	if ((s->pde[slot] ^ pde) & ~marks)
+	if (shadow_pde_differs(s->pde[slot], pde))
 		s->agreed[slot] = 0;
 	s->pde[slot] = pde;
 }

@@ -69,15 +69,20 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 void shadow_drop(struct vm *vm, u32 first, u32 end)
 {
 	struct shadow *s = vm_shadow(vm);
-	u32 used = 0;
+	u32 before = s->total;
 
-	for (u32 page = first; page < end; page++) {
-		if (!s->record[page])
+	for (u32 page = first; page < end;) {
+		u32 slot = page / SHADOW_SLOT;
+
+		if (!s->used[slot]) {
+			page = (slot + 1) * SHADOW_SLOT;
 			continue;
-		used++;
-		shadow_record(vm, page, 0);
+		}
+		if (s->record[page])
+			shadow_record(vm, page, 0);
+		page++;
 	}
-	if (!used)
+	if (s->total == before)
 		return;
 	trace(vm, EV_UNMAP, (u64)first << 12, end - first);
 	host_unmap(vm, (u64)first << 12, (u64)(end - first) << 12);

@@ -33,19 +33,41 @@ static bool activate(struct vm *vm, u32 index)
 	return true;
 }
 
-/* The shadow of `space`, or the one it will have: a new one, or that of the space that has not run
- * for the longest time. */
+/* Is the address space no more, or are all its tables others by now? Then nothing is lost. */
+static bool is_dead(const struct vm *vm, const struct shadow *s)
+{
+	const u32 *directory = vm_ram(vm, s->space & 0xfffff000u, PAGE_SIZE_4K);
+
+	if (!s->space || !directory)
+		return true;
+	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
+		for (u64 left = s->used_slots[word]; left; left &= left - 1) {
+			u32 slot = word * 64 + __builtin_ctzll(left);
+
+			if (s->local[slot] && !shadow_pde_differs(s->pde[slot], directory[slot]))
+				return false;
+		}
+	return true;
+}
+
+/* The shadow of `space`, or the one it will have: a dead one, the last that died, for its kernel
+ * half and the host's caches are the warmest; or that of the space that has not run for longest. */
 static u32 shadow_for(const struct vm *vm, u32 space)
 {
-	u32 best = 0;
+	const struct shadow *oldest = vm->shadow, *dead = NULL;
 
 	for (u32 i = 0; i < vm->pool.count; i++)
 		if (vm->shadow[i].space == space)
 			return i;
-	for (u32 i = 1; i < vm->pool.count; i++)
-		if (vm->shadow[i].last_active < vm->shadow[best].last_active)
-			best = i;
-	return best;
+	for (u32 i = 0; i < vm->pool.count; i++) {
+		const struct shadow *s = &vm->shadow[i];
+
+		if (s->last_active < oldest->last_active)
+			oldest = s;
+		if ((!dead || s->last_active > dead->last_active) && is_dead(vm, s))
+			dead = s;
+	}
+	return (dead ? dead : oldest) - vm->shadow;
 }
 
 /* What was invalidated while the shadow slept. True: all of it is in doubt. */

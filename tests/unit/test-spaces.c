@@ -121,6 +121,33 @@ static void test_the_longest_unused_goes(void **state)
 	assert_int_equal(mapping(vm, LA), 0);
 }
 
+/* A process that is no more loses nothing; one that has not run for long may run again. */
+static void test_a_dead_one_goes_first(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned n = 0; n < 4; n++) {
+		enter(vm, n);
+		fill(vm, LA);
+		fill(vm, HIGH);
+	}
+	poke32(vm, dir(2), 0);
+	enter(vm, 4); /* in the place of 2 */
+	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mapping(vm, HIGH), LA | RWX); /* warm */
+	fill(vm, LA);
+	poke32(vm, dir(1), table(5) | UPAGE); /* another process by now, or nothing of the kind */
+	enter(vm, 6);			      /* in the place of 1 */
+	assert_int_equal(mapping(vm, LA), 0);
+	fill(vm, LA);
+	for (unsigned n = 0; n < 5; n++) {
+		if (n == 1 || n == 2)
+			continue;
+		enter(vm, n);
+		assert_int_equal(mapping(vm, LA), n << 12 | RWX);
+	}
+}
+
 static void test_one_shadow_serves_all(void **state)
 {
 	struct vm *vm = *state;
@@ -209,6 +236,7 @@ static void test_the_host_refuses(void **state)
 {
 	struct vm *vm = *state;
 
+	fill(vm, LA);
 	mock_of(vm)->activate_error = HOST_FAIL;
 	vm->cpu.cr3 = dir(1);
 	assert_false(shadow_load_cr3(vm));
@@ -314,6 +342,26 @@ static void test_a_recycled_shadow_forgets_global_pages_of_other_tables(void **s
 	assert_int_equal(mapping(vm, HIGH), LA | RWX); /* the same table: as warm as it was */
 }
 
+/* All that a dead program had, in one call. */
+static void test_a_dead_program_is_unmapped_at_once(void **state)
+{
+	struct vm *vm = *state;
+
+	poke32(vm, dir(1) + 0x2fe * 4, table(2) | UPAGE);
+	enter(vm, 1);
+	fill(vm, LA);
+	fill(vm, LA + 0xbf800000);
+	fill(vm, HIGH);
+	enter(vm, 0);
+	poke32(vm, dir(1), 0);
+	poke32(vm, dir(1) + 0x2fe * 4, 0);
+	mock_of(vm)->unmaps = 0;
+	enter(vm, 1);
+	assert_int_equal(mock_of(vm)->unmaps, 1);
+	assert_int_equal(mock_of(vm)->mapped, 1);
+	assert_int_equal(mapping(vm, HIGH), LA | RWX);
+}
+
 static void test_paging_off_and_on(void **state)
 {
 	struct vm *vm = *state;
@@ -345,6 +393,7 @@ static void test_the_pv_page_is_protected_in_each(void **state)
 {
 	struct vm *vm = *state;
 
+	fill(vm, LA);
 	fill(vm, PLEX86_PV_PAGE);
 	shadow_pv_protect(vm, false);
 	enter(vm, 1);
@@ -400,9 +449,11 @@ static void test_tls_slots_are_each_spaces_own(void **state)
 {
 	struct vm *vm = *state;
 
+	fill(vm, LA);
 	put_descriptor(vm, TLS0, tls_a);
 	assert_true(seg_sync_tls(vm));
 	enter(vm, 1);
+	fill(vm, LA);
 	assert_int_equal(host_tls(vm, 0), 0);
 	assert_int_equal(stub_tls(vm, 0), 0);
 	put_descriptor(vm, TLS0, tls_b);
@@ -426,7 +477,9 @@ static void test_a_slot_in_use_is_carried_over(void **state)
 	put_descriptor(vm, TLS0, tls_a);
 	assert_true(seg_load(vm, SEG_GS, TLS0));
 	assert_int_equal(vm->cpu.hw_selector[SEG_GS], TLS0);
+	fill(vm, LA);
 	enter(vm, 1);
+	fill(vm, LA);
 	assert_int_equal(host_tls(vm, 0), tls_a);
 	assert_int_equal(vm->cpu.hw_selector[SEG_GS], TLS0);
 	/* The guest's next thread has none: that must not pass for what the host has. */
@@ -449,6 +502,7 @@ int main(void)
 		SPACES_TEST(test_each_space_keeps_its_mappings),
 		SPACES_TEST(test_the_same_space_needs_no_change),
 		SPACES_TEST(test_the_longest_unused_goes),
+		SPACES_TEST(test_a_dead_one_goes_first),
 		SPACES_TEST(test_one_shadow_serves_all),
 		SPACES_TEST(test_more_spaces_than_shadows),
 		SPACES_TEST(test_a_directory_used_again),
@@ -461,6 +515,7 @@ int main(void)
 		SPACES_TEST(test_flushes_reach_sleeping_shadows),
 		SPACES_TEST(test_without_global_pages_every_load_looks),
 		SPACES_TEST(test_a_recycled_shadow_forgets_global_pages_of_other_tables),
+		SPACES_TEST(test_a_dead_program_is_unmapped_at_once),
 		SPACES_TEST(test_paging_off_and_on),
 		SPACES_TEST(test_the_pv_page_is_protected_in_each),
 		SPACES_TEST(test_supervisor_pages_below_the_limit),
