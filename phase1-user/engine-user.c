@@ -257,6 +257,7 @@ void engine_get_state(struct engine *e, struct vm *state)
 	repair_bool(&state->cpu.halted);
 	repair_bool(&state->cpu.shutdown);
 	repair_bool(&state->abi);
+	state->pool.active = 0; /* may name anything, and none is copied */
 	state->ram = e->ram;
 	state->ram_size = e->ram_size;
 }
@@ -388,7 +389,7 @@ static void note_processes(struct engine *e)
 {
 	const struct vcpu_shared *s = e->shared;
 
-	for (; e->processes < s->processes; e->processes++)
+	for (; e->processes < s->processes && e->processes < SHADOW_COUNT; e->processes++)
 		e->pid[e->processes] = s->pid[e->processes];
 }
 
