@@ -52,22 +52,23 @@ static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 
 /* ---------------------------------------------------------- hand-over ---- */
 
-/* Has a vcpu process ended? Remembers its status. */
+static void kill_all(struct engine *e)
+{
+	for (u32 i = 0; i < e->processes; i++)
+		if (e->pid[i] > 0)
+			kill(e->pid[i], SIGKILL);
+}
+
+/* Has a vcpu process ended? Remembers its status; the others have nothing left to do. */
 static bool vcpu_ended(struct engine *e)
 {
 	for (u32 i = 0; !e->dead && i < e->processes; i++)
 		if (waitpid(e->pid[i], &e->status, WNOHANG) == e->pid[i]) {
 			e->pid[i] = 0;
 			e->dead = true;
+			kill_all(e);
 		}
 	return e->dead;
-}
-
-static void kill_all(struct engine *e)
-{
-	for (u32 i = 0; i < e->processes; i++)
-		if (e->pid[i] > 0)
-			kill(e->pid[i], SIGKILL);
 }
 
 static u64 now(void)
