@@ -5,8 +5,8 @@
 #
 # Owns: files round.N in the current directory, TCP ports 8000 (answers with the hash of what it
 # gets) and 8002 (ends this), and the lines that tests/hal/many judges by: "synced FILE SUM" after
-# each fsync, "round N: PEER..." with those that gave the right answer. A peer that does not, after it
-# has before, is never asked again.
+# each fsync, "round N: PEER..." with those that gave the right answer. A peer that does not, after
+# it has before, is never asked again.
 use strict;
 use warnings;
 use IO::Handle;
