@@ -214,6 +214,7 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 {
 	const struct virtio_board board = {
 		.ram = {engine_ram(m->engine), ram_size},
+		.ram_fd = engine_ram_fd(m->engine),
 		.irq = device_irq,
 		.release = device_release,
 		.warn = device_warning,

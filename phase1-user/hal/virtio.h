@@ -53,6 +53,8 @@ struct virtio_board {
 	void (*irq)(void *opaque, unsigned irq, bool level);
 	/* The guest does not use this RAM, page-aligned: its contents may be given up. */
 	void (*release)(void *opaque, u64 gpa, u64 len);
+	/* The file that RAM is, from its beginning: for backends in other processes. */
+	int ram_fd;
 	/* A line for the user about a device that misbehaves. */
 	void (*warn)(void *opaque, const char *text);
 	void *opaque;
@@ -62,6 +64,7 @@ struct virtio_device {
 	const struct virtio_ops *ops;
 	enum virtio_id id;
 	u64 features; /* the device's own; the transport adds its own */
+	u64 withheld; /* of those of the transport, what the device cannot do */
 	unsigned queue_count;
 	unsigned queue_max; /* descriptors a queue may have; 0: VIRTQUEUE_MAX_SIZE */
 	u8 *config;	    /* the configuration space, little-endian */
@@ -86,6 +89,8 @@ void virtio_cmdline(const struct virtio_device *d, char *text, size_t size);
 
 /* Interrupt the driver if it wants to hear of what was pushed to the queue. */
 void virtio_signal(struct virtio_device *d, struct virtqueue *q);
+/* The same for a queue that somebody else serves, who knows that it wants to. */
+void virtio_interrupt(struct virtio_device *d);
 /* The configuration space has changed. */
 void virtio_config_changed(struct virtio_device *d);
 /* A queue is broken or a request makes no sense: say so once and ask for a reset. */
