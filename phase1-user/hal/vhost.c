@@ -128,8 +128,8 @@ static void say(struct vhost *v, const char *text, const char *more)
 
 static void unwatch(struct vhost *v)
 {
-	loop_unwatch(v->loop, &v->socket);
-	loop_unwatch(v->loop, &v->requests);
+	/* These two are closed: the loop has forgotten them, and their numbers may be others' now. */
+	v->socket.watched = v->requests.watched = false;
 	for (unsigned i = 0; i < v->model->queues; i++)
 		loop_unwatch(v->loop, &v->ring[i].call);
 }

@@ -368,7 +368,8 @@ void virtiofsd_listen(struct virtiofsd *d)
 	char text[sizeof(d->said.text)];
 	ssize_t n;
 
-	while ((n = read(d->log_fd, text, sizeof(text) - 1)) > 0) {
+	/* One that the guest has taken over might never stop talking. */
+	for (unsigned i = 0; i < 16 && (n = read(d->log_fd, text, sizeof(text) - 1)) > 0; i++) {
 		char *line;
 
 		text[n] = '\0';
