@@ -1,19 +1,20 @@
 /*
  * Fuzzing the virtqueue and the transport: any order of register accesses, any contents of RAM.
  *
- * The input is a list of operations on three devices: a copier made here, which looks at every
- * chain closely, and the balloon and the console, whose parsers are short. ASan sees what leaves
- * guest RAM; what a device relies on is asserted.
+ * The input is a list of operations on four devices: a copier made here, which looks at every chain
+ * closely, and the balloon, the console and the guest's ear, whose parsers are short. ASan sees
+ * what leaves guest RAM; what a device relies on is asserted.
  */
 #include <stdlib.h>
 #include <string.h>
+#include "../../phase1-user/hal/agent.h"
 #include "../../phase1-user/hal/virtio-console.h"
 #include "../unit/virtio-driver.h"
 
 #define RAM   (64u << 10)
 #define STEPS 2000
 
-extern const struct hal_kind hal_balloon, hal_console;
+extern const struct hal_kind hal_agent, hal_balloon, hal_console;
 
 struct input {
 	const u8 *data;
@@ -217,6 +218,8 @@ static void run_kind(const struct hal_kind *kind, struct input *in)
 	require(device);
 	if (kind == &hal_console)
 		virtio_console_connect(device, &callbacks);
+	if (kind == &hal_agent)
+		agent_power_off(device);
 	run(&device->virtio, in);
 	kind->destroy(device);
 }
@@ -235,12 +238,15 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		.config_writable = 8,
 	};
 
-	switch (take(&in, 1) % 4) {
+	switch (take(&in, 1) % 5) {
 	case 0:
 		run_kind(&hal_balloon, &in);
 		break;
 	case 1:
 		run_kind(&hal_console, &in);
+		break;
+	case 4:
+		run_kind(&hal_agent, &in);
 		break;
 	default:
 		run(&copier, &in);
