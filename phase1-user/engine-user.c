@@ -221,7 +221,7 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 		return;
 	if (gpa >= e->ram_size || len > e->ram_size - gpa)
 		return;
-	/* Holes are holes for all who map the file: for the vcpu, and for backends of devices, which
+	/* Holes are holes for all who map the file: the vcpu, and backends of devices, which
 	 * find zeros as we do. What the guest does not use is in no request of theirs; if it lies,
 	 * its own request is what it spoils. If the host refuses, nothing but memory is lost. */
 	while (fallocate(e->ram_fd, how, gpa, len) && errno == EINTR)

@@ -128,7 +128,7 @@ static void say(struct vhost *v, const char *text, const char *more)
 
 static void unwatch(struct vhost *v)
 {
-	/* These two are closed: the loop has forgotten them, and their numbers may be others' now. */
+	/* These two are closed: the loop forgot them, and others may have their numbers now. */
 	v->socket.watched = v->requests.watched = false;
 	for (unsigned i = 0; i < v->model->queues; i++)
 		loop_unwatch(v->loop, &v->ring[i].call);

@@ -317,7 +317,7 @@ static void explain(struct virtiofsd *d, const struct vhost_user *u, struct erro
 			"virtiofsd cannot be locked in: %s (run plex86 as root with all its "
 			"capabilities, or let users have user namespaces: sysctl "
 			"user.max_user_namespaces and, where there is one, "
-			"kernel.unprivileged_userns_clone; a container's seccomp profile may forbid "
+			"kernel.unprivileged_userns_clone; a container's profile may forbid "
 			"them)",
 			d->said.text);
 	else if (d->said.text[0])
