@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Lines of the 8259 pair that nothing else on the board uses. */
-static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 3};
+/* Lines of the 8259 pair that nothing else on the board uses. The slave's, from 8 on, cost the
+ * guest one more port access an interrupt: busy devices take the first, quiet ones the last. */
+static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 3, 9, 10, 11, 12, 14, 15};
 
 extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_net, hal_rng,
 	hal_share, hal_vhost_user;
@@ -41,6 +42,24 @@ static bool tag_taken(const struct hal *h, const char *tag)
 	return false;
 }
 
+static bool irq_taken(const struct hal *h, u8 irq)
+{
+	for (unsigned i = 0; i < h->count; i++)
+		if (h->device[i]->virtio.irq == irq)
+			return true;
+	return false;
+}
+
+/* There is one: see HAL_DEVICES_MAX. */
+static u8 choose_irq(const struct hal *h, bool quiet)
+{
+	unsigned i = quiet ? HAL_DEVICES_MAX - 1 : 0;
+
+	while (irq_taken(h, free_irq[i]))
+		i += quiet ? -1 : 1;
+	return free_irq[i];
+}
+
 bool hal_add(struct hal *h, const char *option, const char *spec, struct error *e)
 {
 	const struct hal_kind *kind = find_kind(option);
@@ -64,7 +83,7 @@ bool hal_add(struct hal *h, const char *option, const char *spec, struct error *
 	}
 	d->kind = kind;
 	d->virtio.slot = h->count;
-	d->virtio.irq = free_irq[h->count];
+	d->virtio.irq = choose_irq(h, kind->quiet);
 	h->device[h->count++] = d;
 	return true;
 }
@@ -110,8 +129,19 @@ bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board
 			return error_set(e, "%s: its place on the bus is taken", d->kind->option);
 		if (d->kind->start && !d->kind->start(d, loop, e))
 			return false;
+		virtio_publish(&d->virtio);
 	}
 	return true;
+}
+
+void hal_notify(struct hal *h, u64 bells)
+{
+	for (; bells; bells &= bells - 1) {
+		unsigned bell = __builtin_ctzll(bells), i = bell / DEVICE_BELLS;
+
+		if (i < h->count)
+			virtio_notify(&h->device[i]->virtio, bell % DEVICE_BELLS);
+	}
 }
 
 const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t size)
