@@ -44,7 +44,7 @@ struct net {
 	u32 spec_hash;
 	struct config config;
 	struct virtq_chain first, chain;
-	struct virtq_used used[VIRTQUEUE_MAX_SIZE];
+	struct virtq_used used[VIRTQUEUE_MAX_SIZE], sent[VIRTQUEUE_MAX_SIZE];
 };
 
 static struct net *net_of(struct virtio_device *v)
@@ -127,22 +127,36 @@ static void send_chain(struct net *n, struct virtq_chain *c)
 	n->backend->ops->send(n->backend, &header.net, frame, count, len);
 }
 
-/* The guest's only CPU waits for us meanwhile, so the queue can be emptied in one go. More than it
- * holds comes only from a guest that lets received frames overwrite the ring: not our problem, but
- * it must not keep us here. */
+/* Send what there is, at most `budget` frames, and give it back in one go. Returns how many. */
+static unsigned send_batch(struct net *n, struct virtqueue *q, unsigned budget)
+{
+	unsigned count = 0;
+
+	while (count < budget && virtqueue_pop(q, &n->chain)) {
+		n->sent[count++] = (struct virtq_used){n->chain.head, 0};
+		send_chain(n, &n->chain);
+	}
+	virtqueue_push_all(q, n->sent, count);
+	return count;
+}
+
+/* The guest may go on sending meanwhile, and then does without notifying us; but others want their
+ * turn with the device lock. */
 static void transmit(struct net *n)
 {
 	struct virtqueue *q = &n->hal.virtio.queue[TX];
+	unsigned budget = q->size;
+	bool more;
 
-	for (unsigned budget = q->size; budget && virtqueue_pop(q, &n->chain); budget--) {
-		u16 head = n->chain.head;
-
-		send_chain(n, &n->chain);
-		virtqueue_push(q, head, 0);
-	}
-	virtqueue_enable_notify(q);
+	virtqueue_disable_notify(q);
+	do {
+		budget -= send_batch(n, q, budget);
+		more = virtqueue_enable_notify(q);
+	} while (more && budget);
 	if (n->backend->ops->sent)
 		n->backend->ops->sent(n->backend);
+	if (more)
+		virtio_again(&n->hal.virtio, TX);
 	virtio_signal(&n->hal.virtio, q);
 }
 
@@ -340,6 +354,7 @@ struct hal_device *net_create(struct netdev *backend, const u8 *mac, const char 
 	n->hal.virtio.id = VIRTIO_ID_NET;
 	n->hal.virtio.features = FEATURES | backend->features;
 	n->hal.virtio.queue_count = QUEUES;
+	n->hal.virtio.bells = 1 << RX | 1 << TX;
 	n->hal.virtio.config = (u8 *)&n->config;
 	n->hal.virtio.config_size = sizeof(n->config);
 	return &n->hal;
