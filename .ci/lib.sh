@@ -90,3 +90,10 @@ build_guest()
 	"$root/guest/build-kernel" 6.1 --jobs "$jobs"
 	"$root/guest/make-initramfs"
 }
+
+# The image whose programs a test shows on an X server: about a minute, and 60 MB of network.
+build_x11_image()
+{
+	say "building the image with x11-apps"
+	"$root/guest/build-rootfs" bookworm --name x11 --include x11-apps --size 1G
+}

@@ -290,6 +290,11 @@ u8 *engine_ram(struct engine *e)
 	return e->ram;
 }
 
+int engine_ram_fd(struct engine *e)
+{
+	return e->ram_fd;
+}
+
 void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 {
 	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -298,7 +303,9 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 		return;
 	if (gpa >= e->ram_size || len > e->ram_size - gpa)
 		return;
-	/* If the host refuses, the pages stay: nothing but memory is lost. */
+	/* Holes are holes for all who map the file: the vcpu, and backends of devices, which
+	 * find zeros as we do. What the guest does not use is in no request of theirs; if it lies,
+	 * its own request is what it spoils. If the host refuses, nothing but memory is lost. */
 	while (fallocate(e->ram_fd, how, gpa, len) && errno == EINTR)
 		;
 }
@@ -496,8 +503,10 @@ static void *create_memory(const char *name, u64 size, int *fd)
 {
 	void *p;
 
-	*fd = memfd_create(name, MFD_CLOEXEC);
-	if (*fd < 0 || ftruncate(*fd, size))
+	/* Other processes have it, too: none may cut it off under us (that is SIGBUS). */
+	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0 || ftruncate(*fd, size) ||
+	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return NULL;
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	return p == MAP_FAILED ? NULL : p;

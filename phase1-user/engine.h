@@ -29,6 +29,8 @@ unsigned engine_spaces(const struct engine *e);
 
 /* Guest RAM in this process; valid until engine_destroy(). */
 u8 *engine_ram(struct engine *e);
+/* The file it is, from its beginning: for other processes to map, but not to cut. */
+int engine_ram_fd(struct engine *e);
 /* Give whole pages of guest RAM back to the host: they read as zeros until written again. */
 void engine_release_ram(struct engine *e, u64 gpa, u64 len);
 /* Copy the machine's state out (for reports) or in (before the first run). The copy's `ram` is

@@ -272,6 +272,7 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 {
 	const struct virtio_board board = {
 		.ram = {engine_ram(m->engine), ram_size},
+		.ram_fd = engine_ram_fd(m->engine),
 		.registers = engine_device_pages(m->engine),
 		.irq = device_changed,
 		.again = device_again,

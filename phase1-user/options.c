@@ -87,7 +87,15 @@ static bool add_device(struct run_options *o, const char *option, struct error *
 	return true;
 }
 
-enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_NO_FAST_PATHS, OPT_CONSOLE, OPT_NAME };
+enum {
+	OPT_STATS = 256,
+	OPT_TRACE,
+	OPT_NO_JAIL,
+	OPT_NO_FAST_PATHS,
+	OPT_CONSOLE,
+	OPT_NAME,
+	OPT_VHOST_USER,
+};
 
 static const struct option long_options[] = {
 	{"kernel", required_argument, NULL, 'k'},
@@ -96,6 +104,8 @@ static const struct option long_options[] = {
 	{"memory", required_argument, NULL, 'm'},
 	{"disk", required_argument, NULL, 'd'},
 	{"net", required_argument, NULL, 'n'},
+	{"share", required_argument, NULL, 's'},
+	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"console", required_argument, NULL, OPT_CONSOLE},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"verbose", no_argument, NULL, 'v'},
@@ -123,6 +133,10 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return add_device(o, "disk", e);
 	case 'n':
 		return add_device(o, "net", e);
+	case 's':
+		return add_device(o, "share", e);
+	case OPT_VHOST_USER:
+		return add_device(o, "vhost-user", e);
 	case 'v':
 		o->verbose = true;
 		return true;
@@ -183,7 +197,7 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 
 	*o = (struct run_options){.append = "", .memory = MEMORY_DEFAULT};
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
 			return bad_option(option, argv, e);
 		if (!take_option(o, option, e))
