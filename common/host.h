@@ -7,7 +7,7 @@
 #ifndef PLEX86_HOST_H
 #define PLEX86_HOST_H
 
-#include "types.h"
+#include "device-page.h"
 
 struct vm;
 
@@ -16,6 +16,10 @@ enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4 };
 /* Guest-physical address of the PV page: just behind RAM, so no guest page table can name it
  * without passing vm_ram()'s check first. */
 #define HOST_PV_GPA(vm) ((vm)->ram_size)
+/* The same for the register pages of devices (device-page.h), behind it. */
+#define HOST_DEVICE_GPA(vm, index) (HOST_PV_GPA(vm) + (1 + (u64)(index)) * PAGE_SIZE_4K)
+/* All of these pages. */
+#define HOST_EXTRA_BYTES ((1 + DEVICE_PAGES) * PAGE_SIZE_4K)
 
 enum host_error {
 	HOST_OK = 0,
@@ -24,8 +28,8 @@ enum host_error {
 	HOST_FAIL,  /* anything else: stop the guest */
 };
 
-/* Map `len` bytes at linear `la` to guest-physical `gpa` (RAM, or the PV page), replacing what
- * was there. All multiples of 4 KiB. `prot` is HOST_*; execution is always allowed with read. */
+/* Map `len` bytes at linear `la` to guest-physical `gpa` (RAM or the pages behind it), replacing
+ * what was there. All multiples of 4 KiB. `prot` is HOST_*; execution is allowed with read. */
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot);
 enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot);
 /* Must succeed: what is forgotten must not stay mapped. */

@@ -243,6 +243,26 @@ static bool grant_write(struct vm *vm, u32 page, u32 record)
 	return true;
 }
 
+/* Device memory: its registers may be read without a trap if they lie in a page of ours. */
+static enum shadow_result device_fault(struct vm *vm, u32 page, const struct walk *w, bool write)
+{
+	const u32 record = record_for(w, false);
+	const u64 la = (u64)page << 12;
+	unsigned index;
+
+	if (write || la < vm->low_limit || !device_page_find(vm, w->gpa, &index))
+		return SHADOW_EMULATE;
+	if (vm->shadow.record[page] == record && !progress(vm, la, write))
+		return SHADOW_STOP;
+	shadow_drop(vm, page, page + 1);
+	/* If the host has no room the access is emulated, as it is where there is no such page. */
+	if (host_map(vm, la, HOST_DEVICE_GPA(vm, index), PAGE_SIZE_4K, HOST_READ) != HOST_OK)
+		return SHADOW_EMULATE;
+	trace(vm, EV_MAP, la, 1);
+	shadow_record(vm, page, record);
+	return SHADOW_FILLED;
+}
+
 enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, bool user,
 				u32 *error)
 {
@@ -262,7 +282,9 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 		return SHADOW_GUEST;
 	}
 	paging_mark(vm, &w, write);
-	if (!vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K) || la < vm->low_limit)
+	if (!vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K))
+		return device_fault(vm, page, &w, write);
+	if (la < vm->low_limit)
 		return SHADOW_EMULATE;
 	/* Never writable before D is set. With CR0.WP clear the kernel may write read-only pages,
 	 * and the page stays writable for user code until the next resync: Linux never does it. */

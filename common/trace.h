@@ -20,6 +20,7 @@
 	X(LIMIT, "limit", "linear", "error code")       \
 	X(IO, "io", "port", "value")                    \
 	X(MMIO, "mmio", "gpa", "value")                 \
+	X(DEVICE, "device", "gpa", "value")             \
 	X(CR, "cr", "register", "value")                \
 	X(MSR, "msr", "index", "value")                 \
 	X(CPUID, "cpuid", "leaf", "subleaf")            \

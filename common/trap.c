@@ -38,6 +38,8 @@ static void poll_lines(struct vm *vm)
 
 		pic_set_line(&vm->pic, irq, lines >> irq & 1);
 	}
+	if ((lines ^ vm->irq_seen) >= DEVICE_NEWS)
+		device_page_look(vm);
 	vm->irq_seen = lines;
 }
 

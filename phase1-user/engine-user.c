@@ -33,7 +33,7 @@ struct engine {
 	pid_t pid;
 	bool dead;    /* the vcpu process has been waited for */
 	int status;   /* its wait status */
-	bool running; /* the vcpu has been given its first turn */
+	bool running; /* it is the vcpu's turn: engine_run() returned for a doorbell */
 	u64 trace_tail;
 	struct turn_patience patience;
 	u64 stop_by; /* CLOCK_MONOTONIC, ns: the guest must have stopped by then; 0: it may run */
@@ -73,13 +73,25 @@ static void end_disobedient(struct engine *e)
 		kill(e->pid, SIGKILL);
 }
 
-/* Wait until it is the VMM's turn; false if the vcpu process ended instead. */
+/* Is there something to do? Looks for a while, and as long as it does doorbells need no exit. */
+static bool turn_comes_or_bell(struct engine *e)
+{
+	struct device_pages *d = &e->shared->vm.devices;
+
+	__atomic_store_n(&d->watched, 1, __ATOMIC_SEQ_CST);
+	if (turn_comes(e->shared, TURN_VMM, &e->patience))
+		return true;
+	__atomic_store_n(&d->watched, 0, __ATOMIC_SEQ_CST);
+	return turn_is(e->shared, TURN_VMM);
+}
+
+/* Wait until it is the VMM's turn or a doorbell rings; false if the vcpu process ended instead. */
 static bool wait_for_turn(struct engine *e)
 {
 	/* A process that dies wakes nobody: look now and then. */
 	const struct timespec look = {.tv_nsec = 100 * 1000 * 1000};
 
-	while (!turn_comes(e->shared, TURN_VMM, &e->patience)) {
+	while (!turn_comes_or_bell(e)) {
 		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
 		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) == TURN_VMM)
 			continue;
@@ -92,6 +104,9 @@ static bool wait_for_turn(struct engine *e)
 
 static void give_turn(struct engine *e)
 {
+	if (e->running)
+		return;
+	e->running = true;
 	__atomic_store_n(&e->shared->turn, TURN_VCPU, __ATOMIC_RELEASE);
 	futex(&e->shared->turn, FUTEX_WAKE, 1, NULL);
 }
@@ -120,6 +135,32 @@ void engine_set_irq(struct engine *e, unsigned irq, bool level)
 	else
 		__atomic_and_fetch(&e->shared->vm.irq_lines, ~bit, __ATOMIC_SEQ_CST);
 	get_attention(e);
+}
+
+u8 *engine_device_pages(struct engine *e)
+{
+	return e->ram + e->ram_size + PAGE_SIZE_4K;
+}
+
+void engine_add_device(struct engine *e, unsigned index, const struct device_page *page)
+{
+	e->shared->vm.devices.page[index] = *page;
+}
+
+void engine_device_changed(struct engine *e)
+{
+	__atomic_add_fetch(&e->shared->vm.irq_lines, DEVICE_NEWS, __ATOMIC_SEQ_CST);
+	get_attention(e);
+}
+
+void engine_ring(struct engine *e, u64 bells)
+{
+	__atomic_or_fetch(&e->shared->vm.devices.rung, bells, __ATOMIC_SEQ_CST);
+}
+
+u64 engine_take_bells(struct engine *e)
+{
+	return __atomic_exchange_n(&e->shared->vm.devices.rung, 0, __ATOMIC_SEQ_CST);
 }
 
 void engine_kick(struct engine *e)
@@ -166,6 +207,9 @@ static void sanitize_exit(struct vm_exit *exit)
 	case EXIT_FAULT:
 		plausible = exit->fault.reason != FAULT_GONE; /* for us to say */
 		break;
+	case EXIT_BELL: /* never the vcpu's */
+		plausible = false;
+		break;
 	default:
 		plausible = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
 	}
@@ -178,15 +222,21 @@ static void sanitize_exit(struct vm_exit *exit)
 
 void engine_run(struct engine *e, struct vm_exit *exit)
 {
+	memset(exit, 0, sizeof(*exit));
 	if (!e->dead)
 		give_turn(e);
 	if (e->dead || !wait_for_turn(e)) {
-		memset(exit, 0, sizeof(*exit));
 		exit->kind = EXIT_FAULT;
 		exit->fault.reason = FAULT_GONE;
 		exit->fault.detail = e->status;
 		return;
 	}
+	if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) != TURN_VMM) {
+		exit->kind = EXIT_BELL;
+		end_disobedient(e);
+		return;
+	}
+	e->running = false;
 	memcpy(exit, &e->shared->vm.exit, sizeof(*exit));
 	sanitize_exit(exit);
 }
@@ -208,6 +258,11 @@ u8 *engine_ram(struct engine *e)
 	return e->ram;
 }
 
+int engine_ram_fd(struct engine *e)
+{
+	return e->ram_fd;
+}
+
 void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 {
 	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -216,7 +271,9 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 		return;
 	if (gpa >= e->ram_size || len > e->ram_size - gpa)
 		return;
-	/* If the host refuses, the pages stay: nothing but memory is lost. */
+	/* Holes are holes for all who map the file: the vcpu, and backends of devices, which
+	 * find zeros as we do. What the guest does not use is in no request of theirs; if it lies,
+	 * its own request is what it spoils. If the host refuses, nothing but memory is lost. */
 	while (fallocate(e->ram_fd, how, gpa, len) && errno == EINTR)
 		;
 }
@@ -399,8 +456,10 @@ static void *create_memory(const char *name, u64 size, int *fd)
 {
 	void *p;
 
-	*fd = memfd_create(name, MFD_CLOEXEC);
-	if (*fd < 0 || ftruncate(*fd, size))
+	/* Other processes have it, too: none may cut it off under us (that is SIGBUS). */
+	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0 || ftruncate(*fd, size) ||
+	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return NULL;
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	return p == MAP_FAILED ? NULL : p;
@@ -408,7 +467,7 @@ static void *create_memory(const char *name, u64 size, int *fd)
 
 static bool create_memories(struct engine *e, char *err, size_t err_size)
 {
-	e->ram = create_memory("plex86-ram", e->ram_size + PAGE_SIZE_4K, &e->ram_fd);
+	e->ram = create_memory("plex86-ram", e->ram_size + HOST_EXTRA_BYTES, &e->ram_fd);
 	if (!e->ram) {
 		snprintf(err, err_size,
 			 "cannot create %llu MiB of guest RAM: %s (try a smaller -m)",
@@ -468,7 +527,7 @@ void engine_destroy(struct engine *e)
 		waitpid(e->pid, NULL, 0);
 	}
 	if (e->ram)
-		munmap(e->ram, e->ram_size + PAGE_SIZE_4K);
+		munmap(e->ram, e->ram_size + HOST_EXTRA_BYTES);
 	if (e->shared)
 		munmap(e->shared, sizeof(*e->shared));
 	if (e->ram_fd >= 0)

@@ -54,8 +54,8 @@ static void map_shared(void)
 static void map_ram(void)
 {
 	struct vm *vm = &shared->vm;
-	long ret = sys_mmap(0, shared->ram_size + PAGE_SIZE_4K, PROT_READ | PROT_WRITE, MAP_SHARED,
-			    VCPU_FD_RAM, 0);
+	long ret = sys_mmap(0, shared->ram_size + HOST_EXTRA_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_SHARED, VCPU_FD_RAM, 0);
 
 	check(STEP_MAP_RAM, ret);
 	vm->ram = (u8 *)ret;

@@ -11,7 +11,7 @@
 #include "../../common/vm.h"
 
 /* File descriptors the vcpu process is started with. */
-#define VCPU_FD_RAM    3 /* guest RAM and the PV page behind it */
+#define VCPU_FD_RAM    3 /* guest RAM, the PV page and the register pages behind it */
 #define VCPU_FD_SHARED 4 /* struct vcpu_shared */
 
 enum vcpu_turn { TURN_VCPU, TURN_VMM };
@@ -74,15 +74,22 @@ struct turn_patience {
 	u32 skip;   /* of these, how many are still to come */
 };
 
-/* Is it `turn`'s turn? Looks for a while if that can help. Where CPUs are short the other side
- * cannot run while we look: so each miss makes us go to sleep at once more often, and the scheduler
- * prefer us when we wake. */
+/* Is it `turn`'s turn, or, for the VMM, has a doorbell been rung? */
+static inline bool turn_is(const struct vcpu_shared *s, enum vcpu_turn turn)
+{
+	return __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn ||
+	       (turn == TURN_VMM && __atomic_load_n(&s->vm.devices.rung, __ATOMIC_ACQUIRE));
+}
+
+/* The same, looking for a while if that can help. Where CPUs are short the other side cannot run
+ * while we look: so each miss makes us go to sleep at once more often, and the scheduler prefer us
+ * when we wake. */
 static inline bool turn_comes(const struct vcpu_shared *s, enum vcpu_turn turn,
 			      struct turn_patience *p)
 {
 	u64 start;
 
-	if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn)
+	if (turn_is(s, turn))
 		return true;
 	if (!s->spin)
 		return false;
@@ -93,7 +100,7 @@ static inline bool turn_comes(const struct vcpu_shared *s, enum vcpu_turn turn,
 	start = __builtin_ia32_rdtsc();
 	while (__builtin_ia32_rdtsc() - start < TURN_SPIN) {
 		__builtin_ia32_pause();
-		if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn) {
+		if (turn_is(s, turn)) {
 			p->misses = 0;
 			return true;
 		}

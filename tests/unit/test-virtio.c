@@ -386,6 +386,86 @@ static void broken_queue_breaks_the_device(void **state)
 	assert_non_null(strstr(d.warning, "of a test"));
 }
 
+/* What the guest reads without an exit: the same as by one. */
+static void assert_published(void)
+{
+	for (u32 offset = 0; offset < DRIVER_REG_CONFIG; offset += 4)
+		assert_int_equal(*(u32 *)(v.registers + offset), driver_read(&d, offset));
+	assert_memory_equal(v.registers + DRIVER_REG_CONFIG, config, sizeof(config));
+}
+
+/* The same device on a board with memory for the registers. */
+static void registers_published(void **state)
+{
+	static u8 page[VIRTIO_MMIO_SIZE] __attribute__((aligned(8)));
+
+	(void)state;
+	d.board.registers = page;
+	bus_init(&d.bus);
+	assert_true(virtio_register(&v, &d.bus, &d.board, 0, 5));
+	virtio_publish(&v);
+	assert_published();
+	driver_write(&d, REG_DEVICE_FEATURES_SEL, 1);
+	assert_published();
+	driver_start(&d, FEATURE, 8);
+	assert_published();
+	assert_int_equal(*(u32 *)(page + DRIVER_REG_STATUS), 15);
+	driver_write(&d, REG_QUEUE_SEL, 5); /* there is no such queue */
+	assert_published();
+	config[3] = 0x77;
+	virtio_config_changed(&v);
+	assert_published();
+	assert_int_equal(*(u32 *)(page + REG_INTERRUPT_STATUS), 2);
+	driver_write(&d, DRIVER_REG_CONFIG + 4, 0x12345678);
+	assert_published();
+	virtio_break(&v, "of a test");
+	assert_published();
+	driver_reset(&d);
+	assert_published();
+	assert_int_equal(*(u32 *)(page + REG_INTERRUPT_STATUS), 0);
+}
+
+/* Not every kind of device has a configuration. */
+static void registers_without_configuration(void **state)
+{
+	static u8 page[VIRTIO_MMIO_SIZE] __attribute__((aligned(8)));
+
+	(void)state;
+	d.board.registers = page;
+	v.config = NULL;
+	v.config_size = v.config_writable = 0;
+	bus_init(&d.bus);
+	assert_true(virtio_register(&v, &d.bus, &d.board, 0, 5));
+	virtio_publish(&v);
+	assert_int_equal(*(u32 *)(page + DRIVER_REG_CONFIG), driver_read(&d, DRIVER_REG_CONFIG));
+	assert_int_equal(*(u32 *)page, driver_read(&d, REG_MAGIC));
+}
+
+/* Guest code that broke out writes what it likes into the registers it should only read. */
+static void registers_forged(void **state)
+{
+	static u8 page[VIRTIO_MMIO_SIZE] __attribute__((aligned(8)));
+
+	(void)state;
+	d.board.registers = page;
+	bus_init(&d.bus);
+	assert_true(virtio_register(&v, &d.bus, &d.board, 0, 5));
+	memset(page, 0xff, sizeof(page));
+	assert_int_equal(status(), 0);
+	for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
+		virtio_notify(&v, i);
+	assert_int_equal(notified, 0);
+	driver_start(&d, FEATURE, 8);
+	memset(page, 0xff, sizeof(page));
+	assert_int_equal(status(), 15);
+	for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
+		virtio_notify(&v, i);
+	assert_int_equal(notified, 3);
+	driver_reset(&d);
+	assert_int_equal(status(), 0);
+	assert_false(d.irq);
+}
+
 static void config_generation(void **state)
 {
 	u32 before = driver_read(&d, REG_GENERATION);
@@ -638,6 +718,9 @@ int main(void)
 		TEST(notifications),
 		TEST(interrupt_level),
 		TEST(broken_queue_breaks_the_device),
+		TEST(registers_published),
+		TEST(registers_without_configuration),
+		TEST(registers_forged),
 		TEST(config_generation),
 		TEST(config_reads),
 		TEST(config_writes),
