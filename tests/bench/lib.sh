@@ -24,14 +24,13 @@ check_number()
 	[[ $2 =~ $3 ]] || die "bench: $1 '$2': not a number of $4"
 }
 
-# check_peers LIST ALLOWED: sets the array `wanted`.
-check_peers()
+# check_list OPTION LIST ALLOWED
+check_list()
 {
-	local peer
-	IFS=, read -ra wanted <<<"$1"
-	for peer in "${wanted[@]}"; do
-		[[ ,$2, == *,$peer,* ]] ||
-			die "bench: --peers '$peer': not one of ${2//,/, }"
+	local word words
+	IFS=, read -ra words <<<"$2"
+	for word in "${words[@]}"; do
+		[[ ,$3, == *,$word,* ]] || die "bench: $1 '$word': not one of ${3//,/, }"
 	done
 }
 
