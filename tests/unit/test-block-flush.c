@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "block-owner.h"
 
@@ -90,12 +91,20 @@ static void set_host(bool held, bool failing)
 	pthread_mutex_unlock(&host.lock);
 }
 
+/* For as long as no host needs, so that the test ends. */
 static void wait_for_sync(void)
 {
+	struct timespec limit;
+	int error = 0;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 60;
 	pthread_mutex_lock(&host.lock);
-	while (!host.syncs)
-		pthread_cond_wait(&host.changed, &host.lock);
+	while (!host.syncs && !error)
+		error = pthread_cond_timedwait(&host.changed, &host.lock, &limit);
 	pthread_mutex_unlock(&host.lock);
+	if (error)
+		fail_msg("the host was not asked to flush anything");
 }
 
 static void test_flush_waits_for_the_host(void **state)
