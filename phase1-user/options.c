@@ -70,7 +70,7 @@ static bool append(struct run_options *o, const char *text, struct error *e)
 static bool add_device(struct run_options *o, const char *option, struct error *e)
 {
 	if (o->devices == DEVICE_OPTIONS_MAX)
-		return error_set(e, "run: too many devices");
+		return error_set(e, "run: more than %d devices", DEVICE_OPTIONS_MAX);
 	o->device[o->devices++] = (struct device_option){option, optarg};
 	return true;
 }

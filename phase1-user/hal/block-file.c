@@ -230,7 +230,10 @@ static const struct block_ops file_ops = {
 static bool check_type(const char *name, struct stat *st, struct error *e)
 {
 	if (stat(name, st))
-		return error_set(e, "disk '%s': %s", name, strerror(errno));
+		return error_set(e, "disk '%s': %s%s", name, strerror(errno),
+				 errno == ENOENT ? " (truncate -s 4G makes an empty one, "
+						   "guest/build-rootfs a Debian)"
+						 : "");
 	if (S_ISDIR(st->st_mode))
 		return error_set(e,
 				 "disk '%s': is a directory (-s shares directories; a disk is an "
@@ -285,8 +288,10 @@ static bool measure(struct block_file *f, const char *name, const struct stat *s
 		return error_set(e, "disk '%s': it is empty (truncate -s 1G gives it a size)",
 				 name);
 	if (size % BLOCK_SECTOR)
-		return error_set(e, "disk '%s': not a multiple of 512 bytes (%llu)", name,
-				 (unsigned long long)size);
+		return error_set(e,
+				 "disk '%s': not a multiple of 512 bytes (%llu): is all of it "
+				 "there? (truncate -s %%512 fills it up)",
+				 name, (unsigned long long)size);
 	f->block.size = size;
 	return true;
 }
