@@ -258,6 +258,17 @@ static void test_refused(void **state)
 	}
 }
 
+#ifndef HAVE_LIBNBD
+static void test_no_nbd(void **state)
+{
+	struct error e;
+
+	(void)state;
+	assert_null(block_nbd_open("nbd://x", (struct block_options){0}, &e));
+	assert_non_null(strstr(e.text, "'nbd://x': this plex86 was built without libnbd"));
+}
+#endif
+
 static void test_locks(void **state)
 {
 	const struct block_options plain = {0}, ro = {.read_only = true}, cow = {.cow = true};
@@ -285,6 +296,9 @@ static int run(void)
 		cmocka_unit_test(test_zero_and_discard), cmocka_unit_test(test_host_errors),
 		cmocka_unit_test(test_file_too_large),	 cmocka_unit_test(test_cow),
 		cmocka_unit_test(test_refused),		 cmocka_unit_test(test_locks),
+#ifndef HAVE_LIBNBD
+		cmocka_unit_test(test_no_nbd),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
