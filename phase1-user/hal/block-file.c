@@ -137,24 +137,35 @@ static void done(struct block_file *f, struct block_request *r)
 		f->block.owner.done(f->block.owner.opaque, r);
 }
 
-static void collect(struct block_file *f)
+/* False if nothing had finished. */
+static bool collect(struct block_file *f)
 {
 	struct block_request *r = block_pool_collect(&f->pool), *next;
+	bool any = r;
 
 	for (; r; r = next) {
 		next = r->next; /* done() may submit it again */
 		done(f, r);
 	}
-	while (f->uring && (r = block_uring_collect(f->uring)))
+	while (f->uring && (r = block_uring_collect(f->uring))) {
+		any = true;
 		done(f, r);
+	}
+	return any;
 }
 
 static void file_kick(struct block *b)
 {
 	struct block_file *f = file_of(b);
 
-	if (f->uring)
+	if (!f->uring)
+		return;
+	/* What the host has cached is done at once: no need to wait for the I/O thread. It is woken
+	 * all the same and finds nothing; io_uring's ways to spare that can lose a completion.
+	 * Whoever is told may submit more. */
+	do {
 		block_uring_kick(f->uring);
+	} while (collect(f));
 }
 
 static void file_drain(struct block *b)
