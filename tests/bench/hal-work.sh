@@ -26,7 +26,7 @@ die()
 # Since the boot, 1/100 s.
 now()
 {
-	cut -d ' ' -f 1 /proc/uptime | tr -d .
+	awk '{ printf "%d", $1 * 100 }' /proc/uptime
 }
 
 # one_fio NAME RW BLOCK DEPTH FIELD DIVISOR: the field of fio's terse format, version 3.
