@@ -62,5 +62,7 @@ struct vm_exit {
 };
 
 const char *vm_fault_text(enum vm_fault reason);
+/* One word. */
+const char *vm_exit_text(enum exit_kind kind);
 
 #endif

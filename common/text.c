@@ -1,5 +1,5 @@
 /*
- * The names of events and faults, for whoever prints them. Needs no host.
+ * The names of events, exits and faults, for whoever prints them. Needs no host.
  */
 #include "exit.h"
 #include "trace.h"
@@ -32,4 +32,15 @@ const char *vm_fault_text(enum vm_fault reason)
 	};
 
 	return (unsigned)reason < FAULT_COUNT ? texts[reason] : "an unknown fault";
+}
+
+const char *vm_exit_text(enum exit_kind kind)
+{
+	static const char *const texts[EXIT_COUNT] = {
+		[EXIT_NONE] = "none",	[EXIT_IO] = "io",	  [EXIT_MMIO] = "mmio",
+		[EXIT_IDLE] = "idle",	[EXIT_HALTED] = "halted", [EXIT_SHUTDOWN] = "shutdown",
+		[EXIT_DEBUG] = "debug", [EXIT_KICKED] = "kicked", [EXIT_FAULT] = "fault",
+	};
+
+	return (unsigned)kind < EXIT_COUNT ? texts[kind] : "?";
 }

@@ -1,11 +1,13 @@
 /*
  * Event trace and statistics.
  *
- * Owns: the record format, the ring the core writes and others read, and the counters.
+ * Owns: the record format, the ring the core writes and others read, and the counters. What a vcpu
+ * process counts may be overwritten by its guest: it is good for showing, not for deciding.
  */
 #ifndef PLEX86_TRACE_H
 #define PLEX86_TRACE_H
 
+#include "exit.h"
 #include "types.h"
 
 /* One counter and one kind of trace record each: X(NAME, text, meaning of a, meaning of b). */
@@ -59,8 +61,20 @@ struct trace_ring {
 	struct trace_record record[TRACE_RING];
 };
 
+/* Times are in TSC cycles. The cause of a trap is the first event recorded for it, with EV_TRAP and
+ * EV_EMULATE giving way to any that says more: a new event needs no more than its line above to be
+ * a cause as well. A trap's time is what passes in the monitor, exits included and idling not; the
+ * host's own share of it cannot be seen here. */
 struct vm_stats {
 	u64 count[EV_COUNT];
+	u64 traps[EV_COUNT], trap_time[EV_COUNT]; /* by cause */
+	u64 exits[EXIT_COUNT],
+		exit_time[EXIT_COUNT]; /* by kind: until the VMM gave the turn back */
+	u64 idle_time;
+	u64 idle_since; /* of a wait that goes on; 0: there is none */
+	/* The trap being dealt with. */
+	u64 begun;
+	u32 cause; /* enum event */
 };
 
 /* Text of an event's name and of its two arguments. */
@@ -72,5 +86,14 @@ const struct event_text *event_text(enum event event);
 struct vm;
 /* Count `event` and record it with its two arguments. */
 void trace(struct vm *vm, enum event event, u64 a, u64 b);
+
+/* Around everything that is done for one trap. */
+void stats_trap_begins(struct vm *vm);
+void stats_trap_ends(struct vm *vm);
+/* Within it: an exit of this kind, which began at host_tsc() `since`, is over. */
+void stats_exit_ends(struct vm *vm, u32 kind, u64 since);
+/* Within it, around an idle wait. */
+void stats_idle_begins(struct vm *vm);
+void stats_idle_ends(struct vm *vm);
 
 #endif

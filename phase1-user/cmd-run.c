@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "cmd.h"
 #include "cmdline.h"
+#include "control.h"
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
@@ -25,10 +27,12 @@ struct run {
 	struct run_options options;
 	char **argv;
 	struct tsc_sample tsc;
-	struct blob kernel, initrd;
+	struct blob kernel, initrd; /* until they are in guest RAM */
+	struct stat kernel_file;
 	struct image image;
 	struct hal hal;
 	struct console_target console;
+	struct control *control; /* NULL: none */
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
 	struct trace_file *trace;
@@ -89,15 +93,15 @@ static bool compose_cmdline(struct run *r)
 /* What every Linux has use for, and none is hurt by. */
 static bool add_unasked(struct run *r)
 {
-	static const char *const kinds[] = {"rng", "balloon", "virtio-console"};
-	size_t count = sizeof(kinds) / sizeof(kinds[0]);
+	static const char *const kinds[] = {"rng", "balloon", "virtio-console", "agent"};
+	/* Whoever names a console shall have that one. */
+	const char *not = cmdline_names_console(r->options.append) ? "virtio-console" : "";
 
 	if (r->image.kind == IMAGE_MULTIBOOT)
 		return true;
-	/* Whoever names a console shall have that one. */
-	if (cmdline_names_console(r->options.append))
-		count--;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (!strcmp(kinds[i], not))
+			continue;
 		if (!hal_add(&r->hal, kinds[i], "", &r->error))
 			return false;
 		r->hal.device[r->hal.count - 1]->unasked = true;
@@ -117,6 +121,16 @@ static bool open_devices(struct run *r)
 	return true;
 }
 
+/* Whoever asked for a name shall have it; else a guest does without rather than not run. */
+static bool take_name(struct run *r)
+{
+	r->control = control_open(r->options.name, r->options.kernel, &r->error);
+	if (r->control || r->options.name)
+		return r->control != NULL;
+	fprintf(stderr, "plex86: %s: plex86 ps will not show this guest\n", r->error.text);
+	return true;
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -124,11 +138,12 @@ static bool read_input_files(struct run *r)
 	if (!blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
 	    !image_identify(&r->image, &r->kernel, &r->error))
 		return false;
+	stat(o->kernel, &r->kernel_file);
 	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || !compose_cmdline(r))
+	if (!open_devices(r) || !compose_cmdline(r) || !take_name(r))
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
@@ -163,6 +178,29 @@ static bool load_guest(struct run *r)
 		engine_set_cpu(r->engine, &state->cpu);
 	free(state);
 	return ok;
+}
+
+/* A guest may run for long: the files, as large as all the rest of us, are not kept for the case
+ * that a crash wants symbols. */
+static void drop_files(struct run *r)
+{
+	blob_free(&r->kernel);
+	blob_free(&r->initrd);
+	r->image.file = (struct blob){0};
+}
+
+/* If the kernel's file is still what was loaded. */
+static void read_symbols_again(struct run *r)
+{
+	const struct stat *was = &r->kernel_file;
+	struct error ignored;
+	struct stat is;
+
+	if (stat(r->options.kernel, &is) || is.st_dev != was->st_dev || is.st_ino != was->st_ino ||
+	    is.st_mtim.tv_sec != was->st_mtim.tv_sec || is.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
+		return;
+	if (blob_read(&r->kernel, "kernel", r->options.kernel, &ignored))
+		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
 }
 
 /* The status to exit with, before a guest's death is reported. */
@@ -214,7 +252,7 @@ static void report_crash(struct run *r)
 	};
 
 	if (!r->symbols)
-		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
+		read_symbols_again(r);
 	report.symbols = r->symbols;
 	report_write(&report, stderr);
 }
@@ -232,7 +270,7 @@ static void report_undriven(const struct run *r)
 static void write_results(struct run *r)
 {
 	char text[STATS_TEXT_SIZE];
-	struct vm_stats stats;
+	struct stats stats;
 
 	if (r->machine.end == END_CRASH || r->machine.end == END_GONE)
 		report_crash(r);
@@ -240,8 +278,8 @@ static void write_results(struct run *r)
 		report_undriven(r);
 	if (!r->options.stats)
 		return;
-	engine_get_stats(r->engine, &stats);
-	stats_text(&stats, text, sizeof(text));
+	machine_stats(&r->machine, &stats);
+	stats_table(&stats, text, sizeof(text));
 	fputs(text, stderr);
 }
 
@@ -264,11 +302,14 @@ static int run_machine(struct run *r)
 
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
-	if (!loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
+	if ((r->control && !control_start(r->control, m, &r->error)) ||
+	    !loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
 	}
 	machine_run(m);
+	if (r->control)
+		control_end(r->control);
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
 	write_results(r);
@@ -284,8 +325,10 @@ static int run_engine(struct run *r, struct console *console)
 		console_close(console, 0);
 		return failed(r, STATUS_USAGE);
 	}
+	drop_files(r);
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error)) {
 		m->console = console;
+		m->started = r->tsc;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
 			input_gate_hold(&m->input);
 		m->trace = r->trace;
@@ -381,8 +424,13 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	r->argv = all_argv;
 	status = run(r, argc, argv);
 	/* A stuck thread uses the loop and the machine in here until the process ends. */
-	if (r->stuck)
+	if (r->stuck) {
+		if (r->control)
+			control_abandon(r->control);
 		return status;
+	}
+	if (r->control)
+		control_close(r->control);
 	if (r->trace)
 		trace_file_close(r->trace);
 	console_target_close(&r->console);

@@ -6,11 +6,17 @@
 
 /* argv[0] is the sub-command's name; all_argv is that of main(). Return the exit status. */
 int cmd_run(int argc, char **argv, char **all_argv);
+int cmd_ps(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_stat(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(void);
 
 /* Help texts. */
 extern const char run_help[];
+extern const char ps_help[];
+extern const char stop_help[];
+extern const char stat_help[];
 extern const char doctor_help[];
 
 #endif

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -240,6 +241,20 @@ void engine_set_cpu(struct engine *e, const struct vcpu *cpu)
 void engine_get_stats(struct engine *e, struct vm_stats *out)
 {
 	memcpy(out, &e->shared->vm.stats, sizeof(*out));
+}
+
+static u64 resident(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : (u64)st.st_blocks * 512;
+}
+
+void engine_get_memory(struct engine *e, struct engine_memory *out)
+{
+	out->ram_size = e->ram_size;
+	out->ram_resident = resident(e->ram_fd);
+	out->shared_resident = resident(e->shared_fd);
 }
 
 /* Copy records [from, head) out of the ring; at most `max`, the oldest still there first. */

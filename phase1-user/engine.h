@@ -53,6 +53,14 @@ void engine_stop(struct engine *e);
 size_t engine_read_trace(struct engine *e, struct trace_record *out, size_t max);
 /* The newest records without consuming them; at most `max`, oldest first. */
 size_t engine_last_events(struct engine *e, struct trace_record *out, size_t max);
+/* Any thread; while the guest runs, counters may be of slightly different moments. */
 void engine_get_stats(struct engine *e, struct vm_stats *out);
+
+/* Memory that the engine's processes share, and what of it the host has at this moment. */
+struct engine_memory {
+	u64 ram_size, ram_resident;
+	u64 shared_resident; /* everything but guest RAM */
+};
+void engine_get_memory(struct engine *e, struct engine_memory *out);
 
 #endif

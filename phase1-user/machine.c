@@ -13,8 +13,8 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "hal/agent.h"
 #include "hal/virtio-console.h"
-#include "stats.h"
 
 /* ---- ending ---- */
 
@@ -26,6 +26,42 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 	m->value = value;
 	__atomic_store_n(&m->end, end, __ATOMIC_RELEASE);
 	engine_stop(m->engine);
+}
+
+const char *machine_end_text(enum machine_end end)
+{
+	static const char *const texts[] = {
+		[END_NONE] = "running",	      [END_HALTED] = "powered-off",
+		[END_VALUE] = "exited",	      [END_RESET] = "reset",
+		[END_CRASH] = "crashed",      [END_GONE] = "gone",
+		[END_QUIT] = "quit",	      [END_SIGNAL] = "signal",
+		[END_OUTPUT] = "output-lost", [END_TRACE] = "trace-lost",
+	};
+
+	return texts[end];
+}
+
+/* Where the run must not wait for its reader any more. */
+static void end_by_signal(struct machine *m, int signal)
+{
+	end_run(m, END_SIGNAL, signal);
+	console_give_up(m->console);
+}
+
+void machine_stop(struct machine *m)
+{
+	end_by_signal(m, SIGTERM);
+}
+
+void machine_power_off(struct machine *m)
+{
+	if (m->agent)
+		agent_power_off(m->agent);
+}
+
+bool machine_agent_listens(const struct machine *m)
+{
+	return m->agent && agent_listens(m->agent);
 }
 
 static void guest_exited(void *opaque, u32 value)
@@ -58,8 +94,7 @@ static void signal_ready(struct loop_source *source, u32 events)
 		update_size(m);
 		return;
 	}
-	end_run(m, END_SIGNAL, info.ssi_signo);
-	console_give_up(m->console);
+	end_by_signal(m, info.ssi_signo);
 }
 
 void machine_console_event(void *owner, enum console_event event, int error)
@@ -231,6 +266,7 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 	m->route.out = console_out;
 	m->route.opaque = m;
 	connect_hvc(m, hal);
+	m->agent = hal_find(hal, "agent");
 	m->route.booting = m->hvc != NULL;
 	return hal_attach(hal, &m->bus, &board, m->loop, e);
 }
@@ -332,14 +368,24 @@ static void write_trace(struct machine *m)
 		end_run(m, END_TRACE, error);
 }
 
+void machine_stats(const struct machine *m, struct stats *s)
+{
+	struct vm_stats counted;
+	struct tsc_sample now;
+
+	engine_get_stats(m->engine, &counted);
+	tsc_begin(&now);
+	stats_collect(s, &counted, now.ns - m->started.ns, now.tsc, tsc_khz(&m->started));
+}
+
 static void show_stats(struct machine *m)
 {
 	char text[STATS_TEXT_SIZE];
-	struct vm_stats stats;
+	struct stats stats;
 
 	m->stats_wanted = false;
-	engine_get_stats(m->engine, &stats);
-	stats_text(&stats, text, sizeof(text));
+	machine_stats(m, &stats);
+	stats_table(&stats, text, sizeof(text));
 	console_message(m->console, text);
 }
 

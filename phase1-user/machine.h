@@ -17,7 +17,9 @@
 #include "hal/serial.h"
 #include "input-gate.h"
 #include "loop.h"
+#include "stats.h"
 #include "trace-file.h"
+#include "tsc.h"
 
 /* How a run ended. */
 enum machine_end {
@@ -43,9 +45,11 @@ struct machine {
 	struct debugport debugport;
 	struct reset reset;
 	struct input_gate input;
-	struct hal_device *hvc; /* NULL: none */
+	struct hal_device *hvc;	  /* NULL: none */
+	struct hal_device *agent; /* NULL: none */
 	struct console_route route;
 	struct loop_source signals;
+	struct tsc_sample started;
 	bool stats_wanted;
 	enum machine_end end;
 	u32 value;
@@ -53,7 +57,7 @@ struct machine {
 };
 
 /* Build the board around an engine with `ram_size` bytes of RAM, the devices of `hal` on it.
- * machine_run() needs m->console as well. */
+ * machine_run() needs m->console and m->started as well. */
 bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
 		  struct loop *loop, struct error *e);
 void machine_destroy(struct machine *m);
@@ -62,6 +66,17 @@ void machine_block_signals(void);
 
 /* Run until m->end is set. */
 void machine_run(struct machine *m);
+/* One word. */
+const char *machine_end_text(enum machine_end end);
+
+/* What was counted since m->started. Any thread. */
+void machine_stats(const struct machine *m, struct stats *s);
+
+/* For others than the run thread, with the loop's lock held. Ask the guest to power off, now or
+ * when it begins to listen; does it listen; end the run as SIGTERM does. */
+void machine_power_off(struct machine *m);
+bool machine_agent_listens(const struct machine *m);
+void machine_stop(struct machine *m);
 
 /* The console's view of the machine: see struct console_config. `owner` is the machine. */
 size_t machine_input_room(void *owner);

@@ -14,6 +14,9 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  run      run a guest; the terminal is its console\n"
+	"  ps       list your running guests\n"
+	"  stop     power a guest off\n"
+	"  stat     show what a guest makes plex86 do\n"
 	"  doctor   tell what this host offers to plex86, what is missing and how to fix it\n"
 	"  help     show this text, or that of a command: plex86 help run\n"
 	"  version  show the version\n"
@@ -37,14 +40,20 @@ static int show(const char *text)
 
 static int cmd_help(int argc, char **argv)
 {
+	static const struct {
+		const char *name, *text;
+	} topics[] = {
+		{"run", run_help},   {"ps", ps_help},	      {"stop", stop_help},
+		{"stat", stat_help}, {"doctor", doctor_help},
+	};
+
 	if (argc < 2)
 		return show(help);
 	if (argc > 2)
 		return usage_error("unexpected", argv[2]);
-	if (!strcmp(argv[1], "run"))
-		return show(run_help);
-	if (!strcmp(argv[1], "doctor"))
-		return show(doctor_help);
+	for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++)
+		if (!strcmp(argv[1], topics[i].name))
+			return show(topics[i].text);
 	return usage_error("no help on", argv[1]);
 }
 
@@ -61,6 +70,12 @@ int main(int argc, char **argv)
 	}
 	if (is(argv[1], "run", NULL))
 		return cmd_run(argc - 1, argv + 1, argv);
+	if (is(argv[1], "ps", NULL))
+		return cmd_ps(argc - 1, argv + 1);
+	if (is(argv[1], "stop", NULL))
+		return cmd_stop(argc - 1, argv + 1);
+	if (is(argv[1], "stat", NULL))
+		return cmd_stat(argc - 1, argv + 1);
 	if (is(argv[1], "doctor", NULL))
 		return cmd_doctor(argc - 1, argv + 1);
 	if (is(argv[1], "help", "--help") || is(argv[1], "-h", NULL))

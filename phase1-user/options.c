@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../common/types.h"
+#include "control-dir.h"
 
 static bool shift_of_suffix(const char *suffix, unsigned *shift)
 {
@@ -66,6 +67,17 @@ static bool append(struct run_options *o, const char *text, struct error *e)
 	return true;
 }
 
+static bool take_name(struct run_options *o, struct error *e)
+{
+	if (!control_name_valid(optarg))
+		return error_set(e,
+				 "name '%s': not 1 to %d letters, digits or . _ + -, the first being "
+				 "a letter or digit",
+				 optarg, CONTROL_NAME_MAX);
+	o->name = optarg;
+	return true;
+}
+
 /* -d, -n and the like: opened later, when all options are known to be right. */
 static bool add_device(struct run_options *o, const char *option, struct error *e)
 {
@@ -75,7 +87,7 @@ static bool add_device(struct run_options *o, const char *option, struct error *
 	return true;
 }
 
-enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_NO_FAST_PATHS, OPT_CONSOLE };
+enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_NO_FAST_PATHS, OPT_CONSOLE, OPT_NAME };
 
 static const struct option long_options[] = {
 	{"kernel", required_argument, NULL, 'k'},
@@ -85,6 +97,7 @@ static const struct option long_options[] = {
 	{"disk", required_argument, NULL, 'd'},
 	{"net", required_argument, NULL, 'n'},
 	{"console", required_argument, NULL, OPT_CONSOLE},
+	{"name", required_argument, NULL, OPT_NAME},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"stats", no_argument, NULL, OPT_STATS},
@@ -128,6 +141,8 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case OPT_CONSOLE:
 		o->console = optarg;
 		return true;
+	case OPT_NAME:
+		return take_name(o, e);
 	case OPT_NO_JAIL:
 		o->no_jail = true;
 		return true;

@@ -28,6 +28,7 @@ struct run_options {
 	u64 memory;
 	const char *trace;   /* file for --trace, NULL: none */
 	const char *console; /* --console, NULL: the standard streams */
+	const char *name;    /* --name, NULL: derived from the kernel's */
 	bool stats, no_jail, no_fast_paths, verbose, help;
 	struct device_option device[DEVICE_OPTIONS_MAX];
 	unsigned devices;

@@ -39,7 +39,10 @@ const char run_help[] =
 	"      --console WHERE   put the console not on the standard streams but into a file (output\n"
 	"                        only), on unix:PATH (a socket; one client at a time), or on a pty (its\n"
 	"                        name is shown)\n"
-	"      --stats           at the end, show how often what had to be virtualized\n"
+	"      --name NAME       what plex86 ps, stop and stat call the guest; default: the name of the\n"
+	"                        kernel with the number of this process\n"
+	"      --stats           at the end, show how often what had to be virtualized, and how long it\n"
+	"                        took (see plex86 stat --help)\n"
 	"      --trace FILE      write every event to FILE, one line each\n"
 	"  -v, --verbose         show the kernel's messages while it boots, and its command line\n"
 	"      --no-fast-paths   let every privileged event trap: slow, and the reference to compare\n"
@@ -69,4 +72,6 @@ const char run_help[] =
 	"       on standard error\n"
 	"  127  plex86 itself failed\n"
 	"  128+N  signal N ended plex86 (130 is Ctrl-C; also Ctrl-A x with COMMAND)\n"
+	"SIGTERM, SIGINT, SIGHUP and SIGQUIT end a guest at once, as if its plug were pulled. To shut it\n"
+	"down, use plex86 stop or its own poweroff command.\n"
 	"With COMMAND these can also be its own status; a message on standard error tells.\n";

@@ -1,5 +1,8 @@
 /*
- * Statistics as a table.
+ * Statistics: what a guest's monitor has counted, as lines of the control protocol and as a table.
+ *
+ * Owns: struct stats, the counters by name. Names come from whoever counted, so that a reader need
+ * not be of the same version.
  */
 #ifndef PLEX86_STATS_H
 #define PLEX86_STATS_H
@@ -7,9 +10,43 @@
 #include <stddef.h>
 #include "../common/trace.h"
 
-#define STATS_TEXT_SIZE 4096
+#define STATS_ROWS	160
+#define STATS_NAME	16
+#define STATS_TEXT_SIZE 12288
 
-/* One line for each event that happened, the most frequent first. */
-void stats_text(const struct vm_stats *stats, char *text, size_t size);
+enum stats_kind {
+	STATS_TRAP, /* traps by their cause, with the time the monitor spent on them */
+	STATS_EXIT, /* exits to the VMM by kind; their time is part of that of traps */
+	STATS_EVENT,
+	STATS_KINDS
+};
+
+struct stats_row {
+	enum stats_kind kind;
+	char name[STATS_NAME];
+	u64 count, ns;
+};
+
+struct stats {
+	u64 ns;	     /* how long it was counted */
+	u64 idle_ns; /* of this, how long the guest had nothing to do */
+	struct stats_row row[STATS_ROWS];
+	unsigned rows;
+};
+
+/* `tsc` is now, on the clock of `v`. */
+void stats_collect(struct stats *s, const struct vm_stats *v, u64 ns, u64 tsc,
+		   unsigned long tsc_khz);
+/* All traps. */
+u64 stats_traps(const struct stats *s);
+/* What has been counted since `before`. */
+void stats_subtract(struct stats *s, const struct stats *before);
+
+/* The most frequent first, without what did not happen. */
+void stats_table(const struct stats *s, char *text, size_t size);
+
+/* The same as lines "KIND NAME COUNT NS", "time NS", "idle NS", and back from one such line. */
+void stats_lines(const struct stats *s, char *text, size_t size);
+bool stats_parse(struct stats *s, const char *line);
 
 #endif

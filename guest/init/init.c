@@ -2,7 +2,7 @@
  * The first process of a plex86 guest: sets the system up, runs one command or a shell, and tells
  * the host how it went.
  *
- * Owns: mounts, loopback, reaping, and the end of the machine. Freestanding i386: no C
+ * Owns: first mounts, loopback, reaping, and the end of the machine. Freestanding i386: no C
  * library, so that it is small, quick to start and built by any gcc with -m32.
  *
  * The end, as the host sees it:
@@ -10,11 +10,14 @@
  *     0xF4 through /dev/port: 0..255 as the command exited, 128 + N if signal N killed it, 127 if
  *     it was not found, 126 if it could not be run, 125 if the init could not understand it. All
  *     output has left the console before.
- *   - the shell ended, or SIGUSR2 (poweroff), SIGUSR1 (halt), SIGTERM (reboot) came: power off,
- *     halt or reset by the kernel. Without ACPI, power off is hlt with interrupts off.
+ *   - the shell ended, or SIGUSR2 (poweroff), SIGUSR1 (halt), SIGTERM (reboot) came, or the host
+ *     asked for a power-off (agent.h): power off, halt or reset by the kernel, with file systems
+ *     unmounted. Without ACPI, power off is hlt with interrupts off.
  *   - port 0xF4 did not end the machine: power off.
  */
+#include "agent.h"
 #include "command.h"
+#include "mounts.h"
 #include "syscall.h"
 
 #include <stddef.h>
@@ -32,7 +35,8 @@ static const char *const mounts[][3] = {
 
 static const struct sigset all_signals = {{~0u, ~0u}};
 static const struct sigset awaited = {{
-	1u << (SIGCHLD - 1) | 1u << (SIGUSR1 - 1) | 1u << (SIGUSR2 - 1) | 1u << (SIGTERM - 1),
+	1u << (SIGCHLD - 1) | 1u << (SIGUSR1 - 1) | 1u << (SIGUSR2 - 1) | 1u << (SIGTERM - 1) |
+		1u << (SIGIO - 1),
 	0,
 }};
 
@@ -102,6 +106,23 @@ static int reap(int pid, int *status)
 	return found;
 }
 
+/* Waits for one of the awaited signals. A request of the host's counts as SIGUSR2. */
+static int wait_for_signal(void)
+{
+	static const struct timespec moment = {0, 100 * 1000 * 1000};
+	static int looks = 20; /* for the port, which the kernel may be slow to name */
+	int sig;
+
+	do {
+		if (looks && (--looks, agent_open() == 0))
+			looks = 0;
+		if (agent_asked())
+			return SIGUSR2;
+		sig = sys_sigwait(&awaited, looks ? &moment : NULL);
+	} while (sig < 0 || sig == SIGIO);
+	return sig;
+}
+
 /* Runs a program to its end and returns its status as a shell would give it. If somebody asks for
  * the machine to be stopped before, returns minus that signal. */
 static int run(const char *path, char **argv, char **env)
@@ -116,7 +137,7 @@ static int run(const char *path, char **argv, char **env)
 		return STATUS_CANNOT_RUN;
 	}
 	for (;;) {
-		int sig = sys_sigwait(&awaited);
+		int sig = wait_for_signal();
 
 		if (sig == SIGUSR1 || sig == SIGUSR2 || sig == SIGTERM)
 			return -sig;
@@ -126,26 +147,27 @@ static int run(const char *path, char **argv, char **env)
 	return command_status(status);
 }
 
-/* Gives what still runs a moment to end by itself; there is nothing to wait for most times. */
-static void stop_processes(void)
+/* Sends sig to all processes and gives them half a second to end. */
+static void end_processes(int sig)
 {
 	const struct timespec moment = {0, 20 * 1000 * 1000};
 	int status;
 
-	syscall3(NR_KILL, -1, SIGTERM, 0);
+	syscall3(NR_KILL, -1, sig, 0);
 	for (int i = 0; i < 25; i++) {
 		reap(0, &status);
 		if (sys_wait4(-1, &status, WNOHANG) == -ECHILD)
 			break;
 		syscall3(NR_NANOSLEEP, (long)&moment, 0, 0);
 	}
-	syscall3(NR_KILL, -1, SIGKILL, 0);
 }
 
 _Noreturn static void end(int how)
 {
-	stop_processes();
+	end_processes(SIGTERM);
+	end_processes(SIGKILL);
 	flush();
+	mounts_end();
 	for (;;)
 		syscall3(NR_REBOOT, REBOOT_MAGIC1, REBOOT_MAGIC2, how);
 }

@@ -9,10 +9,11 @@
 /* Lines of the 8259 pair that nothing else on the board uses. */
 static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 3};
 
-extern const struct hal_kind hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
+extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
 
 /* Every kind of device there is. */
 static const struct hal_kind *const kinds[] = {
+	&hal_agent,
 	&hal_balloon,
 	&hal_console,
 	&hal_disk,

@@ -47,11 +47,16 @@ static void wait_for_turn(void)
 /* Give vm->exit to the VMM and wait until it has dealt with it. */
 static void hand_over(void)
 {
-	trace(&shared->vm, EV_EXIT, shared->vm.exit.kind, 0);
+	struct vm *vm = &shared->vm;
+	const u32 kind = vm->exit.kind;
+	const u64 since = host_tsc(vm);
+
+	trace(vm, EV_EXIT, kind, 0);
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&shared->turn, TURN_VMM, __ATOMIC_RELEASE);
 	futex(&shared->turn, FUTEX_WAKE, 1, NULL);
 	wait_for_turn();
+	stats_exit_ends(vm, kind, since);
 }
 
 static bool something_new(void)
@@ -69,10 +74,12 @@ static void idle(u64 deadline)
 		.tv_nsec = deadline % 1000000000u,
 	};
 
+	stats_idle_begins(&shared->vm);
 	__atomic_store_n(&shared->mode, MODE_IDLE, __ATOMIC_SEQ_CST);
 	if (!something_new())
 		futex(&shared->wake, FUTEX_WAIT_BITSET, seen, deadline ? &at : NULL);
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
+	stats_idle_ends(&shared->vm);
 }
 
 static bool trace_is_full(void)
@@ -260,6 +267,7 @@ static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext
 		/* The monitor's own ud2, before any guest code: vm->cpu is for the VMM to fill. */
 		started = true;
 		hand_over();
+		stats_trap_begins(vm);
 		run_until_resume(core_load_segments(vm) ? core_kick(vm) : CORE_EXIT);
 		return;
 	}
@@ -276,7 +284,9 @@ void handle_signal(int sig, siginfo_t *info, void *context)
 
 	(void)sig;
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
+	stats_trap_begins(vm);
 	answer(vm, info, &uc->uc_mcontext);
+	stats_trap_ends(vm);
 	load_guest(&vm->cpu, &uc->uc_mcontext);
 	uc->uc_flags |= RESTORE_SS;
 }

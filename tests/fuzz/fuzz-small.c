@@ -1,14 +1,15 @@
 /*
- * Fuzzing the devices whose parsers are short: balloon, console and entropy.
+ * Fuzzing the devices whose parsers are short: balloon, console, entropy and the guest's ear.
  *
  * The input names one and lists operations on it. ASan sees what leaves guest RAM; what the board
  * relies on is asserted.
  */
 #include <string.h>
+#include "../../phase1-user/hal/agent.h"
 #include "../../phase1-user/hal/virtio-console.h"
 #include "fuzz-driver.h"
 
-extern const struct hal_kind hal_balloon, hal_console, hal_rng;
+extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_rng;
 
 static struct driver d;
 
@@ -83,6 +84,8 @@ static void run(const struct hal_kind *kind, struct fuzz_input *in)
 	fuzz_require(device);
 	if (kind == &hal_console)
 		virtio_console_connect(device, &callbacks);
+	if (kind == &hal_agent)
+		agent_power_off(device);
 	driver_init(&d, &device->virtio, FUZZ_RAM);
 	d.board.release = release;
 	driver_start(&d, driver_offered(&d) & ~((u64)fuzz_take(in, 4) << 1), 16);
@@ -94,9 +97,10 @@ static void run(const struct hal_kind *kind, struct fuzz_input *in)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const struct hal_kind *const kinds[] = {&hal_balloon, &hal_console, &hal_rng};
+	static const struct hal_kind *const kinds[] = {&hal_balloon, &hal_console, &hal_rng,
+						       &hal_agent};
 	struct fuzz_input in = {data, size};
 
-	run(kinds[fuzz_take(&in, 1) % 3], &in);
+	run(kinds[fuzz_take(&in, 1) % 4], &in);
 	return 0;
 }

@@ -70,12 +70,13 @@ static void test_options(void **state)
 
 	(void)state;
 	assert_true(PARSE(&o, &e, "-k", "K", "-i", "I", "-a", "x y", "-a", "z", "-m", "64M",
-			  "--stats", "--trace", "T", "--no-jail", "-v"));
+			  "--stats", "--trace", "T", "--no-jail", "-v", "--name", "web_1.a"));
 	assert_string_equal(o.kernel, "K");
 	assert_string_equal(o.initrd, "I");
 	assert_string_equal(o.append, "x y z");
 	assert_int_equal(o.memory, 64 << 20);
 	assert_string_equal(o.trace, "T");
+	assert_string_equal(o.name, "web_1.a");
 	assert_true(o.stats && o.no_jail && o.verbose);
 	assert_null(o.command);
 	options_free(&o);
