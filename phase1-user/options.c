@@ -83,7 +83,7 @@ static bool take_name(struct run_options *o, struct error *e)
 static bool add_device(struct run_options *o, const char *option, const char *spec, struct error *e)
 {
 	if (o->devices == DEVICE_OPTIONS_MAX)
-		return error_set(e, "run: too many devices");
+		return error_set(e, "run: more than %d devices", DEVICE_OPTIONS_MAX);
 	o->device[o->devices++] = (struct device_option){option, spec};
 	return true;
 }
