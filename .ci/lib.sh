@@ -90,3 +90,11 @@ build_guest()
 	"$root/guest/build-kernel" 6.1 --jobs "$jobs"
 	"$root/guest/make-initramfs"
 }
+
+# A Debian with what some tests and the benchmark's jobs use. From nothing: two minutes, 150 MB.
+build_apps()
+{
+	say "building the image of applications"
+	"$root/guest/build-rootfs" bookworm --name apps \
+		--include gcc,libc6-dev,python3-minimal,stress-ng,x11-apps
+}
