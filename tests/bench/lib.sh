@@ -92,3 +92,33 @@ host_description()
 {
 	echo "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
 }
+
+# The first CPU this may run on.
+first_cpu()
+{
+	taskset -cp $$ | sed 's/.*: //; s/[,-].*//'
+}
+
+# qemu_microvm MIB: set `command` to a QEMU with virtio over MMIO and without PCI, as plex86's machine,
+# and `qemu_words` to what its kernel must be told. Without a local APIC, for which its firmware would
+# have to let the 8259's interrupts through; the TSC's frequency is told, for there is nothing to
+# measure it by.
+# shellcheck disable=SC2054,SC2034 # the commas are QEMU's own; for those who source this
+qemu_microvm()
+{
+	command=("$qemu" -M "microvm,acpi=off,pit=on,pic=on,rtc=on,memory-backend=ram" -accel tcg
+		-cpu max,-apic -global virtio-mmio.force-legacy=false
+		-object "memory-backend-memfd,id=ram,size=$1M,share=on" -m "$1"
+		-nodefaults -display none -no-reboot -serial stdio
+		-device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$plain_kernel")
+	qemu_words="console=ttyS0 panic=-1 tsc=reliable tsc_early_khz=$(
+		awk '/^cpu MHz/ { printf "%d", $4 * 1000; exit }' /proc/cpuinfo)"
+}
+
+# qemu_drive ID FILE OPTION: one more disk in `command`.
+# shellcheck disable=SC2054
+qemu_drive()
+{
+	command+=(-drive "if=none,id=$1,file=$2,format=raw,aio=io_uring,$3"
+		-device "virtio-blk-device,drive=$1")
+}

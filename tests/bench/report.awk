@@ -1,8 +1,9 @@
 # Samples ("PEER NAME VALUE" a line) to medians, a markdown table and JSON.
 #
-# Variables: peers (in order), runs, host (a description), uml_bits, json (file or empty), absent
-# (file of "PEER WHY" lines), what (the unit of all values; default: nanoseconds a time), reference
-# (the peer others are compared with; default: native). Plain awk, no extension.
+# Variables: peers (in order), runs, host (a description), uml_bits, json and svg (files or empty),
+# absent (file of "PEER WHY" lines), what (the unit of all values; default: nanoseconds a time),
+# reference (the peer others are compared with; default: native). Plain awk, no extension; the plot
+# is plot.awk's.
 
 BEGIN {
 	if (what == "")
@@ -141,4 +142,6 @@ END {
 	}
 	if (json != "")
 		write_json()
+	if (svg != "")
+		write_svg()
 }
