@@ -317,7 +317,9 @@ void machine_block_signals(void)
 
 	signals_taken(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* Errors of the call that meets them, which go to whom they concern: a guest's disk, say. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static bool watch_signals(struct machine *m, struct error *e)

@@ -277,8 +277,12 @@ static const struct block_ops nbd_ops = {
 static bool nbd_failed(const char *uri, struct error *e)
 {
 	const char *why = nbd_get_error();
+	const int error = nbd_get_errno();
+	const bool nobody = error == ECONNREFUSED || error == ENOENT;
 
-	return error_set(e, "disk '%s': %s", uri, why ? why : "libnbd does not say why");
+	return error_set(e, "disk '%s': %s%s", uri, why ? why : "libnbd does not say why",
+			 nobody ? " (does a server listen there? qemu-nbd and nbdkit are such)"
+				: "");
 }
 
 static bool open_all(struct block_nbd *n, const char *uri, struct block_options options,
