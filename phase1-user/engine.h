@@ -24,6 +24,8 @@ struct engine_config {
 /* NULL on failure, with one line in err saying what was attempted, why it failed, what to do. */
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
 void engine_destroy(struct engine *e);
+/* How many guest address spaces keep their mappings while others run: at least 1. */
+unsigned engine_spaces(const struct engine *e);
 
 /* Guest RAM in this process; valid until engine_destroy(). */
 u8 *engine_ram(struct engine *e);
