@@ -3,7 +3,8 @@
  * host's mmap_min_addr, and stores to the PV page while it is read-only.
  *
  * Owns: executing mov-like, arithmetic and string instructions on one memory operand. RAM is
- * reached through mem.h; device memory becomes EXIT_MMIO, one exit a read and one a write.
+ * reached through mem.h; device memory becomes EXIT_MMIO, one exit a read and one a write, but for
+ * the stores that device-page.c takes.
  */
 #include "alu.h"
 #include "emulate.h"
@@ -80,6 +81,8 @@ static enum emu write_value(struct vm *vm, const struct insn *insn, u64 la, unsi
 	case MEM_FAULT:
 		return EMU_FAULT;
 	case MEM_DEVICE:
+		if (device_page_write(vm, gpa, size, low_bytes(value, size)))
+			return EMU_NEXT;
 		return exit_mmio(vm, insn, gpa, size, true, value);
 	case MEM_RAM:
 		break;

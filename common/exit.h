@@ -17,6 +17,7 @@ enum exit_kind {
 	EXIT_SHUTDOWN, /* triple fault */
 	EXIT_DEBUG,    /* breakpoint or single step asked for by the debugger */
 	EXIT_KICKED,   /* engine_kick(), or the trace ring wants draining */
+	EXIT_BELL,     /* an engine's own: doorbells have been rung, the guest is still running */
 	EXIT_FAULT,    /* the monitor met something it does not support: fault.* */
 	EXIT_COUNT
 };

@@ -7,7 +7,7 @@
 #ifndef PLEX86_HOST_H
 #define PLEX86_HOST_H
 
-#include "types.h"
+#include "device-page.h"
 
 struct vm;
 
@@ -16,6 +16,10 @@ enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4 };
 /* Guest-physical address of the PV page: just behind RAM, so no guest page table can name it
  * without passing vm_ram()'s check first. */
 #define HOST_PV_GPA(vm) ((vm)->ram_size)
+/* The same for the register pages of devices (device-page.h), behind it. */
+#define HOST_DEVICE_GPA(vm, index) (HOST_PV_GPA(vm) + (1 + (u64)(index)) * PAGE_SIZE_4K)
+/* All of these pages. */
+#define HOST_EXTRA_BYTES ((1 + DEVICE_PAGES) * PAGE_SIZE_4K)
 
 enum host_error {
 	HOST_OK = 0,
@@ -24,12 +28,17 @@ enum host_error {
 	HOST_FAIL,  /* anything else: stop the guest */
 };
 
-/* Map `len` bytes at linear `la` to guest-physical `gpa` (RAM, or the PV page), replacing what
- * was there. All multiples of 4 KiB. `prot` is HOST_*; execution is always allowed with read. */
+/* Map `len` bytes at linear `la` to guest-physical `gpa` (RAM or the pages behind it), replacing
+ * what was there. All multiples of 4 KiB. `prot` is HOST_*; execution is allowed with read. */
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot);
 enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot);
 /* Must succeed: what is forgotten must not stay mapped. */
 enum host_error host_unmap(struct vm *vm, u64 la, u64 len);
+
+/* Change to address space `index` (below vm->pool.count; vm->pool.active names the old one): from
+ * now on guest code runs, and the functions above work, in that one. It is as it was left, empty at
+ * first; so are its TLS slots. LDT slots are the same in all. */
+enum host_error host_activate(struct vm *vm, unsigned index);
 
 /* Where a descriptor goes. LDT slots are selectors HOST_LDT_SELECTOR(slot); TLS slots are the
  * GDT entries that guest and host share (ABI: 12-14). */

@@ -39,7 +39,8 @@ const char *vm_exit_text(enum exit_kind kind)
 	static const char *const texts[EXIT_COUNT] = {
 		[EXIT_NONE] = "none",	[EXIT_IO] = "io",	  [EXIT_MMIO] = "mmio",
 		[EXIT_IDLE] = "idle",	[EXIT_HALTED] = "halted", [EXIT_SHUTDOWN] = "shutdown",
-		[EXIT_DEBUG] = "debug", [EXIT_KICKED] = "kicked", [EXIT_FAULT] = "fault",
+		[EXIT_DEBUG] = "debug", [EXIT_KICKED] = "kicked", [EXIT_BELL] = "bell",
+		[EXIT_FAULT] = "fault",
 	};
 
 	return (unsigned)kind < EXIT_COUNT ? texts[kind] : "?";

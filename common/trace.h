@@ -20,6 +20,7 @@
 	X(LIMIT, "limit", "linear", "error code")       \
 	X(IO, "io", "port", "value")                    \
 	X(MMIO, "mmio", "gpa", "value")                 \
+	X(DEVICE, "device", "gpa", "value")             \
 	X(CR, "cr", "register", "value")                \
 	X(MSR, "msr", "index", "value")                 \
 	X(CPUID, "cpuid", "leaf", "subleaf")            \
@@ -35,7 +36,9 @@
 	X(KICK, "kick", "signal", "")                   \
 	X(MAP, "map", "linear", "pages")                \
 	X(UNMAP, "unmap", "linear", "pages")            \
+	X(PROTECT, "protect", "linear", "pages")        \
 	X(RESYNC, "resync", "from", "to")               \
+	X(SWITCH, "switch", "to shadow", "cr3")         \
 	X(TLS, "tls", "slot", "")                       \
 	X(EXIT, "exit", "kind", "")                     \
 	X(SHUTDOWN, "shutdown", "", "")

@@ -38,6 +38,8 @@ static void poll_lines(struct vm *vm)
 
 		pic_set_line(&vm->pic, irq, lines >> irq & 1);
 	}
+	if ((lines ^ vm->irq_seen) >= DEVICE_NEWS)
+		device_page_look(vm);
 	vm->irq_seen = lines;
 }
 
@@ -398,7 +400,9 @@ void core_reset(struct vm *vm)
 	vm->cpu.xcr0 = XCR0_X87;
 	vm->cpu.dr[6] = DR6_RESET;
 	vm->cpu.dr[7] = DR7_RESET;
-	vm->shadow.pv_writable = true;
+	vm->pool.count = 1; /* for the engine to raise */
+	for (unsigned i = 0; i < SHADOW_COUNT; i++)
+		vm->shadow[i].pv_writable = true;
 	pic_reset(&vm->pic);
 	pit_reset(&vm->pit, host_now(vm));
 	cmos_reset(&vm->cmos);

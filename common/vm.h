@@ -7,6 +7,7 @@
 #define PLEX86_VM_H
 
 #include "cmos.h"
+#include "device-page.h"
 #include "exit.h"
 #include "host.h"
 #include "pic.h"
@@ -48,20 +49,28 @@ struct vm {
 	struct pending pending;
 	struct vm_stats stats;
 	struct trace_ring trace;
-	u64 tls[3];	   /* guest TLS descriptors the host has */
-	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically */
+	struct device_pages devices;
+	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically; above them a
+			    * count of DEVICE_NEWS */
 	u32 irq_seen;	   /* of these, what the interrupt controller has been told */
 	u64 timer;	   /* host_now() time at which the PIT wants attention; 0: never */
 	u64 armed;	   /* what host_arm_timer() was last told */
 	u64 low_limit;	   /* linear addresses below this cannot be mapped by the host */
-	u64 ram_size;	   /* bytes; a multiple of 4 KiB; the PV page follows */
-	u8 *ram;	   /* alias of guest RAM and PV page in this address space */
+	u64 ram_size;	   /* bytes; a multiple of 4 KiB; PV and device pages follow */
+	u8 *ram;	   /* alias of all these in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
-	bool fast_paths; /* stubs may run without a trap */
+	bool fast_paths;   /* stubs may run without a trap */
 	struct stubs stubs;
-	bool abi;	   /* the guest carries the plex86 note */
-	struct shadow shadow;
+	bool abi; /* the guest carries the plex86 note */
+	struct shadow_pool pool;
+	struct shadow shadow[SHADOW_COUNT];
 };
+
+/* The shadow in force. */
+static inline struct shadow *vm_shadow(struct vm *vm)
+{
+	return &vm->shadow[vm->pool.active];
+}
 
 /* Guest RAM at [gpa, gpa + len), or NULL if any of it is not RAM. */
 static inline void *vm_ram(const struct vm *vm, u64 gpa, u64 len)

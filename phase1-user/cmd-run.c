@@ -201,6 +201,9 @@ static bool load_guest(struct run *r)
 
 	if (!state)
 		return error_set(&r->error, "machine: out of memory");
+	if (r->options.verbose)
+		fprintf(stderr, "plex86: guest address spaces kept at a time: %u\n",
+			engine_spaces(r->engine));
 	engine_get_state(r->engine, state);
 	ok = image_load(&r->image, &boot, &state->cpu, &r->error);
 	if (ok)

@@ -24,9 +24,13 @@ struct engine_config {
 /* NULL on failure, with one line in err saying what was attempted, why it failed, what to do. */
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
 void engine_destroy(struct engine *e);
+/* How many guest address spaces keep their mappings while others run: at least 1. */
+unsigned engine_spaces(const struct engine *e);
 
 /* Guest RAM in this process; valid until engine_destroy(). */
 u8 *engine_ram(struct engine *e);
+/* The file it is, from its beginning: for other processes to map, but not to cut. */
+int engine_ram_fd(struct engine *e);
 /* Give whole pages of guest RAM back to the host: they read as zeros until written again. */
 void engine_release_ram(struct engine *e, u64 gpa, u64 len);
 /* Copy the machine's state out (for reports) or in (before the first run). The copy's `ram` is
@@ -35,13 +39,26 @@ void engine_get_state(struct engine *e, struct vm *state);
 void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
 
 /* Run until the guest needs the VMM. Exits are never EXIT_NONE or EXIT_IDLE: an engine waits
- * by itself. EXIT_FAULT with FAULT_GONE if the engine itself died. */
+ * by itself. EXIT_FAULT with FAULT_GONE if the engine itself died. EXIT_BELL: the guest goes on
+ * running and is not to be touched; engine_take_bells(), and call again. */
 void engine_run(struct engine *e, struct vm_exit *exit);
 /* The value for the EXIT_IO or EXIT_MMIO read just returned; give it before engine_run(). */
 void engine_complete(struct engine *e, u64 value);
 
 /* Drive interrupt line `irq` (0-15). */
 void engine_set_irq(struct engine *e, unsigned irq, bool level);
+/* Devices whose register pages the core serves (common/device-page.h): DEVICE_PAGES pages of 4 KiB,
+ * which the guest reads. They may hold anything: guest code that broke out can write them. Before
+ * the first run: which one the guest sees where. */
+u8 *engine_device_pages(struct engine *e);
+void engine_add_device(struct engine *e, unsigned index, const struct device_page *page);
+/* A status word has changed: its line may have to. Any thread. */
+void engine_device_changed(struct engine *e);
+/* The doorbells rung since the last call, as bits DEVICE_BELLS * page + queue; any may be set. */
+u64 engine_take_bells(struct engine *e);
+/* Have engine_run() return soon for these, to go on with what was too much at once. On the thread
+ * that calls it. */
+void engine_ring(struct engine *e, u64 bells);
 /* Does the guest wait for an interrupt at this moment? Any thread. */
 bool engine_is_idle(struct engine *e);
 /* Make engine_run() return EXIT_KICKED soon. */

@@ -4,6 +4,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -88,7 +89,22 @@ void loop_stop(struct loop *loop)
 
 void loop_lock(struct loop *loop)
 {
+	if (!pthread_mutex_trylock(&loop->lock))
+		return;
+	__atomic_add_fetch(&loop->waiting, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&loop->lock);
+	__atomic_sub_fetch(&loop->waiting, 1, __ATOMIC_RELAXED);
+}
+
+void loop_yield(struct loop *loop)
+{
+	const unsigned patience = 1000; /* longer than it takes to wake one up */
+
+	for (unsigned i = 0; i < patience; i++) {
+		if (!__atomic_load_n(&loop->waiting, __ATOMIC_RELAXED))
+			return;
+		sched_yield();
+	}
 }
 
 void loop_unlock(struct loop *loop)

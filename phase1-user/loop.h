@@ -13,6 +13,7 @@
 
 struct loop {
 	pthread_mutex_t lock;
+	unsigned waiting; /* threads that wait for it */
 	pthread_t thread;
 	int epoll_fd, stop_fd;
 	bool running;
@@ -34,6 +35,9 @@ void loop_stop(struct loop *loop);
 
 void loop_lock(struct loop *loop);
 void loop_unlock(struct loop *loop);
+
+/* Who would take the lock again and again without a pause lets those go first who wait for it. */
+void loop_yield(struct loop *loop);
 
 /* Wait for `events` (0: only for hangups and errors) on source->fd. False with errno EPERM for
  * what cannot be waited for because it is always ready (regular files). Any thread. */

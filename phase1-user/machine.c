@@ -213,11 +213,19 @@ static bool guest_idles(void *owner)
 	return engine_is_idle(m->engine);
 }
 
-static void device_irq(void *opaque, unsigned irq, bool level)
+static void device_changed(void *opaque, unsigned irq, bool level)
 {
 	struct machine *m = opaque;
 
-	engine_set_irq(m->engine, irq, level);
+	(void)irq, (void)level;
+	engine_device_changed(m->engine);
+}
+
+static void device_again(void *opaque, unsigned slot, unsigned index)
+{
+	struct machine *m = opaque;
+
+	engine_ring(m->engine, 1ull << (DEVICE_BELLS * slot + index));
 }
 
 static void device_warning(void *opaque, const char *text)
@@ -236,6 +244,21 @@ static void device_release(void *opaque, u64 gpa, u64 len)
 	engine_release_ram(m->engine, gpa, len);
 }
 
+/* Tell the core where the guest sees the devices' registers. */
+static void add_device_pages(struct machine *m, const struct hal *hal)
+{
+	for (unsigned i = 0; i < hal->count; i++) {
+		const struct virtio_device *v = &hal->device[i]->virtio;
+		const struct device_page page = {
+			.gpa = VIRTIO_MMIO_BASE + v->slot * VIRTIO_MMIO_SIZE,
+			.irq = v->irq,
+			.bells = v->bells,
+		};
+
+		engine_add_device(m->engine, v->slot, &page);
+	}
+}
+
 static void connect_hvc(struct machine *m, struct hal *hal)
 {
 	const struct virtio_console_config config = {hvc_out, hvc_drained, hvc_changed, m};
@@ -249,7 +272,10 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 {
 	const struct virtio_board board = {
 		.ram = {engine_ram(m->engine), ram_size},
-		.irq = device_irq,
+		.ram_fd = engine_ram_fd(m->engine),
+		.registers = engine_device_pages(m->engine),
+		.irq = device_changed,
+		.again = device_again,
 		.release = device_release,
 		.warn = device_warning,
 		.opaque = m,
@@ -268,6 +294,8 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 	connect_hvc(m, hal);
 	m->agent = hal_find(hal, "agent");
 	m->route.booting = m->hvc != NULL;
+	m->hal = hal;
+	add_device_pages(m, hal);
 	return hal_attach(hal, &m->bus, &board, m->loop, e);
 }
 
@@ -289,7 +317,9 @@ void machine_block_signals(void)
 
 	signals_taken(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* Errors of the call that meets them, which go to whom they concern: a guest's disk, say. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static bool watch_signals(struct machine *m, struct error *e)
@@ -346,6 +376,9 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 	case EXIT_MMIO:
 		handle_mmio(m, exit);
 		return;
+	case EXIT_BELL:
+		hal_notify(m->hal, engine_take_bells(m->engine));
+		return;
 	case EXIT_HALTED:
 		end_run(m, END_HALTED, 0);
 		return;
@@ -389,13 +422,16 @@ static void show_stats(struct machine *m)
 
 void machine_run(struct machine *m)
 {
-	struct vm_exit exit;
+	struct vm_exit exit = {.kind = EXIT_NONE};
 
 	loop_lock(m->loop);
 	update_size(m);
 	loop_unlock(m->loop);
-	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE)) {
+	/* Behind a doorbell the guest is still running: it has been asked to stop. */
+	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE) || exit.kind == EXIT_BELL) {
 		engine_run(m->engine, &exit);
+		if (exit.kind == EXIT_BELL) /* the guest is not waiting */
+			loop_yield(m->loop);
 		loop_lock(m->loop);
 		handle_exit(m, &exit);
 		write_trace(m);

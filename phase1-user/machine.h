@@ -45,6 +45,7 @@ struct machine {
 	struct debugport debugport;
 	struct reset reset;
 	struct input_gate input;
+	struct hal *hal;
 	struct hal_device *hvc;	  /* NULL: none */
 	struct hal_device *agent; /* NULL: none */
 	struct console_route route;

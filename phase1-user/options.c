@@ -83,7 +83,7 @@ static bool take_name(struct run_options *o, struct error *e)
 static bool add_device(struct run_options *o, const char *option, const char *spec, struct error *e)
 {
 	if (o->devices == DEVICE_OPTIONS_MAX)
-		return error_set(e, "run: too many devices");
+		return error_set(e, "run: more than %d devices", DEVICE_OPTIONS_MAX);
 	o->device[o->devices++] = (struct device_option){option, spec};
 	return true;
 }
@@ -101,7 +101,8 @@ enum {
 	OPT_NO_FAST_PATHS,
 	OPT_CONSOLE,
 	OPT_IMAGE,
-	OPT_NAME
+	OPT_NAME,
+	OPT_VHOST_USER,
 };
 
 static const struct option long_options[] = {
@@ -112,6 +113,8 @@ static const struct option long_options[] = {
 	{"memory", required_argument, NULL, 'm'},
 	{"disk", required_argument, NULL, 'd'},
 	{"net", required_argument, NULL, 'n'},
+	{"share", required_argument, NULL, 's'},
+	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"console", required_argument, NULL, OPT_CONSOLE},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"verbose", no_argument, NULL, 'v'},
@@ -139,6 +142,10 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return add_device(o, "disk", optarg, e);
 	case 'n':
 		return add_net(o, optarg, e);
+	case 's':
+		return add_device(o, "share", optarg, e);
+	case OPT_VHOST_USER:
+		return add_device(o, "vhost-user", optarg, e);
 	case 'v':
 		o->verbose = true;
 		return true;
@@ -215,7 +222,7 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 
 	*o = (struct run_options){.append = ""};
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
 			return bad_option(option, argv, e);
 		if (!take_option(o, option, e))

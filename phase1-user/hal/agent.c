@@ -197,6 +197,7 @@ static void destroy(struct hal_device *d)
 
 const struct hal_kind hal_agent = {
 	.option = "agent",
+	.quiet = true,
 	.open = agent_open,
 	.destroy = destroy,
 };

@@ -135,6 +135,7 @@ static void balloon_destroy(struct hal_device *d)
 
 const struct hal_kind hal_balloon = {
 	.option = "balloon",
+	.quiet = true,
 	.open = balloon_open,
 	.destroy = balloon_destroy,
 };

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Lines of the 8259 pair that nothing else on the board uses. */
-static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 9, 10, 11, 12, 14, 15, 3};
+/* Lines of the 8259 pair that nothing else on the board uses. The slave's, from 8 on, cost the
+ * guest one more port access an interrupt: busy devices take the first, quiet ones the last. */
+static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 3, 9, 10, 11, 12, 14, 15};
 
-extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
+extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_net, hal_rng,
+	hal_share, hal_vhost_user;
 
 /* Every kind of device there is. */
 static const struct hal_kind *const kinds[] = {
@@ -19,6 +21,8 @@ static const struct hal_kind *const kinds[] = {
 	&hal_disk,
 	&hal_net,
 	&hal_rng,
+	&hal_share,
+	&hal_vhost_user,
 };
 
 static const struct hal_kind *find_kind(const char *option)
@@ -27,6 +31,33 @@ static const struct hal_kind *find_kind(const char *option)
 		if (!strcmp(kinds[i]->option, option))
 			return kinds[i];
 	return NULL;
+}
+
+/* Two file systems of one tag would be one to the guest. */
+static bool tag_taken(const struct hal *h, const char *tag)
+{
+	for (unsigned i = 0; tag && i < h->count; i++)
+		if (h->device[i]->tag && !strcmp(h->device[i]->tag, tag))
+			return true;
+	return false;
+}
+
+static bool irq_taken(const struct hal *h, u8 irq)
+{
+	for (unsigned i = 0; i < h->count; i++)
+		if (h->device[i]->virtio.irq == irq)
+			return true;
+	return false;
+}
+
+/* There is one: see HAL_DEVICES_MAX. */
+static u8 choose_irq(const struct hal *h, bool quiet)
+{
+	unsigned i = quiet ? HAL_DEVICES_MAX - 1 : 0;
+
+	while (irq_taken(h, free_irq[i]))
+		i += quiet ? -1 : 1;
+	return free_irq[i];
 }
 
 bool hal_add(struct hal *h, const char *option, const char *spec, struct error *e)
@@ -42,9 +73,17 @@ bool hal_add(struct hal *h, const char *option, const char *spec, struct error *
 	d = kind->open(spec, e);
 	if (!d)
 		return false;
+	if (tag_taken(h, d->tag)) {
+		error_set(e,
+			  "%s '%s': another folder has the tag '%s' (give it one of its own: "
+			  "DIR=TAG)",
+			  option, spec, d->tag);
+		kind->destroy(d);
+		return false;
+	}
 	d->kind = kind;
 	d->virtio.slot = h->count;
-	d->virtio.irq = free_irq[h->count];
+	d->virtio.irq = choose_irq(h, kind->quiet);
 	h->device[h->count++] = d;
 	return true;
 }
@@ -90,8 +129,19 @@ bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board
 			return error_set(e, "%s: its place on the bus is taken", d->kind->option);
 		if (d->kind->start && !d->kind->start(d, loop, e))
 			return false;
+		virtio_publish(&d->virtio);
 	}
 	return true;
+}
+
+void hal_notify(struct hal *h, u64 bells)
+{
+	for (; bells; bells &= bells - 1) {
+		unsigned bell = __builtin_ctzll(bells), i = bell / DEVICE_BELLS;
+
+		if (i < h->count)
+			virtio_notify(&h->device[i]->virtio, bell % DEVICE_BELLS);
+	}
 }
 
 const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t size)

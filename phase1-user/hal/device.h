@@ -17,6 +17,7 @@ struct hal_device;
 
 struct hal_kind {
 	const char *option; /* "disk": the long option that adds one */
+	bool quiet;	    /* interrupts so seldom that its line may be a dear one */
 	/* Parse `spec` and open what it names. NULL: `e` says what is wrong (exit status 2). */
 	struct hal_device *(*open)(const char *spec, struct error *e);
 	/* The machine is built, the guest not yet running: watch descriptors, start threads. The
@@ -32,6 +33,7 @@ struct hal_device {
 	const struct hal_kind *kind;
 	struct virtio_device virtio;
 	bool unasked; /* every guest has it: one without a driver is no mistake */
+	const char *tag; /* of a file system: what the guest mounts it by. NULL: none */
 };
 
 struct hal {
@@ -52,6 +54,8 @@ void hal_cmdline(const struct hal *h, char *text, size_t size);
 /* Put them on the bus and start them. */
 bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board, struct loop *loop,
 		struct error *e);
+/* Doorbells have been rung: bits DEVICE_BELLS * slot + queue, of which any may be set. */
+void hal_notify(struct hal *h, u64 bells);
 /* A device the guest never looked at: the line that says which kernel option is missing. NULL if
  * device `i` was driven, or there is none. */
 const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t size);

@@ -44,7 +44,7 @@ struct net {
 	u32 spec_hash;
 	struct config config;
 	struct virtq_chain first, chain;
-	struct virtq_used used[VIRTQUEUE_MAX_SIZE];
+	struct virtq_used used[VIRTQUEUE_MAX_SIZE], sent[VIRTQUEUE_MAX_SIZE];
 };
 
 static struct net *net_of(struct virtio_device *v)
@@ -127,22 +127,36 @@ static void send_chain(struct net *n, struct virtq_chain *c)
 	n->backend->ops->send(n->backend, &header.net, frame, count, len);
 }
 
-/* The guest's only CPU waits for us meanwhile, so the queue can be emptied in one go. More than it
- * holds comes only from a guest that lets received frames overwrite the ring: not our problem, but
- * it must not keep us here. */
+/* Send what there is, at most `budget` frames, and give it back in one go. Returns how many. */
+static unsigned send_batch(struct net *n, struct virtqueue *q, unsigned budget)
+{
+	unsigned count = 0;
+
+	while (count < budget && virtqueue_pop(q, &n->chain)) {
+		n->sent[count++] = (struct virtq_used){n->chain.head, 0};
+		send_chain(n, &n->chain);
+	}
+	virtqueue_push_all(q, n->sent, count);
+	return count;
+}
+
+/* The guest may go on sending meanwhile, and then does without notifying us; but others want their
+ * turn with the device lock. */
 static void transmit(struct net *n)
 {
 	struct virtqueue *q = &n->hal.virtio.queue[TX];
+	unsigned budget = q->size;
+	bool more;
 
-	for (unsigned budget = q->size; budget && virtqueue_pop(q, &n->chain); budget--) {
-		u16 head = n->chain.head;
-
-		send_chain(n, &n->chain);
-		virtqueue_push(q, head, 0);
-	}
-	virtqueue_enable_notify(q);
+	virtqueue_disable_notify(q);
+	do {
+		budget -= send_batch(n, q, budget);
+		more = virtqueue_enable_notify(q);
+	} while (more && budget);
 	if (n->backend->ops->sent)
 		n->backend->ops->sent(n->backend);
+	if (more)
+		virtio_again(&n->hal.virtio, TX);
 	virtio_signal(&n->hal.virtio, q);
 }
 
@@ -283,7 +297,7 @@ static const struct virtio_ops virtio_ops = {
 };
 
 /* An address of our own making: locally administered, the same in every run of the same command
- * line, and other for other taps, which may be on one bridge. */
+ * line, and other for other taps, which may be on one bridge. Each user network has one guest. */
 static void make_mac(struct net *n)
 {
 	u32 hash = n->spec_hash + n->hal.virtio.slot * 0x9e3779b9u;
@@ -340,6 +354,7 @@ struct hal_device *net_create(struct netdev *backend, const u8 *mac, const char 
 	n->hal.virtio.id = VIRTIO_ID_NET;
 	n->hal.virtio.features = FEATURES | backend->features;
 	n->hal.virtio.queue_count = QUEUES;
+	n->hal.virtio.bells = 1 << RX | 1 << TX;
 	n->hal.virtio.config = (u8 *)&n->config;
 	n->hal.virtio.config_size = sizeof(n->config);
 	return &n->hal;
@@ -362,13 +377,18 @@ static bool parse_mac(const char *text, u8 *mac, struct error *e)
 	return true;
 }
 
-static struct netdev *open_backend(char **word, unsigned words, struct error *e)
+static struct netdev *open_backend(char **word, unsigned words, u8 *mac, bool *has_mac,
+				   struct error *e)
 {
 	if (!strcmp(word[0], "user"))
 		return net_user_open(word, words, e);
 	if (!strncmp(word[0], "tap=", 4))
 		return net_tap_open(word, words, e);
-	error_set(e, "net '%s': no such network: write user[,OPTION...] or tap=NAME[,OPTION...]",
+	if (!strncmp(word[0], "lan=", 4))
+		return net_lan_open(word, words, mac, has_mac, e);
+	error_set(e,
+		  "net '%s': no such network: write user[,OPTION...], lan=DIR[,OPTION...] or "
+		  "tap=NAME[,OPTION...]",
 		  word[0]);
 	return NULL;
 }
@@ -392,7 +412,7 @@ static struct netdev *parse(char *text, u8 *mac, bool *has_mac, struct error *e)
 		}
 		word[words++] = next;
 	}
-	return open_backend(word, words, e);
+	return open_backend(word, words, mac, has_mac, e);
 }
 
 static struct hal_device *net_open(const char *spec, struct error *e)

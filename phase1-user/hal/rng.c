@@ -78,6 +78,7 @@ static void rng_destroy(struct hal_device *d)
 
 const struct hal_kind hal_rng = {
 	.option = "rng",
+	.quiet = true,
 	.open = rng_open,
 	.destroy = rng_destroy,
 };

@@ -175,6 +175,7 @@ static void destroy(struct hal_device *d)
 
 const struct hal_kind hal_console = {
 	.option = "virtio-console",
+	.quiet = true,
 	.open = console_open_device,
 	.destroy = destroy,
 };

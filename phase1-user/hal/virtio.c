@@ -52,7 +52,7 @@ enum {
 
 static u64 offered(const struct virtio_device *d)
 {
-	return d->features | TRANSPORT_FEATURES;
+	return d->features | (TRANSPORT_FEATURES & ~d->withheld);
 }
 
 /* The queue the driver has selected, or NULL. */
@@ -68,10 +68,22 @@ static u32 queue_max(const struct virtio_device *d)
 
 /* --------------------------------------------------------- interrupts ---- */
 
+static u32 *interrupt_status(struct virtio_device *d)
+{
+	return (u32 *)(d->registers + REG_INTERRUPT_STATUS);
+}
+
+/* See device-page.h: the core clears bits at the same time. */
 static void interrupt(struct virtio_device *d, u32 cause)
 {
-	d->interrupt_status |= cause;
-	d->board->irq(d->board->opaque, d->irq, d->interrupt_status);
+	if (!__atomic_fetch_or(interrupt_status(d), cause, __ATOMIC_SEQ_CST))
+		d->board->irq(d->board->opaque, d->irq, true);
+}
+
+static void acknowledge(struct virtio_device *d, u32 causes)
+{
+	if (!__atomic_and_fetch(interrupt_status(d), ~causes, __ATOMIC_SEQ_CST))
+		d->board->irq(d->board->opaque, d->irq, false);
 }
 
 void virtio_signal(struct virtio_device *d, struct virtqueue *q)
@@ -82,9 +94,15 @@ void virtio_signal(struct virtio_device *d, struct virtqueue *q)
 		interrupt(d, INTERRUPT_QUEUE);
 }
 
+void virtio_interrupt(struct virtio_device *d)
+{
+	interrupt(d, INTERRUPT_QUEUE);
+}
+
 void virtio_config_changed(struct virtio_device *d)
 {
 	d->generation++;
+	virtio_publish(d);
 	if (d->status & STATUS_DRIVER_OK)
 		interrupt(d, INTERRUPT_CONFIG);
 }
@@ -99,6 +117,7 @@ void virtio_break(struct virtio_device *d, const char *why)
 		 d->slot, why);
 	d->board->warn(d->board->opaque, text);
 	d->status |= STATUS_NEEDS_RESET;
+	virtio_publish(d);
 	if (d->status & STATUS_DRIVER_OK)
 		interrupt(d, INTERRUPT_CONFIG);
 }
@@ -113,8 +132,8 @@ static void reset(struct virtio_device *d)
 		virtqueue_reset(&d->queue[i]);
 	d->negotiated = 0;
 	d->features_select = d->driver_features_select = d->queue_select = 0;
-	d->status = d->interrupt_status = 0;
-	d->board->irq(d->board->opaque, d->irq, false);
+	d->status = 0;
+	acknowledge(d, ~0u);
 }
 
 static void write_status(struct virtio_device *d, u32 status)
@@ -202,10 +221,16 @@ static void write_queue(struct virtio_device *d, u64 offset, u32 value)
 	}
 }
 
-static void notified(struct virtio_device *d, u32 index)
+void virtio_notify(struct virtio_device *d, unsigned index)
 {
 	if (index < d->queue_count && d->queue[index].ready && virtio_running(d))
 		d->ops->notify(d, index);
+}
+
+void virtio_again(struct virtio_device *d, unsigned index)
+{
+	if (d->board->again)
+		d->board->again(d->board->opaque, d->slot, index);
 }
 
 /* ---------------------------------------------------------- registers ---- */
@@ -228,9 +253,8 @@ static void write_config(struct virtio_device *d, u64 offset, unsigned size, u64
 		d->ops->config_written(d, offset, size);
 }
 
-static u64 mmio_read(void *opaque, u64 offset, unsigned size)
+static u64 read_register(struct virtio_device *d, u64 offset, unsigned size)
 {
-	struct virtio_device *d = opaque;
 	const struct virtqueue *q = selected(d);
 
 	if (offset >= REG_CONFIG)
@@ -253,7 +277,7 @@ static u64 mmio_read(void *opaque, u64 offset, unsigned size)
 	case REG_QUEUE_READY:
 		return q && q->ready;
 	case REG_INTERRUPT_STATUS:
-		return d->interrupt_status;
+		return __atomic_load_n(interrupt_status(d), __ATOMIC_SEQ_CST);
 	case REG_STATUS:
 		return d->status;
 	case REG_CONFIG_GENERATION:
@@ -263,10 +287,13 @@ static u64 mmio_read(void *opaque, u64 offset, unsigned size)
 	}
 }
 
-static void mmio_write(void *opaque, u64 offset, unsigned size, u64 value)
+static u64 mmio_read(void *opaque, u64 offset, unsigned size)
 {
-	struct virtio_device *d = opaque;
+	return read_register(opaque, offset, size);
+}
 
+static void write_register(struct virtio_device *d, u64 offset, unsigned size, u64 value)
+{
 	if (offset >= REG_CONFIG) {
 		write_config(d, offset - REG_CONFIG, size, value);
 		return;
@@ -285,11 +312,10 @@ static void mmio_write(void *opaque, u64 offset, unsigned size, u64 value)
 		d->queue_select = value;
 		break;
 	case REG_QUEUE_NOTIFY:
-		notified(d, value);
+		virtio_notify(d, value);
 		break;
 	case REG_INTERRUPT_ACK:
-		d->interrupt_status &= ~(u32)value;
-		interrupt(d, 0);
+		acknowledge(d, value);
 		break;
 	case REG_STATUS:
 		write_status(d, value);
@@ -297,6 +323,40 @@ static void mmio_write(void *opaque, u64 offset, unsigned size, u64 value)
 	default:
 		write_queue(d, offset, value);
 	}
+}
+
+static void mmio_write(void *opaque, u64 offset, unsigned size, u64 value)
+{
+	struct virtio_device *d = opaque;
+
+	write_register(d, offset, size, value);
+	if (offset != REG_QUEUE_NOTIFY && offset != REG_INTERRUPT_ACK)
+		virtio_publish(d);
+}
+
+static void publish_register(struct virtio_device *d, u32 offset)
+{
+	__atomic_store_n((u32 *)(d->registers + offset), (u32)read_register(d, offset, 4),
+			 __ATOMIC_RELEASE);
+}
+
+void virtio_publish(struct virtio_device *d)
+{
+	static const u16 readable[] = {
+		REG_MAGIC,	     REG_VERSION,	REG_DEVICE_ID,	 REG_VENDOR_ID,
+		REG_DEVICE_FEATURES, REG_QUEUE_NUM_MAX, REG_QUEUE_READY, REG_STATUS,
+	};
+
+	if (!d->board->registers)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(readable); i++)
+		publish_register(d, readable[i]);
+	for (u32 offset = REG_SHM_FIRST; offset <= REG_SHM_LAST; offset += 4)
+		publish_register(d, offset);
+	/* What a driver reads half old, half new it reads again: the interrupt comes after this. */
+	if (d->config_size)
+		memcpy(d->registers + REG_CONFIG, d->config, d->config_size);
+	publish_register(d, REG_CONFIG_GENERATION);
 }
 
 static const struct bus_ops mmio_ops = {
@@ -311,6 +371,8 @@ bool virtio_register(struct virtio_device *d, struct bus *bus, const struct virt
 	d->board = board;
 	d->slot = slot;
 	d->irq = irq;
+	d->registers = board->registers ? board->registers + slot * VIRTIO_MMIO_SIZE
+					: (u8 *)d->own_registers;
 	for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
 		d->queue[i].ram = &board->ram;
 	return bus_register_mmio(bus, VIRTIO_MMIO_BASE + slot * VIRTIO_MMIO_SIZE, VIRTIO_MMIO_SIZE,

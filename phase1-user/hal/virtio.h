@@ -4,11 +4,16 @@
  * Owns: feature negotiation, status, queue set-up, the interrupt status, the configuration space
  * window. A device brings a table of functions and embeds struct virtio_device.
  *
+ * The registers can be read without an exit where the board has memory for them that the guest sees
+ * (common/device-page.h): what they read as is kept there. What is found there decides whether the
+ * guest is interrupted, and nothing else: it might have written it.
+ *
  * All functions are called with the device lock held (phase1-user/loop.h).
  */
 #ifndef PLEX86_HAL_VIRTIO_H
 #define PLEX86_HAL_VIRTIO_H
 
+#include "../../common/device-page.h"
 #include "bus.h"
 #include "virtqueue.h"
 
@@ -49,10 +54,17 @@ struct virtio_ops {
 /* What a device needs of the board; set by virtio_register(). */
 struct virtio_board {
 	struct guest_ram ram;
-	/* Drive the device's interrupt line. */
+	/* VIRTIO_MMIO_SIZE bytes for each device, which the guest can read. May be NULL. */
+	u8 *registers;
+	/* Drive the device's interrupt line. With `registers` that is the core's business, and this
+	 * says that it must look. */
 	void (*irq)(void *opaque, unsigned irq, bool level);
+	/* Have virtio_notify() called for queue `index` soon. May be NULL: it is not needed. */
+	void (*again)(void *opaque, unsigned slot, unsigned index);
 	/* The guest does not use this RAM, page-aligned: its contents may be given up. */
 	void (*release)(void *opaque, u64 gpa, u64 len);
+	/* The file that RAM is, from its beginning: for backends in other processes. */
+	int ram_fd;
 	/* A line for the user about a device that misbehaves. */
 	void (*warn)(void *opaque, const char *text);
 	void *opaque;
@@ -62,9 +74,11 @@ struct virtio_device {
 	const struct virtio_ops *ops;
 	enum virtio_id id;
 	u64 features; /* the device's own; the transport adds its own */
+	u64 withheld; /* of those of the transport, what the device cannot do */
 	unsigned queue_count;
 	unsigned queue_max; /* descriptors a queue may have; 0: VIRTQUEUE_MAX_SIZE */
-	u8 *config;	    /* the configuration space, little-endian */
+	u8 bells;   /* queues the device can serve while the guest goes on running, as a mask */
+	u8 *config; /* the configuration space, little-endian */
 	unsigned config_size, config_writable; /* bytes; the first `writable` may be written */
 
 	/* The transport's. */
@@ -72,7 +86,9 @@ struct virtio_device {
 	unsigned slot, irq;
 	u64 negotiated;
 	u32 features_select, driver_features_select, queue_select;
-	u32 status, interrupt_status, generation;
+	u32 status, generation;
+	u8 *registers; /* what the guest reads, and the interrupt status itself */
+	u32 own_registers[DEVICE_INTERRUPT_ACK / 4]; /* where the board has no memory for them */
 	bool was_driven; /* a driver has found it: see virtio_undriven() */
 	struct virtqueue queue[VIRTIO_QUEUES];
 };
@@ -84,8 +100,16 @@ bool virtio_register(struct virtio_device *d, struct bus *bus, const struct virt
 /* The kernel command line word that announces it: "virtio_mmio.device=4K@0xd0000000:5". */
 void virtio_cmdline(const struct virtio_device *d, char *text, size_t size);
 
+/* Show the guest the registers as they are now; for changes that no access of its own brought. */
+void virtio_publish(struct virtio_device *d);
+/* The driver has notified queue `index`, without an exit. */
+void virtio_notify(struct virtio_device *d, unsigned index);
+/* There is more in queue `index` than one call should serve: come back when others had a turn. */
+void virtio_again(struct virtio_device *d, unsigned index);
 /* Interrupt the driver if it wants to hear of what was pushed to the queue. */
 void virtio_signal(struct virtio_device *d, struct virtqueue *q);
+/* The same for a queue that somebody else serves, who knows that it wants to. */
+void virtio_interrupt(struct virtio_device *d);
 /* The configuration space has changed. */
 void virtio_config_changed(struct virtio_device *d);
 /* A queue is broken or a request makes no sense: say so once and ask for a reset. */

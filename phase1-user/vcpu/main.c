@@ -1,8 +1,8 @@
 /*
- * The vcpu process: set-up, from exec to the first guest instruction.
+ * The vcpu processes: set-up, from exec to the first guest instruction.
  *
- * Owns: the order in which the process gives up what it does not need. It is started by the VMM
- * with two file descriptors (shared.h) and nothing else.
+ * Owns: the order in which they give up what they do not need. The first is started by the VMM with
+ * two file descriptors (shared.h) and nothing else; the others are forks of it.
  */
 #include "../../common/core.h"
 #include "sys.h"
@@ -54,14 +54,26 @@ static void map_shared(void)
 static void map_ram(void)
 {
 	struct vm *vm = &shared->vm;
-	long ret = sys_mmap(0, shared->ram_size + PAGE_SIZE_4K, PROT_READ | PROT_WRITE, MAP_SHARED,
-			    VCPU_FD_RAM, 0);
+	long ret = sys_mmap(0, shared->ram_size + HOST_EXTRA_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_SHARED, VCPU_FD_RAM, 0);
 
 	check(STEP_MAP_RAM, ret);
 	vm->ram = (u8 *)ret;
 	vm->ram_size = shared->ram_size;
 	vm->abi = shared->abi;
 	vm->fast_paths = shared->fast_paths;
+}
+
+/* What is not inherited over fork, in the other processes. */
+static bool prepare_fork(void)
+{
+	long dispatch;
+
+	follow_vmm();
+	if (is_error(timer_setup()))
+		return false;
+	dispatch = dispatch_setup();
+	return !is_error(shared->jail ? jail_setup() : dispatch);
 }
 
 _Noreturn void vcpu_main(void)
@@ -79,6 +91,7 @@ _Noreturn void vcpu_main(void)
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());
+	pool_create(prepare_fork);
 	ret = dispatch_setup();
 	shared->dispatch = !is_error(ret);
 	if (shared->jail)

@@ -1,17 +1,19 @@
 /*
- * What the VMM and a vcpu process share: a memfd mapped by both.
+ * What the VMM and the vcpu processes of a machine share: a memfd mapped by all.
  *
  * Owns: the hand-over protocol. `turn` says whose vm->exit and vm->cpu are; the other side waits
- * on it as a futex. The VMM trusts nothing in here: guest code that broke out of its 32-bit world
- * could have written all of it.
+ * on it as a futex. Of the vcpu processes one runs, number vm.pool.active; for the others see
+ * baton.h. The VMM trusts nothing in here: guest code that broke out of its 32-bit world could have
+ * written all of it.
  */
 #ifndef PLEX86_VCPU_SHARED_H
 #define PLEX86_VCPU_SHARED_H
 
 #include "../../common/vm.h"
+#include "baton.h"
 
 /* File descriptors the vcpu process is started with. */
-#define VCPU_FD_RAM    3 /* guest RAM and the PV page behind it */
+#define VCPU_FD_RAM    3 /* guest RAM, the PV page and the register pages behind it */
 #define VCPU_FD_SHARED 4 /* struct vcpu_shared */
 
 enum vcpu_turn { TURN_VCPU, TURN_VMM };
@@ -45,6 +47,12 @@ enum vcpu_step {
 #define TURN_SPIN     250000u
 #define TURN_MAX_SKIP 31
 
+/* What one side has learnt about looking; in memory of its own. */
+struct turn_patience {
+	u32 misses; /* 0, or how many waits in a row went without a look after the last miss */
+	u32 skip;   /* of these, how many are still to come */
+};
+
 struct vcpu_shared {
 	u32 turn; /* enum vcpu_turn, a futex */
 	u32 mode; /* enum vcpu_mode */
@@ -59,30 +67,39 @@ struct vcpu_shared {
 	bool jail;
 	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
 
-	/* Set by the vcpu process. */
+	/* Set by the first vcpu process before it gives up its first turn. */
+	u32 processes; /* vcpu processes, itself included */
+	s32 pid[SHADOW_COUNT];
 	u32 failed_step; /* enum vcpu_step */
 	s32 failed_errno;
 	bool dispatch;	   /* Syscall User Dispatch is on */
 	bool cpuid_faults; /* CPUID traps in user code as well */
 
+	/* The vcpu processes' own. */
+	bool started;		       /* the first signal has come */
+	struct turn_patience patience; /* of whichever of them waits */
+	u64 ldt[HOST_SLOT_TLS0];       /* descriptors that all processes should have */
+	struct baton baton;
+
 	struct vm vm;
 };
 
-/* What one side has learnt about looking; in memory of its own. */
-struct turn_patience {
-	u32 misses; /* 0, or how many waits in a row went without a look after the last miss */
-	u32 skip;   /* of these, how many are still to come */
-};
+/* Is it `turn`'s turn, or, for the VMM, has a doorbell been rung? */
+static inline bool turn_is(const struct vcpu_shared *s, enum vcpu_turn turn)
+{
+	return __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn ||
+	       (turn == TURN_VMM && __atomic_load_n(&s->vm.devices.rung, __ATOMIC_ACQUIRE));
+}
 
-/* Is it `turn`'s turn? Looks for a while if that can help. Where CPUs are short the other side
- * cannot run while we look: so each miss makes us go to sleep at once more often, and the scheduler
- * prefer us when we wake. */
+/* The same, looking for a while if that can help. Where CPUs are short the other side cannot run
+ * while we look: so each miss makes us go to sleep at once more often, and the scheduler prefer us
+ * when we wake. */
 static inline bool turn_comes(const struct vcpu_shared *s, enum vcpu_turn turn,
 			      struct turn_patience *p)
 {
 	u64 start;
 
-	if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn)
+	if (turn_is(s, turn))
 		return true;
 	if (!s->spin)
 		return false;
@@ -93,7 +110,7 @@ static inline bool turn_comes(const struct vcpu_shared *s, enum vcpu_turn turn,
 	start = __builtin_ia32_rdtsc();
 	while (__builtin_ia32_rdtsc() - start < TURN_SPIN) {
 		__builtin_ia32_pause();
-		if (__atomic_load_n(&s->turn, __ATOMIC_ACQUIRE) == turn) {
+		if (turn_is(s, turn)) {
 			p->misses = 0;
 			return true;
 		}

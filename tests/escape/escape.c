@@ -3,8 +3,8 @@
  *
  * Owns: the attempts. `call NR [ARG...]` enters the host's 64-bit code segment and makes host
  * system call NR (`call32`: by int $0x80, the host's 32-bit calls); an argument `@TEXT` is the
- * address of TEXT. A call that comes back is an escape and says so. `clobber`, `forge` and `deaf`
- * attack the memory shared with the VMM. The rest are the 32-bit ways into a host kernel.
+ * address of TEXT. A call that comes back is an escape and says so. `clobber`, `forge`, `bells` and
+ * `deaf` attack the memory shared with the VMM. The rest are the 32-bit ways into a host kernel.
  */
 #include "guest.h"
 
@@ -124,10 +124,43 @@ asm(".pushsection .text\n"
     "decq (%rbx)\n\t"
     "jnz 2b\n\t"
     "ud2\n"
+    /* Ring random doorbells and fill the devices' register pages with random words, nr times, while
+     * the VMM serves what it is made to believe. arg: 0 offset of the doorbells, 1 of the pointer
+     * to RAM, 2 of the pages in RAM, 3 seed, 4 address of a queue's index,
+     * with another's a page behind it. */
+    "bells_entry:\n\t"
+    "movl %ebx, %ebx\n\t"
+    "movq 56(%rbx), %rdi\n\t"
+    "movq (%rdi), %rdi\n\t"
+    "movq 8(%rbx), %rsi\n\t"
+    "addq %rdi, %rsi\n\t"
+    "movq 16(%rbx), %rdx\n\t"
+    "movq (%rdi,%rdx), %rdx\n\t"
+    "addq 24(%rbx), %rdx\n\t"
+    "movq 32(%rbx), %r11\n\t"
+    "movq 40(%rbx), %r8\n\t"
+    "movabsq $6364136223846793005, %r9\n\t"
+    "movabsq $1442695040888963407, %r10\n"
+    "7:\timulq %r9, %r11\n\t"
+    "addq %r10, %r11\n\t"
+    "movq %r11, %rax\n\t"
+    "shrq $29, %rax\n\t"
+    "xorq %r11, %rax\n\t"
+    "movq %rax, (%rsi)\n\t"
+    "movzwl %ax, %ecx\n\t"
+    "andl $~7, %ecx\n\t"
+    "movq %rax, (%rdx,%rcx)\n\t"
+    "shrl $8, %eax\n\t"
+    "andl $7, %eax\n\t"
+    "addw %ax, (%r8)\n\t"
+    "addw %ax, 4096(%r8)\n\t"
+    "decq (%rbx)\n\t"
+    "jnz 7b\n\t"
+    "lret\n"
     ".code32\n"
     ".popsection");
 void call64_entry(void), call32_entry(void), clobber_entry(void), deaf_entry(void),
-	forge_entry(void);
+	forge_entry(void), bells_entry(void);
 
 /* 0x33 is the 64-bit code segment of every Linux host. */
 static void enter_host(void (*entry)(void))
@@ -219,6 +252,41 @@ static void forge(void)
 	enter_host(forge_entry);
 }
 
+/* The first device, with its first two queues ready and nothing sensible in them. */
+static u16 *start_device(void)
+{
+	static u8 ring[2][4096] __attribute__((aligned(4096)));
+	volatile u32 *reg = (volatile u32 *)0xd0000000;
+
+	reg[0x70 / 4] = 3; /* acknowledged, a driver */
+	reg[0x24 / 4] = 1;
+	reg[0x20 / 4] = 1; /* VERSION_1 */
+	reg[0x70 / 4] = 11;
+	for (u32 i = 0; i < 2; i++) {
+		reg[0x30 / 4] = i;
+		reg[0x38 / 4] = 64;
+		reg[0x80 / 4] = (u32)ring[i];
+		reg[0x90 / 4] = (u32)ring[i] + 1024;
+		reg[0xa0 / 4] = (u32)ring[i] + 2048;
+		reg[0x44 / 4] = 1;
+	}
+	reg[0x70 / 4] = 15;
+	print("queue 0 is %sready\n", (reg[0x30 / 4] = 0, reg[0x44 / 4]) ? "" : "not ");
+	return (u16 *)(ring[0] + 1026);
+}
+
+/* bells ROUNDS ADDRESS BELLS-OFFSET RAM-OFFSET PAGES SEED */
+static void bells(void)
+{
+	call.nr = number(word[1]);
+	call.result = number(word[2]);
+	for (unsigned i = 0; i < 4; i++)
+		call.arg[i] = number(word[3 + i]);
+	call.arg[4] = (u32)start_device();
+	enter_host(bells_entry);
+	print("rang\n");
+}
+
 CODE(k_int80, "movl $4, %eax; movl $1, %ebx; movl $7, %edx", "int $0x80");
 CODE(k_sysenter, "movl $4, %eax; movl %esp, %ebp", "sysenter");
 CODE(k_syscall, "movl $1, %eax", "syscall");
@@ -258,6 +326,8 @@ void guest_main(void)
 		deaf();
 	else if (words == 6 && is(word[0], "forge"))
 		forge();
+	else if (words == 7 && is(word[0], "bells"))
+		bells();
 	for (unsigned i = 0; words && i < ARRAY_SIZE(ways); i++)
 		if (is(word[0], ways[i].name))
 			enter_from_32_bits(&ways[i]);

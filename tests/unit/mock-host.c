@@ -32,7 +32,8 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 
 	check_range(la, len);
 	assert_int_equal(gpa & 0xfff, 0);
-	assert_true(gpa + len <= vm->ram_size || (gpa == HOST_PV_GPA(vm) && len == PAGE_SIZE_4K));
+	assert_true(gpa + len <= vm->ram_size ||
+		    (gpa < HOST_PV_GPA(vm) + HOST_EXTRA_BYTES && len == PAGE_SIZE_4K));
 	assert_true(prot & HOST_READ);
 	m->maps++;
 	if (m->fail_maps) {
@@ -71,6 +72,34 @@ enum host_error host_unmap(struct vm *vm, u64 la, u64 len)
 	m->unmaps++;
 	for (u64 page = la >> 12; page < (la + len) >> 12; page++)
 		set_page(m, page, 0);
+	return HOST_OK;
+}
+
+static void enter_space(struct mock *m, u32 index)
+{
+	if (!m->space[index])
+		m->space[index] = calloc(SHADOW_PAGES, sizeof(u32));
+	assert_non_null(m->space[index]);
+	m->page = m->space[index];
+	m->in_force = index;
+	m->mapped = 0;
+	for (u32 page = 0; page < SHADOW_PAGES; page++)
+		m->mapped += !!m->page[page];
+}
+
+enum host_error host_activate(struct vm *vm, unsigned index)
+{
+	struct mock *m = mock_of(vm);
+
+	assert_true(index < vm->pool.count);
+	assert_int_equal(vm->pool.active, m->in_force);
+	assert_int_not_equal(index, m->in_force);
+	m->activations++;
+	if (m->activate_error)
+		return m->activate_error;
+	memcpy(m->tls[m->in_force], m->segment + HOST_SLOT_TLS0, sizeof(m->tls[0]));
+	memcpy(m->segment + HOST_SLOT_TLS0, m->tls[index], sizeof(m->tls[0]));
+	enter_space(m, index);
 	return HOST_OK;
 }
 
@@ -271,9 +300,10 @@ struct vm *vm_create(u64 ram_size)
 
 	assert_non_null(m);
 	vm->ram_size = ram_size;
-	vm->ram = calloc(1, ram_size + PAGE_SIZE_4K);
+	vm->ram = calloc(1, ram_size + HOST_EXTRA_BYTES);
 	assert_non_null(vm->ram);
 	m->now = 1000000;
+	enter_space(m, 0);
 	core_reset(vm);
 	fill_tables(vm);
 	vm->cpu.gdtr = (struct table_register){AT_GDT, GDT_LIMIT};
@@ -285,8 +315,16 @@ struct vm *vm_create(u64 ram_size)
 	return vm;
 }
 
+void vm_spaces(struct vm *vm, u32 count)
+{
+	assert_in_range(count, 1, SHADOW_COUNT);
+	vm->pool.count = count;
+}
+
 void vm_free(struct vm *vm)
 {
+	for (u32 i = 0; i < SHADOW_COUNT; i++)
+		free(mock_of(vm)->space[i]);
 	free(vm->ram);
 	free(mock_of(vm));
 }
@@ -311,7 +349,7 @@ void vm_paging(struct vm *vm, u32 pte)
 	vm->cpu.cr3 = AT_PD;
 	vm->cpu.cr0 |= CR0_PG | CR0_WP;
 	vm->cpu.cr4 |= CR4_PSE | CR4_PGE;
-	shadow_flush(vm);
+	assert_true(shadow_set_paging(vm));
 }
 
 u32 *pde_of(struct vm *vm, u32 la)
