@@ -50,7 +50,9 @@ static enum emu write_cr0(struct vm *vm, u32 value)
 	}
 	changed = (u32)vm->cpu.cr0 ^ value;
 	vm->cpu.cr0 = value;
-	if (changed & (CR0_PG | CR0_WP))
+	if (changed & CR0_PG)
+		return shadow_set_paging(vm) ? EMU_NEXT : EMU_EXIT;
+	if (changed & CR0_WP)
 		shadow_flush(vm);
 	return EMU_NEXT;
 }
@@ -111,8 +113,7 @@ enum emu emulate_mov_to_cr(struct vm *vm, const struct insn *insn)
 		return EMU_NEXT;
 	case 3:
 		vm->cpu.cr3 = value;
-		shadow_resync(vm);
-		return EMU_NEXT;
+		return shadow_load_cr3(vm) ? EMU_NEXT : EMU_EXIT;
 	case 4:
 		return write_cr4(vm, value);
 	default:

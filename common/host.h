@@ -36,6 +36,11 @@ enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot);
 /* Must succeed: what is forgotten must not stay mapped. */
 enum host_error host_unmap(struct vm *vm, u64 la, u64 len);
 
+/* Change to address space `index` (below vm->pool.count; vm->pool.active names the old one): from
+ * now on guest code runs, and the functions above work, in that one. It is as it was left, empty at
+ * first; so are its TLS slots. LDT slots are the same in all. */
+enum host_error host_activate(struct vm *vm, unsigned index);
+
 /* Where a descriptor goes. LDT slots are selectors HOST_LDT_SELECTOR(slot); TLS slots are the
  * GDT entries that guest and host share (ABI: 12-14). */
 enum host_slot {

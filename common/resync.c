@@ -1,9 +1,9 @@
 /*
- * Bringing the shadow in line with the guest's page tables.
+ * Bringing the active shadow in line with the guest's page tables.
  *
  * Owns: what happens at a CR3 load and at invlpg: records that no longer agree with the tables
- * are dropped, with neighbours in one host call. Being too strict is allowed (a TLB may forget at
- * any time), keeping a right that the tables no longer give is not.
+ * are dropped or lose the right to write, with neighbours in one host call. Being too strict is
+ * allowed (a TLB may forget at any time), keeping a right that the tables no longer give is not.
  */
 #include "paging.h"
 #include "pv.h"
@@ -14,117 +14,223 @@
  * A record may be weaker than the entry, never stronger. */
 static u32 disagreement(u32 record, u32 pte, u32 rights)
 {
-	u32 allowed = pte & rights;
+	u32 allowed = pte & (rights | PTE_G);
 
 	/* W needs D: the first write must trap, to set it. */
 	if (!(pte & PTE_D))
 		allowed &= ~PTE_W;
 	return ((record ^ pte) & (0xfffff000u | PTE_P)) |
-	       (record & ~allowed & (SHADOW_WRITE | SHADOW_USER)) | (record & SHADOW_LARGE) |
-	       (~pte & PTE_A);
+	       (record & ~allowed & (SHADOW_WRITE | SHADOW_USER | SHADOW_GLOBAL)) |
+	       (record & SHADOW_LARGE) | (~pte & PTE_A);
 }
 
-static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights)
+/* Pages to be treated alike in one host call. */
+struct run {
+	u32 first, end;
+	bool drop; /* else: make them read-only */
+};
+
+static void make_read_only(struct vm *vm, u32 first, u32 end)
 {
-	const u32 *record = vm->shadow.record + slot * SHADOW_SLOT;
-	u32 first = slot * SHADOW_SLOT, left = vm->shadow.used[slot], bad_from = 0, bad = 0;
+	if (host_protect(vm, (u64)first << 12, (u64)(end - first) << 12, HOST_READ | HOST_EXEC) !=
+	    HOST_OK) {
+		shadow_drop(vm, first, end);
+		return;
+	}
+	trace(vm, EV_PROTECT, (u64)first << 12, end - first);
+	for (u32 page = first; page < end; page++)
+		shadow_record(vm, page, vm_shadow(vm)->record[page] & ~SHADOW_WRITE);
+}
 
-	for (u32 i = 0; i < SHADOW_SLOT && left; i++) {
-		u32 page = first + i;
+static void finish_run(struct vm *vm, struct run *run)
+{
+	if (run->first != run->end) {
+		if (run->drop)
+			shadow_drop(vm, run->first, run->end);
+		else
+			make_read_only(vm, run->first, run->end);
+	}
+	*run = (struct run){0};
+}
 
-		if (!record[i])
+/* The next mapped page, and what is wrong with it. */
+static void add_to_run(struct vm *vm, struct run *run, u32 page, u32 wrong)
+{
+	const bool drop = wrong & ~SHADOW_WRITE;
+
+	/* A dropped run may reach over pages that are not mapped anyway, a protected one over pages
+	 * that are read-only as they should be. */
+	if (run->first != run->end && run->drop == drop && (drop ? wrong : page == run->end)) {
+		if (wrong || !(vm_shadow(vm)->record[page] & SHADOW_WRITE)) {
+			run->end = page + 1;
+			return;
+		}
+	}
+	finish_run(vm, run);
+	if (wrong)
+		*run = (struct run){page, page + 1, drop};
+}
+
+/* Have the entries for 64 pages changed? The monitor may use no vector registers. */
+static bool changed(const u32 *seen, const u32 *table)
+{
+	u64 difference = 0, a, b;
+
+	for (unsigned i = 0; i < 64; i += 2) {
+		mem_copy(&a, seen + i, sizeof(a));
+		mem_copy(&b, table + i, sizeof(b));
+		difference |= a ^ b;
+	}
+	return difference;
+}
+
+/* All of a slot goes. */
+static void add_slot_to_run(struct vm *vm, struct run *run, u32 slot)
+{
+	if (run->first == run->end || !run->drop) {
+		finish_run(vm, run);
+		*run = (struct run){.first = slot * SHADOW_SLOT, .drop = true};
+	}
+	run->end = shadow_slot_end(slot);
+}
+
+static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights, struct run *run)
+{
+	struct shadow *s = vm_shadow(vm);
+
+	for (u32 word = 0; word < SHADOW_SLOT / 64; word++) {
+		const u32 first = slot * SHADOW_SLOT + word * 64;
+		u64 left = s->recorded[slot][word];
+
+		if (!left)
 			continue;
-		left--;
-		if (disagreement(record[i], table[i], rights)) {
-			/* Extend the run over pages that are not mapped anyway. */
-			if (!bad++)
-				bad_from = page;
+		if ((s->agreed[slot] & 1u << word) && !changed(s->pte + first, table + word * 64)) {
+			finish_run(vm, run);
 			continue;
 		}
-		if (bad)
-			shadow_drop(vm, bad_from, page);
-		bad = 0;
+		mem_copy(s->pte + first, table + word * 64, 64 * sizeof(u32));
+		s->agreed[slot] |= 1u << word;
+		for (; left; left &= left - 1) {
+			u32 page = first + __builtin_ctzll(left);
+			u32 wrong = disagreement(s->record[page], s->pte[page], rights);
+
+			if (wrong || run->end)
+				add_to_run(vm, run, page, wrong);
+		}
 	}
-	if (bad)
-		shadow_drop(vm, bad_from,
-			    slot == SHADOW_SLOTS - 1 ? first + SHADOW_SLOT - 1
-						     : first + SHADOW_SLOT);
 }
 
 static bool large_agrees(u32 record, u32 pde, u32 index)
 {
-	u32 allowed = pde & (PTE_U | PTE_W);
+	u32 allowed = pde & (PTE_U | PTE_W | PTE_G);
 	u32 frame = (pde & 0xffc00000u) + index * PAGE_SIZE_4K;
 
 	if (!(pde & PTE_D))
 		allowed &= ~PTE_W;
 	return (record & SHADOW_LARGE) && !(pde & PDE_LARGE_RESERVED) &&
 	       (record & 0xfffff000u) == frame &&
-	       !(record & ~allowed & (SHADOW_WRITE | SHADOW_USER));
+	       !(record & ~allowed & (SHADOW_WRITE | SHADOW_USER | SHADOW_GLOBAL));
 }
 
-static void resync_large(struct vm *vm, u32 slot, u32 pde)
+static void resync_large(struct vm *vm, u32 slot, u32 pde, struct run *run)
 {
-	const u32 *record = vm->shadow.record + slot * SHADOW_SLOT;
+	const u32 *record = vm_shadow(vm)->record + slot * SHADOW_SLOT;
 
 	for (u32 i = 0; i < SHADOW_SLOT; i++) {
 		if (!record[i] || large_agrees(record[i], pde, i))
 			continue;
-		shadow_drop_slot(vm, slot);
+		add_slot_to_run(vm, run, slot);
 		return;
 	}
+	finish_run(vm, run);
 }
 
-static void resync_slot(struct vm *vm, u32 slot)
+static u32 directory_entry(const struct vm *vm, u32 slot)
 {
-	u64 gpa = (vm->cpu.cr3 & 0xfffff000u) + slot * 4;
-	const u32 *pde = vm_ram(vm, gpa, 4), *table;
+	const u32 *entry = vm_ram(vm, (vm->cpu.cr3 & 0xfffff000u) + slot * 4, 4);
 
+	return entry ? *(const volatile u32 *)entry : 0;
+}
+
+static void resync_slot(struct vm *vm, u32 slot, struct run *run)
+{
+	u32 pde = directory_entry(vm, slot);
+	const u32 *table = vm_ram(vm, pde & 0xfffff000u, PAGE_SIZE_4K);
+	bool large = (pde & PTE_PS) && (vm->cpu.cr4 & CR4_PSE);
+
+	shadow_note_pde(vm_shadow(vm), slot, pde);
 	/* With A clear in the directory's entry the next access must trap, to set it. */
-	if (!pde || !(*pde & PTE_P) || !(*pde & PTE_A)) {
-		shadow_drop_slot(vm, slot);
-		return;
-	}
-	if ((*pde & PTE_PS) && (vm->cpu.cr4 & CR4_PSE)) {
-		resync_large(vm, slot, *pde);
-		return;
-	}
-	table = vm_ram(vm, *pde & 0xfffff000u, PAGE_SIZE_4K);
-	if (!table)
-		shadow_drop_slot(vm, slot);
+	if (!(pde & PTE_P) || !(pde & PTE_A) || (!large && !table))
+		add_slot_to_run(vm, run, slot);
+	else if (large)
+		resync_large(vm, slot, pde, run);
 	else
-		resync_tables(vm, slot, table, *pde & (PTE_W | PTE_U));
+		resync_tables(vm, slot, table, pde & (PTE_W | PTE_U), run);
 }
 
-void shadow_resync(struct vm *vm)
-{
-	struct shadow *s = &vm->shadow;
-	u32 before = s->total;
+/* Which slots a resync looks at. */
+enum scope { SCOPE_LOCAL, SCOPE_MOVED, SCOPE_ALL };
 
-	if (!(vm->cpu.cr0 & CR0_PG))
-		return;
-	for (u32 slot = 0; slot < SHADOW_SLOTS; slot++)
-		if (s->local[slot])
-			resync_slot(vm, slot);
+static bool in_scope(struct vm *vm, enum scope scope, u32 slot)
+{
+	const struct shadow *s = vm_shadow(vm);
+
+	switch (scope) {
+	case SCOPE_LOCAL:
+		return s->local[slot];
+	case SCOPE_MOVED:
+		return shadow_pde_differs(s->pde[slot], directory_entry(vm, slot));
+	default:
+		return true;
+	}
+}
+
+static void resync(struct vm *vm, enum scope scope)
+{
+	struct shadow *s = vm_shadow(vm);
+	u32 before = s->total;
+	struct run run = {0};
+
+	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
+		for (u64 left = s->used_slots[word]; left; left &= left - 1) {
+			u32 slot = word * 64 + __builtin_ctzll(left);
+
+			if (in_scope(vm, scope, slot))
+				resync_slot(vm, slot, &run);
+			else
+				finish_run(vm, &run);
+		}
+	finish_run(vm, &run);
 	trace(vm, EV_RESYNC, before, s->total);
 }
 
-void shadow_invlpg(struct vm *vm, u64 la)
+void shadow_resync(struct vm *vm, bool all)
 {
-	u32 page = (u32)la >> 12, slot = page / SHADOW_SLOT, record = vm->shadow.record[page];
+	resync(vm, all ? SCOPE_ALL : SCOPE_LOCAL);
+}
 
-	trace(vm, EV_INVLPG, la, record);
-	if (pv_is_page(la))
-		return;
+void shadow_resync_moved(struct vm *vm)
+{
+	resync(vm, SCOPE_MOVED);
+}
+
+void shadow_invalidate(struct vm *vm, u64 la)
+{
+	u32 page = (u32)la >> 12, slot = page / SHADOW_SLOT, record = vm_shadow(vm)->record[page];
+
 	/* invlpg drops the whole large page, mapped at `la` or not, and global entries as well. */
-	if (vm->shadow.large[slot]) {
-		resync_slot(vm, slot);
+	if (vm_shadow(vm)->large[slot]) {
+		struct run run = {0};
+
+		resync_slot(vm, slot, &run);
+		finish_run(vm, &run);
 	} else if (record) {
 		struct walk w;
 		bool keep = paging_walk(vm, la, &w) == WALK_OK && w.page_size == PAGE_SIZE_4K &&
 			    w.accessed && (w.gpa & 0xfffff000u) == (record & 0xfffff000u) &&
 			    (!(record & SHADOW_WRITE) || (w.write && w.dirty)) &&
-			    (!(record & SHADOW_USER) || w.user);
+			    (!(record & SHADOW_USER) || w.user) &&
+			    (!(record & SHADOW_GLOBAL) || w.global);
 
 		if (!keep)
 			shadow_drop(vm, page, page + 1);

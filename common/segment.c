@@ -4,6 +4,7 @@
 #include "segment.h"
 #include "mem.h"
 #include "pv.h"
+#include "shadow-records.h"
 
 #define DESC_ACCESSED (1ull << 40)
 
@@ -125,7 +126,8 @@ static bool in_tls_slot(const struct vm *vm, const struct segment *seg)
 {
 	unsigned slot = (seg->selector >> 3) - HOST_TLS_ENTRY;
 
-	return !(seg->selector & 4) && slot < HOST_TLS_COUNT && vm->tls[slot];
+	return !(seg->selector & 4) && slot < HOST_TLS_COUNT &&
+	       vm->shadow[vm->pool.active].tls[slot];
 }
 
 /* The selector the hardware must hold for `seg` in register `reg`; 0 if it needs a slot. */
@@ -265,21 +267,54 @@ static void forget_selector(struct vm *vm, u16 selector)
 
 bool seg_sync_tls(struct vm *vm)
 {
+	struct shadow *s = vm_shadow(vm);
+	u64 *tls = s->tls;
+
 	for (unsigned i = 0; i < HOST_TLS_COUNT; i++) {
 		u64 desc = 0;
 		u16 selector = (HOST_TLS_ENTRY + i) << 3;
 
-		if (!seg_descriptor(vm, selector, &desc) || !fits_tls(desc))
+		if (!seg_descriptor(vm, selector, &desc))
+			desc = 0;
+		s->tls_seen[i] = desc;
+		if (!fits_tls(desc))
 			desc = 0;
 		desc |= desc ? DESC_ACCESSED : 0;
-		if (desc == vm->tls[i])
+		if (desc == tls[i])
 			continue;
 		trace(vm, EV_TLS, i, desc);
 		if (host_set_segment(vm, HOST_SLOT_TLS0 + i, desc) != HOST_OK)
 			return stop_for_segment(vm, selector);
-		vm->tls[i] = desc;
+		tls[i] = desc;
 		if (!desc)
 			forget_selector(vm, selector);
+	}
+	shadow_tell_stubs(vm);
+	return true;
+}
+
+static bool is_named(const struct vm *vm, u16 selector)
+{
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
+		if ((vm->cpu.hw_selector[reg] & ~3) == selector)
+			return true;
+	return false;
+}
+
+bool seg_carry_tls(struct vm *vm, const struct shadow *from)
+{
+	struct shadow *to = vm_shadow(vm);
+
+	for (unsigned i = 0; i < HOST_TLS_COUNT; i++) {
+		const u16 selector = (HOST_TLS_ENTRY + i) << 3;
+
+		if (to->tls[i] || !from->tls[i] || !is_named(vm, selector))
+			continue;
+		trace(vm, EV_TLS, i, from->tls[i]);
+		if (host_set_segment(vm, HOST_SLOT_TLS0 + i, from->tls[i]) != HOST_OK)
+			return stop_for_segment(vm, selector);
+		to->tls[i] = from->tls[i];
+		to->tls_seen[i] = from->tls_seen[i];
 	}
 	return true;
 }

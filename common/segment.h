@@ -58,6 +58,9 @@ void seg_drop_inner(struct vm *vm, unsigned cpl);
 bool seg_init(struct vm *vm);
 /* Bring the host's TLS slots in line with GDT entries 12-14 of the guest. */
 bool seg_sync_tls(struct vm *vm);
+/* The shadow has just been changed, and with it the TLS slots: those that registers name must not
+ * be empty. `from`: the shadow in which they were loaded. */
+bool seg_carry_tls(struct vm *vm, const struct shadow *from);
 /* The guest's LDTR changed: the ABI's user segments exist only while it is null. */
 bool seg_sync_ldt(struct vm *vm);
 

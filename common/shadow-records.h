@@ -1,7 +1,8 @@
 /*
- * The shadow's records, as shadow.c and resync.c share them.
+ * The shadows' records, as shadow.c, resync.c and spaces.c share them.
  *
  * Owns: the record format: page-table layout, so that a record compares with a PTE bit by bit.
+ * All of it works on the active shadow.
  */
 #ifndef PLEX86_SHADOW_RECORDS_H
 #define PLEX86_SHADOW_RECORDS_H
@@ -18,10 +19,39 @@
 /* Slots below the limit of the ABI's user segments. */
 #define SHADOW_USER_SLOTS (PLEX86_USER_LIMIT / (SHADOW_SLOT * PAGE_SIZE_4K))
 
+/* Pages of a slot that are the guest tables' to map: all but the PV page. */
+static inline u32 shadow_slot_end(u32 slot)
+{
+	return (slot + 1) * SHADOW_SLOT - (slot == SHADOW_SLOTS - 1);
+}
+
+/* Do directory entries differ in more than A and D? */
+static inline bool shadow_pde_differs(u32 a, u32 b)
+{
+	return (a ^ b) & ~0x60u;
+}
+
+/* The directory entry of a slot, as it is now. */
+static inline void shadow_note_pde(struct shadow *s, u32 slot, u32 pde)
+{
+	if (shadow_pde_differs(s->pde[slot], pde))
+		s->agreed[slot] = 0;
+	s->pde[slot] = pde;
+}
+
 /* Set the record of linear page number `page`, keeping the counts; 0 forgets it. */
 void shadow_record(struct vm *vm, u32 page, u32 value);
 /* Forget and unmap linear pages [first, end). */
 void shadow_drop(struct vm *vm, u32 first, u32 end);
 void shadow_drop_slot(struct vm *vm, u32 slot);
+void shadow_drop_all(struct vm *vm);
+/* Correct what the tables no longer say; `all`: global pages as well. */
+void shadow_resync(struct vm *vm, bool all);
+/* Correct the slots that have other tables than when they were filled, global pages as well. */
+void shadow_resync_moved(struct vm *vm);
+/* What invlpg does to the active shadow alone. */
+void shadow_invalidate(struct vm *vm, u64 la);
+/* Bring what user code's fast return relies on in line with the active shadow. */
+void shadow_tell_stubs(struct vm *vm);
 
 #endif

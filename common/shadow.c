@@ -12,20 +12,31 @@
  * host may have dropped the mapping); the same one over and over is a bug of ours. */
 #define MAX_REPEATS 16
 
-static u32 *record_of(struct shadow *s, u32 page)
+/* Supervisor pages within user code's reach must be hidden before it runs: no fast return. */
+static void tell_slow(struct vm *vm)
 {
-	return &s->record[page];
+	*(u32 *)((u8 *)pv_page(vm) + STUB_SLOW) = vm_shadow(vm)->supervisor_low;
+}
+
+void shadow_tell_stubs(struct vm *vm)
+{
+	const struct shadow *s = vm_shadow(vm);
+
+	tell_slow(vm);
+	mem_copy((u8 *)pv_page(vm) + STUB_TLS, s->tls_seen, sizeof(s->tls_seen));
 }
 
 void shadow_record(struct vm *vm, u32 page, u32 value)
 {
-	struct shadow *s = &vm->shadow;
-	u32 *record = record_of(s, page), old = *record, slot = page / SHADOW_SLOT;
+	struct shadow *s = vm_shadow(vm);
+	u32 *record = &s->record[page], old = *record, slot = page / SHADOW_SLOT;
+	u64 bit = 1ull << (page % 64), *word = &s->recorded[slot][page % SHADOW_SLOT / 64];
 
 	if (old) {
 		s->used[slot]--;
 		s->total--;
 		s->local[slot] -= !(old & SHADOW_GLOBAL);
+		vm->pool.globals[slot] -= !!(old & SHADOW_GLOBAL);
 		s->large[slot] -= !!(old & SHADOW_LARGE);
 		if (!(old & SHADOW_USER)) {
 			s->supervisor[slot]--;
@@ -37,6 +48,7 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 		s->used[slot]++;
 		s->total++;
 		s->local[slot] += !(value & SHADOW_GLOBAL);
+		vm->pool.globals[slot] += !!(value & SHADOW_GLOBAL);
 		s->large[slot] += !!(value & SHADOW_LARGE);
 		if (!(value & SHADOW_USER)) {
 			s->supervisor[slot]++;
@@ -44,22 +56,33 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 			s->supervisor_total++;
 		}
 	}
+	if (value & ~old)
+		s->agreed[slot] &= ~(1u << (page % SHADOW_SLOT / 64));
 	*record = value;
-	/* Supervisor pages within user code's reach must be hidden before it runs: no fast return. */
-	*(u32 *)((u8 *)pv_page(vm) + STUB_SLOW) = s->supervisor_low;
+	*word = value ? *word | bit : *word & ~bit;
+	word = &s->used_slots[slot / 64];
+	bit = 1ull << (slot % 64);
+	*word = s->used[slot] ? *word | bit : *word & ~bit;
+	tell_slow(vm);
 }
 
 void shadow_drop(struct vm *vm, u32 first, u32 end)
 {
-	u32 used = 0;
+	struct shadow *s = vm_shadow(vm);
+	u32 before = s->total;
 
-	for (u32 page = first; page < end; page++) {
-		if (!*record_of(&vm->shadow, page))
+	for (u32 page = first; page < end;) {
+		u32 slot = page / SHADOW_SLOT;
+
+		if (!s->used[slot]) {
+			page = (slot + 1) * SHADOW_SLOT;
 			continue;
-		used++;
-		shadow_record(vm, page, 0);
+		}
+		if (s->record[page])
+			shadow_record(vm, page, 0);
+		page++;
 	}
-	if (!used)
+	if (s->total == before)
 		return;
 	trace(vm, EV_UNMAP, (u64)first << 12, end - first);
 	host_unmap(vm, (u64)first << 12, (u64)(end - first) << 12);
@@ -67,19 +90,17 @@ void shadow_drop(struct vm *vm, u32 first, u32 end)
 
 void shadow_drop_slot(struct vm *vm, u32 slot)
 {
-	u32 first = slot * SHADOW_SLOT, end = first + SHADOW_SLOT;
-
-	if (!vm->shadow.used[slot])
-		return;
-	if (end == SHADOW_PAGES)
-		end--; /* the PV page is not the guest tables' to drop */
-	shadow_drop(vm, first, end);
+	if (vm_shadow(vm)->used[slot])
+		shadow_drop(vm, slot * SHADOW_SLOT, shadow_slot_end(slot));
 }
 
-void shadow_flush(struct vm *vm)
+void shadow_drop_all(struct vm *vm)
 {
-	for (u32 slot = 0; slot < SHADOW_SLOTS; slot++)
-		shadow_drop_slot(vm, slot);
+	struct shadow *s = vm_shadow(vm);
+
+	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
+		for (u64 left = s->used_slots[word]; left; left &= left - 1)
+			shadow_drop_slot(vm, word * 64 + __builtin_ctzll(left));
 }
 
 /* ------------------------------------------------------- PV page ---- */
@@ -92,28 +113,32 @@ static enum shadow_result stop_for_map(struct vm *vm, u64 la)
 	return SHADOW_STOP;
 }
 
-static unsigned pv_rights(const struct vm *vm)
+static unsigned pv_rights(const struct shadow *s)
 {
-	return HOST_READ | HOST_EXEC | (vm->shadow.pv_writable ? HOST_WRITE : 0);
+	return HOST_READ | HOST_EXEC | (s->pv_writable ? HOST_WRITE : 0);
 }
 
 static enum shadow_result pv_fault(struct vm *vm, bool write)
 {
-	if (vm->shadow.pv_mapped)
+	struct shadow *s = vm_shadow(vm);
+
+	if (s->pv_mapped)
 		return write ? SHADOW_EMULATE : SHADOW_FILLED;
-	if (host_map(vm, PLEX86_PV_PAGE, HOST_PV_GPA(vm), PAGE_SIZE_4K, pv_rights(vm)) != HOST_OK)
+	if (host_map(vm, PLEX86_PV_PAGE, HOST_PV_GPA(vm), PAGE_SIZE_4K, pv_rights(s)) != HOST_OK)
 		return stop_for_map(vm, PLEX86_PV_PAGE);
-	vm->shadow.pv_mapped = true;
+	s->pv_mapped = true;
 	return SHADOW_FILLED;
 }
 
 void shadow_pv_protect(struct vm *vm, bool writable)
 {
-	if (vm->shadow.pv_writable == writable)
+	struct shadow *s = vm_shadow(vm);
+
+	if (s->pv_writable == writable)
 		return;
-	vm->shadow.pv_writable = writable;
-	if (vm->shadow.pv_mapped)
-		host_protect(vm, PLEX86_PV_PAGE, PAGE_SIZE_4K, pv_rights(vm));
+	s->pv_writable = writable;
+	if (s->pv_mapped)
+		host_protect(vm, PLEX86_PV_PAGE, PAGE_SIZE_4K, pv_rights(s));
 }
 
 /* ---------------------------------------------------------- views ---- */
@@ -126,7 +151,7 @@ static bool user_is_limited(const struct vm *vm)
 
 static void hide_supervisor(struct vm *vm, u32 end_slot)
 {
-	struct shadow *s = &vm->shadow;
+	struct shadow *s = vm_shadow(vm);
 
 	for (u32 slot = 0; slot < end_slot; slot++) {
 		u32 page = slot * SHADOW_SLOT;
@@ -139,7 +164,7 @@ static void hide_supervisor(struct vm *vm, u32 end_slot)
 
 void shadow_set_user_view(struct vm *vm, bool user)
 {
-	struct shadow *s = &vm->shadow;
+	struct shadow *s = vm_shadow(vm);
 
 	if (!user)
 		return; /* what was hidden comes back by faults */
@@ -160,7 +185,7 @@ void shadow_set_user_view(struct vm *vm, bool user)
 
 static bool progress(struct vm *vm, u64 la, bool write)
 {
-	struct shadow *s = &vm->shadow;
+	struct shadow *s = vm_shadow(vm);
 	u64 key = (la & PAGE_MASK_4K) | write;
 
 	if (s->last_fault != key) {
@@ -188,7 +213,7 @@ static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
 	struct walk w;
 
 	if ((u64)page << 12 < vm->low_limit || pv_is_page((u64)page << 12) ||
-	    vm->shadow.record[page])
+	    vm_shadow(vm)->record[page])
 		return false;
 	if (paging_walk(vm, (u64)page << 12, &w) != WALK_OK || !w.accessed)
 		return false;
@@ -198,7 +223,7 @@ static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
 }
 
 /* Map [first, end) around `page` in one call: neighbours with the same rights whose gpa follows. */
-static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
+static enum shadow_result map_around(struct vm *vm, u32 page, u32 record, u32 pde)
 {
 	u32 base = page & ~(SHADOW_SLOT - 1), first = page, end = page + 1;
 	unsigned prot = HOST_READ | HOST_EXEC | (record & SHADOW_WRITE ? HOST_WRITE : 0);
@@ -220,7 +245,7 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
 	gpa = (record & 0xfffff000u) - ((u64)(page - first) << 12);
 	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot | populate);
 	if (err == HOST_LIMIT) {
-		shadow_flush(vm);
+		shadow_drop_all(vm);
 		err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12,
 			       prot | populate);
 	}
@@ -231,13 +256,14 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
 	trace(vm, EV_MAP, (u64)first << 12, end - first);
 	for (u32 p = first; p < end; p++)
 		shadow_record(vm, p, record + ((p - page) << 12));
+	shadow_note_pde(vm_shadow(vm), page / SHADOW_SLOT, pde);
 	return SHADOW_FILLED;
 }
 
 /* The page is mapped and only lacks the right to be written. */
 static bool grant_write(struct vm *vm, u32 page, u32 record)
 {
-	if ((vm->shadow.record[page] ^ record) != SHADOW_WRITE || !(record & SHADOW_WRITE))
+	if ((vm_shadow(vm)->record[page] ^ record) != SHADOW_WRITE || !(record & SHADOW_WRITE))
 		return false;
 	if (host_protect(vm, (u64)page << 12, PAGE_SIZE_4K, HOST_READ | HOST_WRITE | HOST_EXEC) !=
 	    HOST_OK)
@@ -255,7 +281,7 @@ static enum shadow_result device_fault(struct vm *vm, u32 page, const struct wal
 
 	if (write || la < vm->low_limit || !device_page_find(vm, w->gpa, &index))
 		return SHADOW_EMULATE;
-	if (vm->shadow.record[page] == record && !progress(vm, la, write))
+	if (vm_shadow(vm)->record[page] == record && !progress(vm, la, write))
 		return SHADOW_STOP;
 	shadow_drop(vm, page, page + 1);
 	/* If the host has no room the access is emulated, as it is where there is no such page. */
@@ -263,6 +289,7 @@ static enum shadow_result device_fault(struct vm *vm, u32 page, const struct wal
 		return SHADOW_EMULATE;
 	trace(vm, EV_MAP, la, 1);
 	shadow_record(vm, page, record);
+	shadow_note_pde(vm_shadow(vm), page / SHADOW_SLOT, w->entry[0]);
 	return SHADOW_FILLED;
 }
 
@@ -292,13 +319,13 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 	/* Never writable before D is set. With CR0.WP clear the kernel may write read-only pages,
 	 * and the page stays writable for user code until the next resync: Linux never does it. */
 	record = record_for(&w, w.dirty && (w.write || write));
-	if (vm->shadow.record[page] == record && !progress(vm, la, write))
+	if (vm_shadow(vm)->record[page] == record && !progress(vm, la, write))
 		return SHADOW_STOP;
 	trace(vm, EV_PF_FILL, la, w.gpa);
 	if (grant_write(vm, page, record))
 		return SHADOW_FILLED;
 	shadow_record(vm, page, 0);
-	return map_around(vm, page, record);
+	return map_around(vm, page, record, w.entry[0]);
 }
 
 /* ------------------------------------------------- expected faults ---- */
@@ -333,13 +360,13 @@ void shadow_fill_expected(struct vm *vm)
 	 * code may not see would have to be hidden again. */
 	record = record_for(&w, w.dirty && w.write);
 	if (!w.accessed || !w.user || (expected.write && !(record & SHADOW_WRITE)) ||
-	    vm->shadow.record[page] == record)
+	    vm_shadow(vm)->record[page] == record)
 		return;
 	trace(vm, EV_PF_FILL, expected.la, w.gpa);
 	if (grant_write(vm, page, record))
 		return;
 	shadow_record(vm, page, 0);
 	/* If this fails, the fault that we wanted to spare comes, and tells. */
-	if (map_around(vm, page, record) != SHADOW_FILLED)
+	if (map_around(vm, page, record, w.entry[0]) != SHADOW_FILLED)
 		vm->exit.kind = EXIT_NONE;
 }

@@ -110,12 +110,13 @@ static bool read_stack(struct vm *vm, struct stubs *s)
 static bool read_tls(struct vm *vm, struct stubs *s)
 {
 	const u32 offset = HOST_TLS_ENTRY * 8;
+	u8 tls[TLS_BYTES];
 
 	if (vm->cpu.gdtr.limit < offset + TLS_BYTES - 1)
 		return false;
 	s->tls = (u32)(vm->cpu.gdtr.base + offset);
-	/* What the host has been given a moment ago (seg_sync_tls). */
-	return mem_read(vm, s->tls, stub_word(vm, STUB_TLS), TLS_BYTES, false);
+	/* The stub reads them there; their copy to compare with is seg_sync_tls()'s. */
+	return mem_read(vm, s->tls, tls, sizeof(tls), false);
 }
 
 static bool suitable(struct vm *vm, struct stubs *s)

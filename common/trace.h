@@ -37,7 +37,9 @@
 	X(KICK, "kick", "signal", "")                   \
 	X(MAP, "map", "linear", "pages")                \
 	X(UNMAP, "unmap", "linear", "pages")            \
+	X(PROTECT, "protect", "linear", "pages")        \
 	X(RESYNC, "resync", "from", "to")               \
+	X(SWITCH, "switch", "to shadow", "cr3")         \
 	X(TLS, "tls", "slot", "")                       \
 	X(EXIT, "exit", "kind", "")                     \
 	X(SHUTDOWN, "shutdown", "", "")

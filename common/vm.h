@@ -55,7 +55,6 @@ struct vm {
 	struct pending pending;
 	struct vm_stats stats;
 	struct trace_ring trace;
-	u64 tls[3];	   /* guest TLS descriptors the host has */
 	struct device_pages devices;
 	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically; above them a
 			    * count of DEVICE_NEWS */
@@ -71,8 +70,15 @@ struct vm {
 	struct stubs stubs;
 	struct expected_page expected;
 	bool abi; /* the guest carries the plex86 note */
-	struct shadow shadow;
+	struct shadow_pool pool;
+	struct shadow shadow[SHADOW_COUNT];
 };
+
+/* The shadow in force. */
+static inline struct shadow *vm_shadow(struct vm *vm)
+{
+	return &vm->shadow[vm->pool.active];
+}
 
 /* Guest RAM at [gpa, gpa + len), or NULL if any of it is not RAM. */
 static inline void *vm_ram(const struct vm *vm, u64 gpa, u64 len)

@@ -14,6 +14,7 @@
 #include "cmd.h"
 #include "cmdline.h"
 #include "control.h"
+#include "kit.h"
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
@@ -23,8 +24,14 @@
 
 #define PATIENCE_MS 500 /* for output still to be written when the user wants to leave */
 
+/* How long input waits for the guest's init, seconds. A whole distribution may take its time, and
+ * what it gets before its login is lost. */
+#define BOOT_PATIENCE_S	      3
+#define BOOT_PATIENCE_IMAGE_S 300
+
 struct run {
 	struct run_options options;
+	struct kit kit;
 	char **argv;
 	struct tsc_sample tsc;
 	struct blob kernel, initrd; /* until they are in guest RAM */
@@ -59,6 +66,14 @@ static bool is_pipe(const struct run *r)
 	return r->console.kind == TARGET_FILE;
 }
 
+/* Does only the output go elsewhere than to the user's terminal? A shell shows that it is talked
+ * to; what a command says is data. */
+static bool is_captured(const struct run *r)
+{
+	return r->console.kind == TARGET_STDIO && r->options.command && !is_pipe(r) &&
+	       !isatty(STDOUT_FILENO);
+}
+
 static bool compose_cmdline(struct run *r)
 {
 	struct run_options *o = &r->options;
@@ -70,6 +85,8 @@ static bool compose_cmdline(struct run *r)
 		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : tsc_khz(&r->tsc),
 		.verbose = o->verbose,
 		.pipe = is_pipe(r),
+		.captured = is_captured(r),
+		.image = o->image != NULL,
 		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
 	};
 
@@ -100,7 +117,7 @@ static bool add_unasked(struct run *r)
 	if (r->image.kind == IMAGE_MULTIBOOT)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (!strcmp(kinds[i], not))
+		if (!strcmp(kinds[i], not ))
 			continue;
 		if (!hal_add(&r->hal, kinds[i], "", &r->error))
 			return false;
@@ -121,10 +138,22 @@ static bool open_devices(struct run *r)
 	return true;
 }
 
+/* Names of what guest/ builds become paths. */
+static bool find_guest(struct run *r)
+{
+	struct run_options *o = &r->options;
+
+	if (!kit_kernel(&r->kit, &o->kernel, &r->error))
+		return false;
+	return !o->image || kit_image(&r->kit, &o->device[0].spec, &r->error);
+}
+
 /* Whoever asked for a name shall have it; else a guest does without rather than not run. */
 static bool take_name(struct run *r)
 {
-	r->control = control_open(r->options.name, r->options.kernel, &r->error);
+	const char *after = r->options.image ? r->options.image : r->options.kernel;
+
+	r->control = control_open(r->options.name, after, &r->error);
 	if (r->control || r->options.name)
 		return r->control != NULL;
 	fprintf(stderr, "plex86: %s: plex86 ps will not show this guest\n", r->error.text);
@@ -135,7 +164,7 @@ static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
-	if (!blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
+	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
 	    !image_identify(&r->image, &r->kernel, &r->error))
 		return false;
 	stat(o->kernel, &r->kernel_file);
@@ -172,6 +201,9 @@ static bool load_guest(struct run *r)
 
 	if (!state)
 		return error_set(&r->error, "machine: out of memory");
+	if (r->options.verbose)
+		fprintf(stderr, "plex86: guest address spaces kept at a time: %u\n",
+			engine_spaces(r->engine));
 	engine_get_state(r->engine, state);
 	ok = image_load(&r->image, &boot, &state->cpu, &r->error);
 	if (ok)
@@ -330,7 +362,8 @@ static int run_engine(struct run *r, struct console *console)
 		m->console = console;
 		m->started = r->tsc;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
-			input_gate_hold(&m->input);
+			input_gate_hold(&m->input,
+					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
 		status = run_machine(r);
 	} else {
@@ -439,6 +472,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);
 	options_free(&r->options);
+	kit_free(&r->kit);
 	free(r);
 	return status;
 }

@@ -53,6 +53,16 @@ static void add_console(struct text *t, const struct cmdline_config *c)
 		add(t, " console=hvc0");
 }
 
+/* What programs in the guest may do with their output. */
+static void add_streams(struct text *t, const struct cmdline_config *c)
+{
+	if (c->pipe || c->captured)
+		add(t, " plex86.%s TERM=dumb", c->pipe ? "pipe" : "captured");
+	/* systemd tells what takes long, even if it is quiet: the output is the command's alone. */
+	if (c->image && c->command && !c->verbose)
+		add(t, " systemd.show_status=no");
+}
+
 bool cmdline_names_console(const char *append)
 {
 	static const char word[] = "console=";
@@ -73,14 +83,15 @@ bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, stru
 	add_console(&t, c);
 	/* Spare the guest what it could only find out slowly: delays around port accesses, and
 	 * the TSC's frequency. lpj is per tick of HZ=100 (guest/config). */
-	add(&t, " io_delay=none mitigations=off tsc=reliable tsc_early_khz=%lu lpj=%lu", c->tsc_khz,
+	add(&t, " io_delay=none tsc=reliable tsc_early_khz=%lu lpj=%lu", c->tsc_khz,
 	    c->tsc_khz * 10);
 	/* A reset by the keyboard controller: a triple fault is then always a crash. */
 	add(&t, " reboot=k panic=-1");
+	if (c->image)
+		add(&t, " root=/dev/vda rw");
 	if (c->devices)
 		add(&t, "%s", c->devices);
-	if (c->pipe)
-		add(&t, " plex86.pipe");
+	add_streams(&t, c);
 	if (c->command)
 		add_command(&t, c->command);
 	if (c->append[0])

@@ -15,9 +15,11 @@ struct cmdline_config {
 	char *const *command; /* NULL-terminated, or NULL */
 	const char *devices;  /* words that announce devices, each with a blank before it */
 	unsigned long tsc_khz;
-	bool verbose; /* show the kernel's messages while it boots */
-	bool pipe;    /* the console is not a terminal */
-	bool hvc;     /* there is a virtio console */
+	bool verbose;  /* show the kernel's messages while it boots */
+	bool pipe;     /* the console is not a terminal */
+	bool captured; /* the output of the command does not go to one */
+	bool hvc;      /* there is a virtio console */
+	bool image;    /* the first disk is the root file system of a distribution */
 };
 
 /* Do the user's words make something else than hvc0 the guest's console? */

@@ -198,18 +198,18 @@ static void connection_ready(struct loop_source *source, u32 events)
 }
 
 /* "linux-6.1-4711": of .../linux-6.1/vmlinux the directory tells more than the file. */
-static void derive_name(char *name, size_t size, const char *kernel)
+static void derive_name(char *name, size_t size, const char *after)
 {
 	static const char *const meaningless[] = {"vmlinux", "vmlinuz", "bzImage"};
-	const char *file = strrchr(kernel, '/'), *from = file ? file + 1 : kernel, *end;
+	const char *file = strrchr(after, '/'), *from = file ? file + 1 : after, *end;
 	const int suffix = 12; /* "-" and the pid */
 
-	end = from + strlen(from);
+	end = from + strcspn(from, ","); /* a disk's may have options */
 	for (unsigned i = 0; i < ARRAY_SIZE(meaningless); i++) {
 		if (!file || strcmp(from, meaningless[i]))
 			continue;
 		end = file;
-		for (from = file; from > kernel && from[-1] != '/';)
+		for (from = file; from > after && from[-1] != '/';)
 			from--;
 		break;
 	}
@@ -243,7 +243,7 @@ static bool take_name(struct control *c, struct error *e)
 			 strerror(errno));
 }
 
-struct control *control_open(const char *name, const char *kernel, struct error *e)
+struct control *control_open(const char *name, const char *after, struct error *e)
 {
 	struct control *c = calloc(1, sizeof(*c));
 
@@ -257,7 +257,7 @@ struct control *control_open(const char *name, const char *kernel, struct error 
 	if (name)
 		snprintf(c->name, sizeof(c->name), "%s", name);
 	else
-		derive_name(c->name, sizeof(c->name), kernel);
+		derive_name(c->name, sizeof(c->name), after);
 	if (control_dir_open(&c->dir, true, e) && take_name(c, e))
 		return c;
 	control_close(c);

@@ -27,8 +27,8 @@ struct control;
 struct control_client;
 
 /* Take the name of a guest that is about to be made: `name`, or if that is NULL one derived from
- * the file `kernel`. NULL: `e` says why not. */
-struct control *control_open(const char *name, const char *kernel, struct error *e);
+ * the file `after`, a kernel or an image. NULL: `e` says why not. */
+struct control *control_open(const char *name, const char *after, struct error *e);
 /* Serve clients from now on. */
 bool control_start(struct control *c, struct machine *machine, struct error *e);
 /* The run has ended: tell those who asked for it. The loop still runs, its lock is not held. */

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -266,6 +267,48 @@ static void check_cpuid(struct check *c)
 	SET(fix, "none but another processor (or hypervisor)");
 }
 
+/* ---- processes ---- */
+
+#define SPACES 16 /* one process for each guest address space in use */
+
+/* How many more processes can be had, siblings of this one, all at a time? */
+static int count_siblings(void)
+{
+	pid_t pid[SPACES - 1];
+	int n = 0;
+
+	while (n < SPACES - 1) {
+		pid[n] = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+		if (pid[n] < 0)
+			break;
+		if (pid[n] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (;;)
+				pause();
+		}
+		n++;
+	}
+	for (int i = 0; i < n; i++)
+		kill(pid[i], SIGKILL);
+	return n;
+}
+
+static void check_processes(struct check *c)
+{
+	int n = in_child(count_siblings);
+
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	if (n == SPACES - 1) {
+		SET(found, "%d for a guest can be had", SPACES);
+		return;
+	}
+	c->status = CHECK_LIMITED;
+	SET(found, "only %d for a guest can be had", n < 0 || n >= SPACES ? 1 : n + 1);
+	SET(cost, "the guest's own processes unmap one another's memory when they take turns");
+	SET(fix, "raise the limit of processes (ulimit -u, or pids.max of the container)");
+}
+
 /* ---- memory ---- */
 
 static int try_low_page(void)
@@ -428,6 +471,7 @@ static const struct {
 	{"user_dispatch", check_dispatch},
 	{"seccomp", check_seccomp},
 	{"cpuid_fault", check_cpuid},
+	{"processes", check_processes},
 	{"mmap_min_addr", check_low_addresses},
 	{"max_map_count", check_map_count},
 	{"memfd", check_memfd},

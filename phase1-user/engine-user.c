@@ -1,10 +1,12 @@
 /*
- * The user engine, seen from the VMM: a vcpu process and the memory shared with it.
+ * The user engine, seen from the VMM: the vcpu processes and the memory shared with them.
  *
- * Owns: starting, waking and ending the vcpu process (phase1-user/vcpu/). What is read from the
- * shared memory may have been written by guest code: it is copied once and checked.
+ * Owns: starting, waking and ending the vcpu processes (phase1-user/vcpu/), one for each guest
+ * address space in use. What is read from the shared memory may have been written by guest code: it
+ * is copied once and checked.
  */
 #include "engine.h"
+#include "affinity.h"
 #include "vcpu/shared.h"
 
 #include <errno.h>
@@ -30,12 +32,14 @@ struct engine {
 	u8 *ram;
 	u64 ram_size;
 	int ram_fd, shared_fd;
-	pid_t pid;
-	bool dead;    /* the vcpu process has been waited for */
+	pid_t pid[SHADOW_COUNT]; /* the first has started the others, and leads their group */
+	u32 processes;
+	bool dead;    /* one of them has been waited for: the machine is no more */
 	int status;   /* its wait status */
 	bool running; /* it is the vcpu's turn: engine_run() returned for a doorbell */
 	u64 trace_tail;
 	struct turn_patience patience;
+	struct affinity affinity;
 	u64 stop_by; /* CLOCK_MONOTONIC, ns: the guest must have stopped by then; 0: it may run */
 };
 
@@ -48,11 +52,22 @@ static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 
 /* ---------------------------------------------------------- hand-over ---- */
 
-/* Has the vcpu process ended? Remembers its status. */
+static void kill_all(struct engine *e)
+{
+	for (u32 i = 0; i < e->processes; i++)
+		if (e->pid[i] > 0)
+			kill(e->pid[i], SIGKILL);
+}
+
+/* Has a vcpu process ended? Remembers its status; the others have nothing left to do. */
 static bool vcpu_ended(struct engine *e)
 {
-	if (!e->dead && waitpid(e->pid, &e->status, WNOHANG) == e->pid)
-		e->dead = true;
+	for (u32 i = 0; !e->dead && i < e->processes; i++)
+		if (waitpid(e->pid[i], &e->status, WNOHANG) == e->pid[i]) {
+			e->pid[i] = 0;
+			e->dead = true;
+			kill_all(e);
+		}
 	return e->dead;
 }
 
@@ -70,7 +85,14 @@ static void end_disobedient(struct engine *e)
 	const u64 stop_by = __atomic_load_n(&e->stop_by, __ATOMIC_ACQUIRE);
 
 	if (stop_by && now() > stop_by)
-		kill(e->pid, SIGKILL);
+		kill_all(e);
+}
+
+static void choose_cpu(struct engine *e)
+{
+	const struct vm *vm = &e->shared->vm;
+
+	affinity_look(&e->affinity, vm->stats.count[EV_SWITCH], vm->pool.active);
 }
 
 /* Is there something to do? Looks for a while, and as long as it does doorbells need no exit. */
@@ -85,13 +107,14 @@ static bool turn_comes_or_bell(struct engine *e)
 	return turn_is(e->shared, TURN_VMM);
 }
 
-/* Wait until it is the VMM's turn or a doorbell rings; false if the vcpu process ended instead. */
+/* Wait until it is the VMM's turn or a doorbell rings; false if a vcpu process ended instead. */
 static bool wait_for_turn(struct engine *e)
 {
 	/* A process that dies wakes nobody: look now and then. */
 	const struct timespec look = {.tv_nsec = 100 * 1000 * 1000};
 
 	while (!turn_comes_or_bell(e)) {
+		choose_cpu(e);
 		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
 		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) == TURN_VMM)
 			continue;
@@ -111,13 +134,22 @@ static void give_turn(struct engine *e)
 	futex(&e->shared->turn, FUTEX_WAKE, 1, NULL);
 }
 
+/* Interrupt the process that runs guest code. Should it pass the baton before the signal comes, the
+ * next one looks by itself before it runs any. */
+static void signal_active(struct engine *e)
+{
+	u32 active = __atomic_load_n(&e->shared->vm.pool.active, __ATOMIC_SEQ_CST);
+
+	if (active < e->processes && e->pid[active] > 0 && !e->dead)
+		kill(e->pid[active], SIGUSR1);
+}
+
 /* irq_lines or kick have changed: make the vcpu look. */
 static void get_attention(struct engine *e)
 {
 	switch (__atomic_load_n(&e->shared->mode, __ATOMIC_SEQ_CST)) {
 	case MODE_GUEST:
-		if (e->pid > 0 && !e->dead)
-			kill(e->pid, SIGUSR1);
+		signal_active(e);
 		break;
 	case MODE_IDLE:
 		__atomic_add_fetch(&e->shared->wake, 1, __ATOMIC_SEQ_CST);
@@ -258,6 +290,11 @@ u8 *engine_ram(struct engine *e)
 	return e->ram;
 }
 
+int engine_ram_fd(struct engine *e)
+{
+	return e->ram_fd;
+}
+
 void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 {
 	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -266,19 +303,21 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 		return;
 	if (gpa >= e->ram_size || len > e->ram_size - gpa)
 		return;
-	/* If the host refuses, the pages stay: nothing but memory is lost. */
+	/* Holes are holes for all who map the file: the vcpu, and backends of devices, which
+	 * find zeros as we do. What the guest does not use is in no request of theirs; if it lies,
+	 * its own request is what it spoils. If the host refuses, nothing but memory is lost. */
 	while (fallocate(e->ram_fd, how, gpa, len) && errno == EINTR)
 		;
 }
 
 void engine_get_state(struct engine *e, struct vm *state)
 {
-	/* All but the shadow, which comes last and is of no use outside. */
-	memset(state, 0, sizeof(*state));
+	/* All but the shadows, which come last and are of no use outside. */
 	memcpy(state, &e->shared->vm, offsetof(struct vm, shadow));
 	repair_bool(&state->cpu.halted);
 	repair_bool(&state->cpu.shutdown);
 	repair_bool(&state->abi);
+	state->pool.active = 0; /* may name anything, and none is copied */
 	state->ram = e->ram;
 	state->ram_size = e->ram_size;
 }
@@ -418,22 +457,37 @@ static _Noreturn void exec_vcpu(const struct engine *e, int program)
 	_exit(127);
 }
 
+/* No guest code has run yet: what the first vcpu process says of the others it has started is true.
+ */
+static void note_processes(struct engine *e)
+{
+	const struct vcpu_shared *s = e->shared;
+
+	for (; e->processes < s->processes && e->processes < SHADOW_COUNT; e->processes++)
+		e->pid[e->processes] = s->pid[e->processes];
+}
+
 static bool start_vcpu(struct engine *e, char *err, size_t err_size)
 {
 	int program = open_vcpu_program(err, err_size);
 	struct vcpu_shared *s = e->shared;
+	bool started;
 
 	if (program < 0)
 		return false;
-	e->pid = fork();
-	if (e->pid == 0)
+	e->pid[0] = fork();
+	if (e->pid[0] == 0)
 		exec_vcpu(e, program);
 	close(program);
-	if (e->pid < 0) {
+	if (e->pid[0] < 0) {
 		snprintf(err, err_size, "cannot start the vcpu process: %s", strerror(errno));
 		return false;
 	}
-	if (wait_for_turn(e))
+	e->processes = 1;
+	started = wait_for_turn(e);
+	note_processes(e);
+	affinity_init(&e->affinity, e->pid, e->processes);
+	if (started)
 		return true;
 	if (s->failed_step)
 		snprintf(err, err_size, "cannot %s: %s%s", step_text(s->failed_step),
@@ -449,8 +503,10 @@ static void *create_memory(const char *name, u64 size, int *fd)
 {
 	void *p;
 
-	*fd = memfd_create(name, MFD_CLOEXEC);
-	if (*fd < 0 || ftruncate(*fd, size))
+	/* Other processes have it, too: none may cut it off under us (that is SIGBUS). */
+	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0 || ftruncate(*fd, size) ||
+	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return NULL;
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	return p == MAP_FAILED ? NULL : p;
@@ -511,12 +567,17 @@ fail:
 	return NULL;
 }
 
+unsigned engine_spaces(const struct engine *e)
+{
+	return e->processes;
+}
+
 void engine_destroy(struct engine *e)
 {
-	if (e->pid > 0 && !e->dead) {
-		kill(e->pid, SIGKILL);
-		waitpid(e->pid, NULL, 0);
-	}
+	kill_all(e);
+	for (u32 i = 0; i < e->processes; i++)
+		if (e->pid[i] > 0)
+			waitpid(e->pid[i], NULL, 0);
 	if (e->ram)
 		munmap(e->ram, e->ram_size + HOST_EXTRA_BYTES);
 	if (e->shared)

@@ -24,9 +24,13 @@ struct engine_config {
 /* NULL on failure, with one line in err saying what was attempted, why it failed, what to do. */
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
 void engine_destroy(struct engine *e);
+/* How many guest address spaces keep their mappings while others run: at least 1. */
+unsigned engine_spaces(const struct engine *e);
 
 /* Guest RAM in this process; valid until engine_destroy(). */
 u8 *engine_ram(struct engine *e);
+/* The file it is, from its beginning: for other processes to map, but not to cut. */
+int engine_ram_fd(struct engine *e);
 /* Give whole pages of guest RAM back to the host: they read as zeros until written again. */
 void engine_release_ram(struct engine *e, u64 gpa, u64 len);
 /* Copy the machine's state out (for reports) or in (before the first run). The copy's `ram` is

@@ -15,10 +15,9 @@
 #define NS_PER_BYTE 1000u /* 1 MB/s: a hundred times a real line, and Linux keeps up */
 #define BUDGET_MAX  4096u
 #define REFILL_NS   1000000u
-#define PROBE_NS    ((u64)1000000000) /* a guest that never idles shall have its input all the same \
-				       */
-#define LOOK_NS	    2000000u	      /* between looks whether it idles */
-#define PATIENCE_NS ((u64)3000000000) /* an init that is not ours never says that it is ready */
+#define LOOK_NS	    2000000u /* between looks whether it idles */
+/* A guest that never idles shall have its input all the same. */
+#define PROBE_NS ((u64)1000000000)
 
 static u64 now_ns(void)
 {
@@ -67,11 +66,11 @@ void input_gate_destroy(struct input_gate *g)
 		close(g->timer.fd);
 }
 
-void input_gate_hold(struct input_gate *g)
+void input_gate_hold(struct input_gate *g, unsigned patience_s)
 {
 	g->flow = true;
 	g->hold = true;
-	g->hold_until = now_ns() + PATIENCE_NS;
+	g->hold_until = now_ns() + (u64)patience_s * 1000000000;
 	open_at(g, g->hold_until);
 }
 

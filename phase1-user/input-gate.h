@@ -34,8 +34,9 @@ struct input_gate {
 bool input_gate_init(struct input_gate *g, struct loop *loop, const struct serial *serial,
 		     struct error *e);
 void input_gate_destroy(struct input_gate *g);
-/* The guest is a Linux whose init knows plex86.pipe (guest/init/cmdline.h). */
-void input_gate_hold(struct input_gate *g);
+/* The guest is a Linux whose init knows plex86.pipe (guest/init/cmdline.h). One that does not never
+ * says that it is ready: patience ends then. */
+void input_gate_hold(struct input_gate *g, unsigned patience_s);
 
 /* The guest's driver of hvc0 has begun. Linux's throws away what comes before its probe function
  * has ended, and that it does not tell: but the guest cannot be idle before. */

@@ -272,6 +272,7 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 {
 	const struct virtio_board board = {
 		.ram = {engine_ram(m->engine), ram_size},
+		.ram_fd = engine_ram_fd(m->engine),
 		.registers = engine_device_pages(m->engine),
 		.irq = device_changed,
 		.again = device_again,
@@ -316,7 +317,9 @@ void machine_block_signals(void)
 
 	signals_taken(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* Errors of the call that meets them, which go to whom they concern: a guest's disk, say. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static bool watch_signals(struct machine *m, struct error *e)

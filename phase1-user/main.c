@@ -23,8 +23,9 @@ static const char help[] =
 	"\n"
 	"plex86 COMMAND --help says more about each.\n"
 	"\n"
-	"Example:\n"
-	"  plex86 run -k build/guest/linux-6.1/vmlinux -i build/guest/initramfs.cpio.gz\n";
+	"Examples:\n"
+	"  plex86 run -k 6.1 -i build/guest/initramfs.cpio.gz\n"
+	"  plex86 run --image bookworm -- systemctl is-system-running --wait\n";
 
 static int usage_error(const char *what, const char *word)
 {

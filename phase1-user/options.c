@@ -70,32 +70,51 @@ static bool append(struct run_options *o, const char *text, struct error *e)
 static bool take_name(struct run_options *o, struct error *e)
 {
 	if (!control_name_valid(optarg))
-		return error_set(e,
-				 "name '%s': not 1 to %d letters, digits or . _ + -, the first being "
-				 "a letter or digit",
-				 optarg, CONTROL_NAME_MAX);
+		return error_set(
+			e,
+			"name '%s': not 1 to %d letters, digits or . _ + -, the first being "
+			"a letter or digit",
+			optarg, CONTROL_NAME_MAX);
 	o->name = optarg;
 	return true;
 }
 
 /* -d, -n and the like: opened later, when all options are known to be right. */
-static bool add_device(struct run_options *o, const char *option, struct error *e)
+static bool add_device(struct run_options *o, const char *option, const char *spec, struct error *e)
 {
 	if (o->devices == DEVICE_OPTIONS_MAX)
-		return error_set(e, "run: too many devices");
-	o->device[o->devices++] = (struct device_option){option, optarg};
+		return error_set(e, "run: more than %d devices", DEVICE_OPTIONS_MAX);
+	o->device[o->devices++] = (struct device_option){option, spec};
 	return true;
 }
 
-enum { OPT_STATS = 256, OPT_TRACE, OPT_NO_JAIL, OPT_NO_FAST_PATHS, OPT_CONSOLE, OPT_NAME };
+static bool add_net(struct run_options *o, const char *spec, struct error *e)
+{
+	o->net_given = true;
+	return !strcmp(spec, "none") || add_device(o, "net", spec, e);
+}
+
+enum {
+	OPT_STATS = 256,
+	OPT_TRACE,
+	OPT_NO_JAIL,
+	OPT_NO_FAST_PATHS,
+	OPT_CONSOLE,
+	OPT_IMAGE,
+	OPT_NAME,
+	OPT_VHOST_USER,
+};
 
 static const struct option long_options[] = {
 	{"kernel", required_argument, NULL, 'k'},
 	{"initrd", required_argument, NULL, 'i'},
+	{"image", required_argument, NULL, OPT_IMAGE},
 	{"append", required_argument, NULL, 'a'},
 	{"memory", required_argument, NULL, 'm'},
 	{"disk", required_argument, NULL, 'd'},
 	{"net", required_argument, NULL, 'n'},
+	{"share", required_argument, NULL, 's'},
+	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"console", required_argument, NULL, OPT_CONSOLE},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"verbose", no_argument, NULL, 'v'},
@@ -120,9 +139,13 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case 'm':
 		return options_parse_memory(optarg, &o->memory, e);
 	case 'd':
-		return add_device(o, "disk", e);
+		return add_device(o, "disk", optarg, e);
 	case 'n':
-		return add_device(o, "net", e);
+		return add_net(o, optarg, e);
+	case 's':
+		return add_device(o, "share", optarg, e);
+	case OPT_VHOST_USER:
+		return add_device(o, "vhost-user", optarg, e);
 	case 'v':
 		o->verbose = true;
 		return true;
@@ -140,6 +163,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_CONSOLE:
 		o->console = optarg;
+		return true;
+	case OPT_IMAGE:
+		o->image = optarg;
 		return true;
 	case OPT_NAME:
 		return take_name(o, e);
@@ -177,13 +203,26 @@ static bool take_command(struct run_options *o, int argc, char **argv, struct er
 	return true;
 }
 
+/* An image comes with all that its system needs, as far as the user did not say otherwise. It is
+ * the first disk, whatever others were named before. */
+static bool complete_image(struct run_options *o, struct error *e)
+{
+	if (!o->kernel)
+		o->kernel = KERNEL_DEFAULT;
+	if (!add_device(o, "disk", o->image, e))
+		return false;
+	memmove(o->device + 1, o->device, (o->devices - 1) * sizeof(o->device[0]));
+	o->device[0] = (struct device_option){"disk", o->image};
+	return o->net_given || add_net(o, "user", e);
+}
+
 bool options_parse_run(struct run_options *o, int argc, char **argv, struct error *e)
 {
 	int option;
 
-	*o = (struct run_options){.append = "", .memory = MEMORY_DEFAULT};
+	*o = (struct run_options){.append = ""};
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
 			return bad_option(option, argv, e);
 		if (!take_option(o, option, e))
@@ -193,8 +232,13 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		return true;
 	if (!take_command(o, argc, argv, e))
 		return false;
+	if (!o->memory)
+		o->memory = o->image ? MEMORY_DEFAULT_IMAGE : MEMORY_DEFAULT;
+	if (o->image)
+		return complete_image(o, e);
 	if (!o->kernel)
-		return error_set(e, "run: no kernel given (-k KERNEL; see plex86 run --help)");
+		return error_set(e, "run: no kernel given (-k KERNEL or --image IMAGE; see plex86 "
+				    "run --help)");
 	return true;
 }
 

@@ -9,9 +9,11 @@
 #include "../common/types.h"
 #include "error.h"
 
-#define MEMORY_DEFAULT ((u64)256 << 20)
-#define MEMORY_MIN     ((u64)4 << 20)
-#define MEMORY_MAX     ((u64)0xc0000000) /* below the device window at 0xd0000000 */
+#define MEMORY_DEFAULT	     ((u64)256 << 20)
+#define MEMORY_DEFAULT_IMAGE ((u64)512 << 20) /* of a whole distribution */
+#define MEMORY_MIN	     ((u64)4 << 20)
+#define MEMORY_MAX	     ((u64)0xc0000000) /* below the device window at 0xd0000000 */
+#define KERNEL_DEFAULT	     "6.1"	       /* of --image; kit.h finds it */
 
 /* A device asked for: the option's long name and its value, in the order of the command line. */
 struct device_option {
@@ -23,13 +25,14 @@ struct device_option {
 struct run_options {
 	const char *kernel;
 	const char *initrd;  /* NULL: none */
+	const char *image;   /* --image as given, and then the spec of device[0] too; NULL: none */
 	const char *append;  /* the user's part of the command line, "" if none */
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
 	const char *trace;   /* file for --trace, NULL: none */
 	const char *console; /* --console, NULL: the standard streams */
-	const char *name;    /* --name, NULL: derived from the kernel's */
-	bool stats, no_jail, no_fast_paths, verbose, help;
+	const char *name;    /* --name, NULL: derived from the image's or kernel's */
+	bool stats, no_jail, no_fast_paths, verbose, help, net_given;
 	struct device_option device[DEVICE_OPTIONS_MAX];
 	unsigned devices;
 	char **command; /* NULL-terminated, NULL: none */

@@ -78,6 +78,9 @@ bool terminal_make_raw(struct terminal *t, int fd, struct error *e)
 		return false;
 	raw = t->saved;
 	cfmakeraw(&raw);
+	/* What the guest says goes elsewhere, and perhaps back here through a pager or tee. */
+	if (!isatty(STDOUT_FILENO))
+		raw.c_oflag = t->saved.c_oflag;
 	/* A read must never block, whoever else reads this terminal. */
 	raw.c_cc[VMIN] = 0;
 	raw.c_cc[VTIME] = 0;

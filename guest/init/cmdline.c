@@ -32,6 +32,13 @@ static char *after(char *word, const char *prefix)
 	return word;
 }
 
+static int is(char *word, const char *name)
+{
+	const char *rest = after(word, name);
+
+	return rest && !*rest;
+}
+
 /* Decodes one argument in place; a NUL would cut it short, so %00 is refused. */
 static int decode(char *arg)
 {
@@ -86,22 +93,22 @@ static int parse_word(struct cmdline *cl, char *word)
 		return 0;
 	if (after(rest, "exec="))
 		return parse_exec(cl, after(rest, "exec="));
-	rest = after(word, "plex86.selfcheck");
-	if (rest && !*rest) {
+	if (is(word, "plex86.selfcheck")) {
 		cl->argv[0] = selfcheck;
 		cl->argv[1] = NULL;
 		return 0;
 	}
-	rest = after(word, "plex86.pipe");
-	if (rest && !*rest)
+	if (is(word, "plex86.pipe"))
 		cl->pipe = 1;
+	if (is(word, "plex86.captured"))
+		cl->captured = 1;
 	return 0;
 }
 
 int cmdline_parse(struct cmdline *cl, char *text)
 {
 	cl->argv[0] = NULL;
-	cl->pipe = 0;
+	cl->pipe = cl->captured = 0;
 	while (*text) {
 		char *word = text;
 

@@ -15,6 +15,8 @@
  *                            raises OUT1 of the UART (MCR bit 2), whichever console it has: the
                             host may hold input back
  *                            until it sees that.
+ *   plex86.captured          only the host's standard output is no terminal: no translation of line
+ *                            ends.
  */
 #ifndef PLEX86_INIT_CMDLINE_H
 #define PLEX86_INIT_CMDLINE_H
@@ -24,7 +26,7 @@
 
 struct cmdline {
 	char *argv[ARGS_MAX + 1]; /* the command, NULL-terminated; argv[0] NULL if there is none */
-	int pipe;
+	int pipe, captured;
 };
 
 /* Takes text apart, decoding arguments in place: text must outlive cl. Returns 0, or -1 if the

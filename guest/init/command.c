@@ -86,20 +86,10 @@ void console_open(void)
 		sys_close(fd);
 }
 
-void console_as_pipe(void)
+static void say_ready(void)
 {
 	static const int ready = TIOCM_OUT1;
-	struct termios t;
 
-	if (sys_ioctl(0, TCGETS, &t) < 0)
-		return;
-	t.c_iflag &= ~(unsigned int)(ICRNL | IXON);
-	t.c_oflag &= ~(unsigned int)OPOST;
-	/* RTS says when a slow reader has let the tty fill up. */
-	t.c_cflag |= CRTSCTS;
-	t.c_lflag &= ~(unsigned int)(ISIG | ECHO);
-	t.c_cc[VERASE] = t.c_cc[VKILL] = t.c_cc[VREPRINT] = t.c_cc[VWERASE] = 0;
-	sys_ioctl(0, TCSETS, &t);
 	if (sys_ioctl(0, TIOCMBIS, &ready) == 0)
 		return;
 	/* hvc0 has no such line, but the UART is there all the same. */
@@ -109,6 +99,25 @@ void console_as_pipe(void)
 		return;
 	sys_ioctl(fd, TIOCMBIS, &ready);
 	sys_close(fd);
+}
+
+void console_set(const struct cmdline *cl)
+{
+	struct termios t;
+
+	if (!(cl->pipe || cl->captured) || sys_ioctl(0, TCGETS, &t) < 0)
+		return;
+	t.c_oflag &= ~(unsigned int)OPOST;
+	if (cl->pipe) {
+		t.c_iflag &= ~(unsigned int)(ICRNL | IXON);
+		/* RTS says when a slow reader has let the tty fill up. */
+		t.c_cflag |= CRTSCTS;
+		t.c_lflag &= ~(unsigned int)(ISIG | ECHO);
+		t.c_cc[VERASE] = t.c_cc[VKILL] = t.c_cc[VREPRINT] = t.c_cc[VWERASE] = 0;
+	}
+	sys_ioctl(0, TCSETS, &t);
+	if (cl->pipe)
+		say_ready();
 }
 
 static int has_slash(const char *path)

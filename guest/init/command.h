@@ -27,8 +27,8 @@ int command_read(struct cmdline *cl);
 /* Makes /dev/console the standard streams, if it can be opened. */
 void console_open(void);
 
-/* What plex86.pipe asks for; see cmdline.h. */
-void console_as_pipe(void);
+/* What plex86.pipe and plex86.captured ask for; see cmdline.h. */
+void console_set(const struct cmdline *cl);
 
 /* In a child: becomes path, which is looked up in env's PATH if it has no slash, as the leader of
  * a session with the console as its terminal. */

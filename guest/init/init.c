@@ -204,8 +204,7 @@ _Noreturn void start(long *stack)
 		report(STATUS_BAD_COMMAND);
 		end(REBOOT_POWER_OFF);
 	}
-	if (cl.pipe)
-		console_as_pipe();
+	console_set(&cl);
 
 	char **env = environment(envp);
 	int status = cl.argv[0] ? run(cl.argv[0], cl.argv, env) : run("/bin/sh", shell, env);

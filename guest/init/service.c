@@ -2,7 +2,7 @@
  * plex86-exec: what guest/build-rootfs puts into a disk image to run the host's command under the
  * image's own init system.
  *
- * Owns: two roles, told apart by the first argument. Freestanding i386, like the init.
+ * Owns: three roles, told apart by the first argument. Freestanding i386, like the init.
  *
  *   plex86-exec            started by plex86-exec.service on the console once the system is up.
  *                          Runs the command of the kernel command line (cmdline.h), keeps its
@@ -10,6 +10,9 @@
  *   plex86-exec poweroff   called by systemd-shutdown when all file systems are unmounted or
  *                          read-only: only now gives the kept status to the host, which ends the
  *                          machine. Any other word (reboot, halt), or no status: does nothing.
+ *   plex86-exec console    called by root's login shell on the console, if the host gave no command
+ *                          and its standard input is no terminal: sets the console up for that and
+ *                          tells the host that input may come.
  */
 #include "command.h"
 #include "syscall.h"
@@ -31,9 +34,13 @@ static void keep(int status)
 	sys_close(fd);
 }
 
-static int is_poweroff(const char *word)
+static int is(const char *word, const char *name)
 {
-	return begins(word, "poweroff") && !word[sizeof("poweroff") - 1];
+	while (*name && *word == *name) {
+		word++;
+		name++;
+	}
+	return *word == *name;
 }
 
 static void report_kept(void)
@@ -78,8 +85,10 @@ _Noreturn void start(long *stack)
 	struct cmdline cl;
 
 	if (stack[0] > 1) {
-		if (is_poweroff(argv[1]))
+		if (is(argv[1], "poweroff"))
 			report_kept();
+		if (is(argv[1], "console") && command_read(&cl) == 0)
+			console_set(&cl);
 		sys_exit(0);
 	}
 	console_open();
@@ -88,10 +97,9 @@ _Noreturn void start(long *stack)
 		keep(STATUS_BAD_COMMAND);
 		sys_exit(0);
 	}
-	if (cl.pipe) {
-		console_as_pipe();
+	console_set(&cl);
+	if (cl.pipe || cl.captured)
 		no_colours(env);
-	}
 	if (cl.argv[0])
 		keep(run(cl.argv, env));
 	flush();

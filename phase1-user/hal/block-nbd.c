@@ -36,6 +36,11 @@ static struct block_nbd *nbd_of(struct block *b)
 	return (struct block_nbd *)b;
 }
 
+static bool connected(struct block_nbd *n)
+{
+	return !nbd_aio_is_dead(n->nbd) && !nbd_aio_is_closed(n->nbd);
+}
+
 /* ------------------------------------------------------------ buffers ---- */
 
 static void copy(const struct block_request *r, bool to_guest)
@@ -152,6 +157,9 @@ static void tell(struct block_nbd *n)
 
 	while ((r = n->ended)) {
 		n->ended = r->next;
+		/* Of a dead connection libnbd says many things, "Invalid argument" for one. */
+		if (r->error && !connected(n))
+			r->error = ECONNRESET;
 		if (r->buffer && r->op == BLOCK_READ && !r->error)
 			copy(r, true);
 		free(r->buffer);
@@ -169,11 +177,6 @@ static u32 wanted(struct block_nbd *n)
 
 	return (direction & LIBNBD_AIO_DIRECTION_READ ? EPOLLIN : 0u) |
 	       (direction & LIBNBD_AIO_DIRECTION_WRITE ? EPOLLOUT : 0u);
-}
-
-static bool connected(struct block_nbd *n)
-{
-	return !nbd_aio_is_dead(n->nbd) && !nbd_aio_is_closed(n->nbd);
 }
 
 static void watch(struct block_nbd *n)
@@ -274,8 +277,12 @@ static const struct block_ops nbd_ops = {
 static bool nbd_failed(const char *uri, struct error *e)
 {
 	const char *why = nbd_get_error();
+	const int error = nbd_get_errno();
+	const bool nobody = error == ECONNREFUSED || error == ENOENT;
 
-	return error_set(e, "disk '%s': %s", uri, why ? why : "libnbd does not say why");
+	return error_set(e, "disk '%s': %s%s", uri, why ? why : "libnbd does not say why",
+			 nobody ? " (does a server listen there? qemu-nbd and nbdkit are such)"
+				: "");
 }
 
 static bool open_all(struct block_nbd *n, const char *uri, struct block_options options,

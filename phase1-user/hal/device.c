@@ -10,7 +10,8 @@
  * guest one more port access an interrupt: busy devices take the first, quiet ones the last. */
 static const u8 free_irq[HAL_DEVICES_MAX] = {5, 6, 7, 3, 9, 10, 11, 12, 14, 15};
 
-extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_net, hal_rng;
+extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_net, hal_rng,
+	hal_share, hal_vhost_user;
 
 /* Every kind of device there is. */
 static const struct hal_kind *const kinds[] = {
@@ -20,6 +21,8 @@ static const struct hal_kind *const kinds[] = {
 	&hal_disk,
 	&hal_net,
 	&hal_rng,
+	&hal_share,
+	&hal_vhost_user,
 };
 
 static const struct hal_kind *find_kind(const char *option)
@@ -28,6 +31,15 @@ static const struct hal_kind *find_kind(const char *option)
 		if (!strcmp(kinds[i]->option, option))
 			return kinds[i];
 	return NULL;
+}
+
+/* Two file systems of one tag would be one to the guest. */
+static bool tag_taken(const struct hal *h, const char *tag)
+{
+	for (unsigned i = 0; tag && i < h->count; i++)
+		if (h->device[i]->tag && !strcmp(h->device[i]->tag, tag))
+			return true;
+	return false;
 }
 
 static bool irq_taken(const struct hal *h, u8 irq)
@@ -61,6 +73,14 @@ bool hal_add(struct hal *h, const char *option, const char *spec, struct error *
 	d = kind->open(spec, e);
 	if (!d)
 		return false;
+	if (tag_taken(h, d->tag)) {
+		error_set(e,
+			  "%s '%s': another folder has the tag '%s' (give it one of its own: "
+			  "DIR=TAG)",
+			  option, spec, d->tag);
+		kind->destroy(d);
+		return false;
+	}
 	d->kind = kind;
 	d->virtio.slot = h->count;
 	d->virtio.irq = choose_irq(h, kind->quiet);

@@ -33,6 +33,7 @@ struct hal_device {
 	const struct hal_kind *kind;
 	struct virtio_device virtio;
 	bool unasked; /* every guest has it: one without a driver is no mistake */
+	const char *tag; /* of a file system: what the guest mounts it by. NULL: none */
 };
 
 struct hal {

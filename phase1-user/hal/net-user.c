@@ -341,16 +341,34 @@ static Slirp *new_slirp(struct net_user *u, const struct net_user_options *o)
 	return slirp_new(&config, &callbacks, u);
 }
 
+/* What to do about a port that cannot be had. */
+static const char *remedy(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return " (take another port, or end what listens there: ss -tulnp names it)";
+	case EACCES:
+		return " (ports below 1024 are root's: take a higher one)";
+	case EADDRNOTAVAIL:
+		return " (not an address of this host: ip address shows them)";
+	default:
+		return "";
+	}
+}
+
 static bool add_forward(struct net_user *u, const struct net_user_forward *f, struct error *e)
 {
 	char text[INET_ADDRSTRLEN];
+	int error;
 
 	errno = 0;
 	if (!slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, f->guest, f->guest_port))
 		return true;
+	error = errno;
 	inet_ntop(AF_INET, &f->host, text, sizeof(text));
-	return error_set(e, "net 'user': cannot listen on %s:%u%s: %s", text, f->host_port,
-			 f->udp ? " (UDP)" : "", errno ? strerror(errno) : "libslirp refuses");
+	return error_set(e, "net 'user': cannot listen on %s:%u%s: %s%s", text, f->host_port,
+			 f->udp ? " (UDP)" : "", error ? strerror(error) : "libslirp refuses",
+			 remedy(error));
 }
 
 /* Slirp lets one connection wait to be accepted. Of more that come at once, those whose client

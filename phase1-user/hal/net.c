@@ -297,7 +297,7 @@ static const struct virtio_ops virtio_ops = {
 };
 
 /* An address of our own making: locally administered, the same in every run of the same command
- * line, and other for other taps, which may be on one bridge. */
+ * line, and other for other taps, which may be on one bridge. Each user network has one guest. */
 static void make_mac(struct net *n)
 {
 	u32 hash = n->spec_hash + n->hal.virtio.slot * 0x9e3779b9u;
@@ -377,13 +377,18 @@ static bool parse_mac(const char *text, u8 *mac, struct error *e)
 	return true;
 }
 
-static struct netdev *open_backend(char **word, unsigned words, struct error *e)
+static struct netdev *open_backend(char **word, unsigned words, u8 *mac, bool *has_mac,
+				   struct error *e)
 {
 	if (!strcmp(word[0], "user"))
 		return net_user_open(word, words, e);
 	if (!strncmp(word[0], "tap=", 4))
 		return net_tap_open(word, words, e);
-	error_set(e, "net '%s': no such network: write user[,OPTION...] or tap=NAME[,OPTION...]",
+	if (!strncmp(word[0], "lan=", 4))
+		return net_lan_open(word, words, mac, has_mac, e);
+	error_set(e,
+		  "net '%s': no such network: write user[,OPTION...], lan=DIR[,OPTION...] or "
+		  "tap=NAME[,OPTION...]",
 		  word[0]);
 	return NULL;
 }
@@ -407,7 +412,7 @@ static struct netdev *parse(char *text, u8 *mac, bool *has_mac, struct error *e)
 		}
 		word[words++] = next;
 	}
-	return open_backend(word, words, e);
+	return open_backend(word, words, mac, has_mac, e);
 }
 
 static struct hal_device *net_open(const char *spec, struct error *e)

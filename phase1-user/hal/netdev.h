@@ -87,5 +87,7 @@ struct hal_device *net_create(struct netdev *n, const u8 *mac, const char *spec)
  * first; they may be written to. NULL: `e` says what is wrong. */
 struct netdev *net_user_open(char **word, unsigned words, struct error *e);
 struct netdev *net_tap_open(char **word, unsigned words, struct error *e);
+/* Chooses an address if the user has not. */
+struct netdev *net_lan_open(char **word, unsigned words, u8 *mac, bool *has_mac, struct error *e);
 
 #endif

@@ -38,10 +38,18 @@ static void notify(struct virtio_device *v, unsigned index)
 	virtio_signal(v, q);
 }
 
+/* Linux 5.10 asks before it has said DRIVER_OK, and then waits for the answer. */
+static void start(struct virtio_device *v)
+{
+	if (v->queue[0].ready)
+		notify(v, 0);
+}
+
 static const struct virtio_ops ops = {
 	.name = "virtio-rng",
 	.guest_option = "CONFIG_HW_RANDOM_VIRTIO",
 	.notify = notify,
+	.start = start,
 };
 
 static struct hal_device *rng_open(const char *spec, struct error *e)

@@ -52,7 +52,7 @@ enum {
 
 static u64 offered(const struct virtio_device *d)
 {
-	return d->features | TRANSPORT_FEATURES;
+	return d->features | (TRANSPORT_FEATURES & ~d->withheld);
 }
 
 /* The queue the driver has selected, or NULL. */
@@ -92,6 +92,11 @@ void virtio_signal(struct virtio_device *d, struct virtqueue *q)
 		virtio_break(d, q->broken);
 	else if (virtqueue_wants_interrupt(q))
 		interrupt(d, INTERRUPT_QUEUE);
+}
+
+void virtio_interrupt(struct virtio_device *d)
+{
+	interrupt(d, INTERRUPT_QUEUE);
 }
 
 void virtio_config_changed(struct virtio_device *d)

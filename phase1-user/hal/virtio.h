@@ -63,6 +63,8 @@ struct virtio_board {
 	void (*again)(void *opaque, unsigned slot, unsigned index);
 	/* The guest does not use this RAM, page-aligned: its contents may be given up. */
 	void (*release)(void *opaque, u64 gpa, u64 len);
+	/* The file that RAM is, from its beginning: for backends in other processes. */
+	int ram_fd;
 	/* A line for the user about a device that misbehaves. */
 	void (*warn)(void *opaque, const char *text);
 	void *opaque;
@@ -72,6 +74,7 @@ struct virtio_device {
 	const struct virtio_ops *ops;
 	enum virtio_id id;
 	u64 features; /* the device's own; the transport adds its own */
+	u64 withheld; /* of those of the transport, what the device cannot do */
 	unsigned queue_count;
 	unsigned queue_max; /* descriptors a queue may have; 0: VIRTQUEUE_MAX_SIZE */
 	u8 bells;   /* queues the device can serve while the guest goes on running, as a mask */
@@ -105,6 +108,8 @@ void virtio_notify(struct virtio_device *d, unsigned index);
 void virtio_again(struct virtio_device *d, unsigned index);
 /* Interrupt the driver if it wants to hear of what was pushed to the queue. */
 void virtio_signal(struct virtio_device *d, struct virtqueue *q);
+/* The same for a queue that somebody else serves, who knows that it wants to. */
+void virtio_interrupt(struct virtio_device *d);
 /* The configuration space has changed. */
 void virtio_config_changed(struct virtio_device *d);
 /* A queue is broken or a request makes no sense: say so once and ask for a reset. */

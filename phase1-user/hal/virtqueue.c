@@ -92,6 +92,12 @@ bool virtqueue_start(struct virtqueue *q)
 	return true;
 }
 
+void virtqueue_take_over(struct virtqueue *q)
+{
+	if (usable(q))
+		q->next_avail = q->next_used = read_u16(q, q->used + RING_INDEX);
+}
+
 /* ------------------------------------------------------------- chains ---- */
 
 /* Walk state: the table the descriptors are in, and how many it has. */

@@ -58,6 +58,8 @@ static inline const struct iovec *virtq_in(const struct virtq_chain *c)
 void virtqueue_reset(struct virtqueue *q);
 /* The driver has set `ready`: check the areas. False, and broken, if they are not RAM. */
 bool virtqueue_start(struct virtqueue *q);
+/* Go on where somebody else, who has served the queue in order until now, has stopped. */
+void virtqueue_take_over(struct virtqueue *q);
 
 /* Take the next chain. False if there is none, or the queue is (or thereby becomes) broken. */
 bool virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain);

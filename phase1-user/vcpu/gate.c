@@ -85,6 +85,7 @@ void gate_call(struct gate_frame *f, u32 stub)
 	u16 hw[SEG_COUNT];
 
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
+	shared->baton.fpu = (u64)shared->gate.fpu;
 	/* The ABI asks for a flat CS, and a far jump leaves none behind. */
 	hw[SEG_CS] = HOST_FLAT_CS;
 	hw[SEG_SS] = f->ss;

@@ -13,7 +13,9 @@
 #include <linux/signal.h>
 #include <linux/time.h>
 
+/* Each process's own: its timer, what that was last told, and the LDT entries it has. */
 static int timer_id;
+static u64 timer_armed, ldt[HOST_SLOT_TLS0];
 
 /* ------------------------------------------------------------ memory ---- */
 
@@ -109,6 +111,18 @@ static long set_ldt(unsigned entry, u64 desc)
 	return sys3(__NR_modify_ldt, write_new_mode, (long)&d, sizeof(d));
 }
 
+static enum host_error sync_ldt(unsigned entry)
+{
+	const u64 desc = shared->ldt[entry];
+
+	if (ldt[entry] == desc)
+		return HOST_OK;
+	if (set_ldt(entry, desc))
+		return HOST_FAIL;
+	ldt[entry] = desc;
+	return HOST_OK;
+}
+
 long ldt_probe(void)
 {
 	return set_ldt(HOST_SLOT_USER_CS, 0);
@@ -132,7 +146,7 @@ static enum host_error set_tls(struct vm *vm, unsigned slot, u64 desc)
 {
 	const u32 offset = 0xf00;
 	struct user_desc *d = (struct user_desc *)(vm->ram + vm->ram_size + offset);
-	bool mapped = vm->shadow.pv_mapped;
+	bool mapped = vm_shadow(vm)->pv_mapped;
 	long ret;
 
 	mem_set(d, 0, sizeof(*d));
@@ -157,7 +171,8 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 	shared->gate.reload = true;
 	if (slot >= HOST_SLOT_TLS0)
 		return set_tls(vm, slot - HOST_SLOT_TLS0, descriptor);
-	return set_ldt(slot, descriptor) ? HOST_FAIL : HOST_OK;
+	shared->ldt[slot] = descriptor;
+	return sync_ldt(slot);
 }
 
 /* --------------------------------------------------------------- time ---- */
@@ -213,7 +228,21 @@ void host_arm_timer(struct vm *vm, u64 deadline)
 	};
 
 	(void)vm;
+	timer_armed = deadline;
 	sys6(__NR_timer_settime, timer_id, TIMER_ABSTIME, (long)&spec, 0, 0, 0);
+}
+
+/* The timer of the process left behind stays armed: at worst it finds a signal waiting when it next
+ * runs, and looks at the time for nothing. */
+enum host_error host_arrive(struct vm *vm)
+{
+	shared->gate.reload = true;
+	for (unsigned entry = 0; entry < ARRAY_SIZE(ldt); entry++)
+		if (sync_ldt(entry) != HOST_OK)
+			return HOST_FAIL;
+	if (timer_armed != vm->armed)
+		host_arm_timer(vm, vm->armed);
+	return HOST_OK;
 }
 
 /* --------------------------------------------------------------- CPUID ---- */

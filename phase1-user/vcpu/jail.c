@@ -68,6 +68,7 @@ long jail_setup(void)
 		LOAD(DATA(nr)),
 		ALLOW(__NR_futex),
 		ALLOW(__NR_rt_sigreturn),
+		ALLOW(__NR_rt_sigprocmask),
 		ALLOW(__NR_timer_settime),
 		ALLOW(__NR_clock_gettime),
 		ALLOW(__NR_modify_ldt),

@@ -1,8 +1,8 @@
 /*
- * The vcpu process: set-up, from exec to the first guest instruction.
+ * The vcpu processes: set-up, from exec to the first guest instruction.
  *
- * Owns: the order in which the process gives up what it does not need. It is started by the VMM
- * with two file descriptors (shared.h) and nothing else.
+ * Owns: the order in which they give up what they do not need. The first is started by the VMM with
+ * two file descriptors (shared.h) and nothing else; the others are forks of it.
  */
 #include "../../common/core.h"
 #include "sys.h"
@@ -64,6 +64,18 @@ static void map_ram(void)
 	vm->fast_paths = shared->fast_paths;
 }
 
+/* What is not inherited over fork, in the other processes. */
+static bool prepare_fork(void)
+{
+	long dispatch;
+
+	follow_vmm();
+	if (is_error(timer_setup()))
+		return false;
+	dispatch = dispatch_setup();
+	return !is_error(shared->jail ? jail_setup() : dispatch);
+}
+
 _Noreturn void vcpu_main(void)
 {
 	struct vm *vm;
@@ -80,6 +92,7 @@ _Noreturn void vcpu_main(void)
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());
+	pool_create(prepare_fork);
 	ret = dispatch_setup();
 	shared->dispatch = !is_error(ret);
 	if (shared->jail)

@@ -1,14 +1,16 @@
 /*
- * What the VMM and a vcpu process share: a memfd mapped by both.
+ * What the VMM and the vcpu processes of a machine share: a memfd mapped by all.
  *
  * Owns: the hand-over protocol. `turn` says whose vm->exit and vm->cpu are; the other side waits
- * on it as a futex. The VMM trusts nothing in here: guest code that broke out of its 32-bit world
- * could have written all of it.
+ * on it as a futex. Of the vcpu processes one runs, number vm.pool.active; for the others see
+ * baton.h. The VMM trusts nothing in here: guest code that broke out of its 32-bit world could have
+ * written all of it.
  */
 #ifndef PLEX86_VCPU_SHARED_H
 #define PLEX86_VCPU_SHARED_H
 
 #include "../../common/vm.h"
+#include "baton.h"
 
 /* File descriptors the vcpu process is started with. */
 #define VCPU_FD_RAM    3 /* guest RAM, the PV page and the register pages behind it */
@@ -45,6 +47,12 @@ enum vcpu_step {
 #define TURN_SPIN     250000u
 #define TURN_MAX_SKIP 31
 
+/* What one side has learnt about looking; in memory of its own. */
+struct turn_patience {
+	u32 misses; /* 0, or how many waits in a row went without a look after the last miss */
+	u32 skip;   /* of these, how many are still to come */
+};
+
 /* The guest's registers while it is in the monitor by way of the gate, in the order that gate.S
  * pushes and pops them, and the gate's stack, whose top they are. */
 struct gate_frame {
@@ -52,12 +60,14 @@ struct gate_frame {
 	u64 rip, cs, rflags, sp, ss; /* for iretq */
 };
 #define GATE_STACK (64 * 1024)
+#define GATE_FPU   (16 * 1024) /* XSAVE with AMX is 11 KiB */
 struct gate {
 	u8 stack[GATE_STACK];
 	struct gate_frame frame;
 	u64 noted;   /* the signal that came in the meantime: look again before the guest runs */
 	bool reload; /* a descriptor has changed: segment registers may hold what it was */
-} __attribute__((aligned(16)));
+	u8 fpu[GATE_FPU] __attribute__((aligned(64))); /* for the baton */
+};
 
 struct vcpu_shared {
 	u32 turn; /* enum vcpu_turn, a futex */
@@ -73,20 +83,22 @@ struct vcpu_shared {
 	bool jail;
 	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
 
-	/* Set by the vcpu process. */
+	/* Set by the first vcpu process before it gives up its first turn. */
+	u32 processes; /* vcpu processes, itself included */
+	s32 pid[SHADOW_COUNT];
 	u32 failed_step; /* enum vcpu_step */
 	s32 failed_errno;
 	bool dispatch;	   /* Syscall User Dispatch is on */
 	bool cpuid_faults; /* CPUID traps in user code as well */
 
+	/* The vcpu processes' own. */
+	bool started;		       /* the first signal has come */
+	struct turn_patience patience; /* of whichever of them waits */
+	u64 ldt[HOST_SLOT_TLS0];       /* descriptors that all processes should have */
+	struct baton baton;
 	struct gate gate;
-	struct vm vm;
-};
 
-/* What one side has learnt about looking; in memory of its own. */
-struct turn_patience {
-	u32 misses; /* 0, or how many waits in a row went without a look after the last miss */
-	u32 skip;   /* of these, how many are still to come */
+	struct vm vm;
 };
 
 /* Is it `turn`'s turn, or, for the VMM, has a doorbell been rung? */

@@ -4,7 +4,8 @@
  * Owns: the signal frame and the segment registers. A guest trap arrives as a signal; the handler
  * copies the frame into vm->cpu, asks the core, and by returning resumes whatever vm->cpu says.
  * All signals are blocked while it runs, so a signal always comes from guest code, or from the
- * monitor's side of the gate (gate.c).
+ * monitor's side of the gate (gate.c). Frame and stack are shared by all vcpu processes: the one
+ * that took the signal need not be the one that returns.
  */
 #include "../../common/pv.h"
 #include "../../common/segment.h"
@@ -37,9 +38,7 @@ static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 
 static void wait_for_turn(void)
 {
-	static struct turn_patience patience;
-
-	while (!turn_comes(shared, TURN_VCPU, &patience))
+	while (!turn_comes(shared, TURN_VCPU, &shared->patience))
 		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
 }
 
@@ -256,13 +255,13 @@ static enum core_next dispatch(struct vm *vm, const siginfo_t *info, const struc
 /* What comes of a signal, until the guest can run with what vm->cpu says. */
 static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
 {
-	static bool started;
 	u16 hw[SEG_COUNT];
 
-	if (!started) {
+	if (!shared->started) {
 		/* The monitor's own ud2, before any guest code: vm->cpu is for the VMM to fill. */
-		started = true;
+		shared->started = true;
 		hand_over();
+		pool_open();
 		stats_trap_begins(vm);
 		run_until_resume(core_load_segments(vm) ? core_kick(vm) : CORE_EXIT);
 		return;
@@ -283,6 +282,7 @@ void handle_signal(int sig, siginfo_t *info, void *context)
 	(void)sig;
 	if (gate_interrupted(info, &uc->uc_mcontext))
 		return;
+	shared->baton.fpu = 0; /* the guest's FPU state is in the signal's frame */
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
 	stats_trap_begins(vm);
 	answer(vm, info, &uc->uc_mcontext);
@@ -312,7 +312,7 @@ long signal_setup(void)
 	stack_t stack = {.ss_size = STACK_SIZE};
 	long ret;
 
-	ret = sys_mmap(0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ret = sys_mmap(0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (ret < 0 && ret > -4096)
 		return ret;
 	stack.ss_sp = (void *)ret;

@@ -40,7 +40,7 @@ static inline _Noreturn void sys_exit(int status)
 		sys3(__NR_exit_group, status, 0, 0);
 }
 
-/* The one error that is not final. */
-enum { SYS_ENOMEM = 12 };
+/* The errors that are not final. */
+enum { SYS_ENOMEM = 12, SYS_ETIMEDOUT = 110 };
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * The parts of the vcpu process.
  *
- * main.c sets the process up; signal.c turns signals into traps and back; gate.c and gate.S let the
- * guest's kernel in without a signal; host.c gives the core what common/host.h asks for; jail.c
- * takes away what is not needed.
+ * main.c sets the processes up; signal.c turns signals into traps and back; gate.c and gate.S let the
+ * guest's kernel in without a signal; host.c and pool.c give the core what common/host.h asks for;
+ * baton.c changes from one process to another; jail.c takes away what is not needed.
  */
 #ifndef PLEX86_VCPU_H_PROCESS
 #define PLEX86_VCPU_H_PROCESS
@@ -15,7 +15,8 @@
 
 #define HOST_CS64 0x33
 
-/* The process's one piece of global state: signal handlers get no argument. */
+/* The process's one piece of global state: signal handlers get no argument. All other statics that
+ * change are each process's own on purpose. */
 extern struct vcpu_shared *shared;
 
 void host_setup(void); /* probe and cache what the host offers; before the jail */
@@ -34,6 +35,15 @@ void gate_setup(void);
 /* A signal found the process at `sc`: true if that was the monitor's side of the gate, and the
  * signal is taken note of. */
 bool gate_interrupted(const siginfo_t *info, struct sigcontext *sc);
+
+/* Fork the processes for the shadows that the first one does not serve, as many as the host lets us
+ * have. Each prepares itself by prepare() and sleeps until it is needed; one that cannot (false)
+ * sleeps for good. */
+void pool_create(bool (*prepare)(void));
+/* Before the first guest instruction: tell the core how many there are. */
+void pool_open(void);
+/* This process has just been passed the baton: bring its segments and timer in line. */
+enum host_error host_arrive(struct vm *vm);
 
 /* Write guest state from vm->cpu into the CPU and run it; never returns. */
 _Noreturn void signal_enter_guest(void);

@@ -1,7 +1,16 @@
-# Samples ("PEER NAME VALUE" a line, in nanoseconds) to medians, a markdown table and JSON.
+# Samples ("PEER NAME VALUE" a line) to medians, a markdown table and JSON.
 #
-# Variables: peers (in order), runs, host (a description), uml_bits, json (file or empty), absent
-# (file of "PEER WHY" lines). Plain awk, no extension.
+# Variables: peers (in order), runs, host (a description), uml_bits, json and svg (files or empty),
+# absent (file of "PEER WHY" lines), what (the unit of all values; default: nanoseconds a time),
+# reference (the peer others are compared with; default: native). Plain awk, no extension; the plot
+# is plot.awk's.
+
+BEGIN {
+	if (what == "")
+		what = "nanoseconds a time"
+	if (reference == "")
+		reference = "native"
+}
 
 {
 	key = $1 SUBSEP $2
@@ -43,13 +52,13 @@ function title(peer)
 
 function table(    i, p, key, line, rule, value)
 {
-	line = "| nanoseconds a time |"
+	line = "| " what " |"
 	rule = "|---|"
 	for (p = 1; p <= peer_count; p++) {
 		line = line " " title(peer[p]) " |"
 		rule = rule "---:|"
-		if (native && peer[p] != "native") {
-			line = line " × native |"
+		if (compared && peer[p] != reference) {
+			line = line " × " reference " |"
 			rule = rule "---:|"
 		}
 	}
@@ -61,9 +70,9 @@ function table(    i, p, key, line, rule, value)
 			key = peer[p] SUBSEP name[i]
 			value = (key in count) ? median(key) : ""
 			line = line " " (value == "" ? "–" : figure(value)) " |"
-			if (!native || peer[p] == "native")
+			if (!compared || peer[p] == reference)
 				continue
-			key = "native" SUBSEP name[i]
+			key = reference SUBSEP name[i]
 			if (value == "" || !(key in count))
 				line = line " – |"
 			else
@@ -81,7 +90,8 @@ function quoted(text)
 
 function write_json(    i, p, k, key, comma, inner)
 {
-	printf "{\n  \"host\": %s,\n  \"unit\": \"ns\",\n  \"runs\": %d,\n", quoted(host), runs > json
+	printf "{\n  \"host\": %s,\n  \"unit\": %s,\n  \"runs\": %d,\n", quoted(host),
+		quoted(what), runs > json
 	printf "  \"absent\": {" > json
 	for (i = 1; i <= absentees; i++)
 		printf "%s%s: %s", (i > 1 ? ", " : ""), quoted(absent_peer[i]),
@@ -111,8 +121,8 @@ function write_json(    i, p, k, key, comma, inner)
 END {
 	peer_count = split(peers, peer, " ")
 	for (p = 1; p <= peer_count; p++)
-		if (peer[p] == "native")
-			native = 1
+		if (peer[p] == reference)
+			compared = 1
 	while ((getline line < absent) > 0) {
 		absent_peer[++absentees] = substr(line, 1, index(line, " ") - 1)
 		absent_why[absentees] = substr(line, index(line, " ") + 1)
@@ -124,10 +134,14 @@ END {
 	for (i = 1; i <= absentees; i++)
 		print "Left out: " absent_peer[i] ": " absent_why[i] "."
 	for (p = 1; p <= peer_count; p++) {
+		if (!((peer[p], "clock") in count))
+			continue
 		clock = median(peer[p] SUBSEP "clock")
 		if (clock < 0.95 || clock > 1.05)
 			printf "Beware: the clock of %s ran at %.2f of the host's.\n", peer[p], clock
 	}
 	if (json != "")
 		write_json()
+	if (svg != "")
+		write_svg()
 }

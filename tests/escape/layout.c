@@ -1,6 +1,7 @@
 /*
  * Prints where the parts of the memory shared with a vcpu process lie, for an attacker to be told:
- * EXIT-OFFSET SIZE BELLS-OFFSET RAM-OFFSET.
+ * EXIT-OFFSET SIZE BELLS-OFFSET RAM-OFFSET. SIZE is without the shadows at the end, which the VMM
+ * does not read.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 int main(void)
 {
 	printf("%zu %zu %zu %zu\n", offsetof(struct vcpu_shared, vm.exit),
-	       sizeof(struct vcpu_shared), offsetof(struct vcpu_shared, vm.devices.rung),
-	       offsetof(struct vcpu_shared, vm.ram));
+	       offsetof(struct vcpu_shared, vm.shadow),
+	       offsetof(struct vcpu_shared, vm.devices.rung), offsetof(struct vcpu_shared, vm.ram));
 	return 0;
 }

@@ -9,26 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../phase1-user/hal/disk.h"
-#include "../unit/virtio-driver.h"
+#include "fuzz-driver.h"
 
-#define RAM	  (64u << 10)
 #define SECTORS	  128u
-#define STEPS	  2000
 #define IN_FLIGHT 256
-
-struct input {
-	const u8 *data;
-	size_t left;
-};
-
-static u32 take(struct input *in, unsigned bytes)
-{
-	u32 value = 0;
-
-	for (unsigned i = 0; i < bytes && in->left; i++, in->left--)
-		value |= (u32)*in->data++ << 8 * i;
-	return value;
-}
 
 /* --------------------------------------------------------- the backend ---- */
 
@@ -40,40 +24,34 @@ struct backend {
 	unsigned count;
 };
 
-static void require(bool kept)
-{
-	if (!kept)
-		abort();
-}
-
 static void check_segments(const struct backend *b, const struct block_request *r)
 {
 	const struct guest_ram *ram = &b->driver->board.ram;
 	u64 bytes = 0;
 
-	require(r->segments <= BLOCK_SEGMENTS);
+	fuzz_require(r->segments <= BLOCK_SEGMENTS);
 	for (unsigned i = 0; i < r->segments; i++) {
 		const u8 *base = r->segment[i].iov_base;
 
-		require(base >= ram->base && r->segment[i].iov_len <= ram->size);
-		require(base + r->segment[i].iov_len <= ram->base + ram->size);
+		fuzz_require(base >= ram->base && r->segment[i].iov_len <= ram->size);
+		fuzz_require(base + r->segment[i].iov_len <= ram->base + ram->size);
 		bytes += r->segment[i].iov_len;
 	}
-	require(bytes == r->length);
+	fuzz_require(bytes == r->length);
 }
 
 static void back_submit(struct block *block, struct block_request *r)
 {
 	struct backend *b = (struct backend *)block;
 
-	require(r->offset % BLOCK_SECTOR == 0 && r->length % BLOCK_SECTOR == 0);
-	require(r->offset <= block->size && r->length <= block->size - r->offset);
-	require(r->op == BLOCK_READ || r->op == BLOCK_FLUSH || !block->read_only);
+	fuzz_require(r->offset % BLOCK_SECTOR == 0 && r->length % BLOCK_SECTOR == 0);
+	fuzz_require(r->offset <= block->size && r->length <= block->size - r->offset);
+	fuzz_require(r->op == BLOCK_READ || r->op == BLOCK_FLUSH || !block->read_only);
 	if (r->op == BLOCK_READ || r->op == BLOCK_WRITE)
 		check_segments(b, r);
 	for (unsigned i = 0; i < b->count; i++)
-		require(b->waiting[i] != r);
-	require(b->count < IN_FLIGHT);
+		fuzz_require(b->waiting[i] != r);
+	fuzz_require(b->count < IN_FLIGHT);
 	b->waiting[b->count++] = r;
 }
 
@@ -126,27 +104,14 @@ static const struct block_ops back_ops = {back_start, back_submit, back_kick, ba
 
 /* -------------------------------------------------------- the driver ---- */
 
-/* Overwrite guest memory: rings, tables, requests, data. */
-static void scribble(struct driver *d, struct input *in)
-{
-	u32 at = take(in, 2), len = take(in, 1);
-
-	if (len > in->left)
-		len = in->left;
-	if (at + len > RAM)
-		return;
-	memcpy(d->board.ram.base + at, in->data, len);
-	in->data += len;
-	in->left -= len;
-}
-
 /* A request that may well make sense, at a place the input chooses. */
-static void request(struct driver *d, struct input *in)
+static void request(struct driver *d, struct fuzz_input *in)
 {
 	struct driver_queue *q = &d->queue[0];
-	u32 at = take(in, 2) % (RAM - 4096), type = take(in, 1), len = take(in, 1);
-	u64 sector = (s8)take(in, 1);
-	u16 first = take(in, 1), flags = type & 0x10 ? DRIVER_DESC_WRITE : 0;
+	u32 at = fuzz_take(in, 2) % (FUZZ_RAM - 4096), type = fuzz_take(in, 1);
+	u32 len = fuzz_take(in, 1);
+	u64 sector = (s8)fuzz_take(in, 1);
+	u16 first = fuzz_take(in, 1), flags = type & 0x10 ? DRIVER_DESC_WRITE : 0;
 
 	if (!q->size)
 		return;
@@ -161,46 +126,30 @@ static void request(struct driver *d, struct input *in)
 	driver_offer(d, 0, first);
 }
 
-static void offer(struct driver *d, struct input *in)
+static void complete(struct backend *b, struct fuzz_input *in)
 {
-	struct driver_queue *q = &d->queue[0];
-	u16 index = take(in, 1), flags = take(in, 1), next = take(in, 1);
-	u32 addr = take(in, 2), len = take(in, 2);
-
-	if (!q->size)
-		return;
-	driver_set_desc(d, 0, index % q->size, addr, len, flags, next);
-	if (!(flags & 0x80))
-		driver_offer(d, 0, index % q->size);
-}
-
-static void complete(struct backend *b, struct input *in)
-{
-	unsigned how = take(in, 1);
+	unsigned how = fuzz_take(in, 1);
 
 	for (unsigned i = 0; b->count && i <= how >> 4; i++)
 		finish(b, how % b->count, how & 1 ? EIO : 0);
 	b->block.owner.batch(b->block.owner.opaque);
 }
 
-static void step(struct driver *d, struct backend *b, struct input *in)
+static void step(struct driver *d, struct backend *b, struct fuzz_input *in)
 {
-	u32 reg;
-
-	switch (take(in, 1) % 8) {
+	switch (fuzz_take(in, 1) % 8) {
 	case 0:
-		scribble(d, in);
+		fuzz_scribble(d, in);
 		break;
 	case 1:
-		reg = take(in, 1) * 4;
-		driver_write(d, reg, take(in, 4));
+		fuzz_write_register(d, in, 4);
 		break;
 	case 2:
 	case 3:
 		request(d, in);
 		break;
 	case 4:
-		offer(d, in);
+		fuzz_offer(d, 0, in);
 		break;
 	case 5:
 		driver_notify(d, 0);
@@ -214,16 +163,14 @@ static void step(struct driver *d, struct backend *b, struct input *in)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct backend b;
-	struct input in = {data, size};
+	struct fuzz_input in = {data, size};
 	struct driver driver;
 	struct hal_device *disk;
 	struct error e;
-	const bool read_only = take(&in, 1) % 8 == 7;
+	const bool read_only = fuzz_take(&in, 1) % 8 == 7;
 
 	memset(&b, 0, sizeof(b));
 	b.block = (struct block){.ops = &back_ops,
@@ -235,9 +182,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	disk = disk_create(&b.block, "fuzz.img", &e);
 	if (!disk)
 		return 0;
-	driver_init(&driver, &disk->virtio, RAM);
-	driver_start(&driver, driver_offered(&driver) & ~((u64)take(&in, 4) << 1), 16);
-	for (unsigned i = 0; i < STEPS && in.left; i++)
+	driver_init(&driver, &disk->virtio, FUZZ_RAM);
+	driver_start(&driver, driver_offered(&driver) & ~((u64)fuzz_take(&in, 4) << 1), 16);
+	for (unsigned i = 0; i < FUZZ_STEPS && in.left; i++)
 		step(&driver, &b, &in);
 	hal_disk.destroy(disk);
 	driver_destroy(&driver);

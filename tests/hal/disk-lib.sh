@@ -7,6 +7,7 @@
 : "${plex86:?}" "${guest:?}"
 kernel=$guest/linux-6.1/vmlinux
 initramfs=$guest/initramfs.cpio.gz
+limit=200 # seconds, of a guest: far beyond what a slow host needs
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -23,7 +24,7 @@ run_guest()
 {
 	local script=$1
 	shift
-	timeout 200 "$plex86" run -k "$kernel" -i "$initramfs" "$@" -- /bin/sh -c "$script" \
+	timeout "$limit" "$plex86" run -k "$kernel" -i "$initramfs" "$@" -- /bin/sh -c "$script" \
 		</dev/null >console 2>messages
 }
 

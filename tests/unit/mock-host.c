@@ -75,6 +75,34 @@ enum host_error host_unmap(struct vm *vm, u64 la, u64 len)
 	return HOST_OK;
 }
 
+static void enter_space(struct mock *m, u32 index)
+{
+	if (!m->space[index])
+		m->space[index] = calloc(SHADOW_PAGES, sizeof(u32));
+	assert_non_null(m->space[index]);
+	m->page = m->space[index];
+	m->in_force = index;
+	m->mapped = 0;
+	for (u32 page = 0; page < SHADOW_PAGES; page++)
+		m->mapped += !!m->page[page];
+}
+
+enum host_error host_activate(struct vm *vm, unsigned index)
+{
+	struct mock *m = mock_of(vm);
+
+	assert_true(index < vm->pool.count);
+	assert_int_equal(vm->pool.active, m->in_force);
+	assert_int_not_equal(index, m->in_force);
+	m->activations++;
+	if (m->activate_error)
+		return m->activate_error;
+	memcpy(m->tls[m->in_force], m->segment + HOST_SLOT_TLS0, sizeof(m->tls[0]));
+	memcpy(m->segment + HOST_SLOT_TLS0, m->tls[index], sizeof(m->tls[0]));
+	enter_space(m, index);
+	return HOST_OK;
+}
+
 enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 desc)
 {
 	struct mock *m = mock_of(vm);
@@ -280,6 +308,7 @@ struct vm *vm_create(u64 ram_size)
 	vm->ram = calloc(1, ram_size + HOST_EXTRA_BYTES);
 	assert_non_null(vm->ram);
 	m->now = 1000000;
+	enter_space(m, 0);
 	core_reset(vm);
 	fill_tables(vm);
 	vm->cpu.gdtr = (struct table_register){AT_GDT, GDT_LIMIT};
@@ -291,8 +320,16 @@ struct vm *vm_create(u64 ram_size)
 	return vm;
 }
 
+void vm_spaces(struct vm *vm, u32 count)
+{
+	assert_in_range(count, 1, SHADOW_COUNT);
+	vm->pool.count = count;
+}
+
 void vm_free(struct vm *vm)
 {
+	for (u32 i = 0; i < SHADOW_COUNT; i++)
+		free(mock_of(vm)->space[i]);
 	free(vm->ram);
 	free(mock_of(vm));
 }
@@ -317,7 +354,7 @@ void vm_paging(struct vm *vm, u32 pte)
 	vm->cpu.cr3 = AT_PD;
 	vm->cpu.cr0 |= CR0_PG | CR0_WP;
 	vm->cpu.cr4 |= CR4_PSE | CR4_PGE;
-	shadow_flush(vm);
+	assert_true(shadow_set_paging(vm));
 }
 
 u32 *pde_of(struct vm *vm, u32 la)

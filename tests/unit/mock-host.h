@@ -28,14 +28,19 @@
 #define MOCK_PROT(page) ((page)&7u)
 
 struct mock {
-	struct vm vm; /* first: host functions get from the one to the other */
-	u32 page[SHADOW_PAGES];
-	u64 segment[64];			   /* by enum host_slot */
+	struct vm vm;		  /* first: host functions get from the one to the other */
+	u32 *page;		  /* of the address space in force */
+	u32 *space[SHADOW_COUNT]; /* of each; NULL: never in force */
+	u32 in_force;		  /* its index */
+	u64 segment[64];	  /* by enum host_slot; TLS slots: of the space in force */
+	u64 tls[SHADOW_COUNT][HOST_TLS_COUNT]; /* of the others */
+	enum host_error activate_error;
+	unsigned activations;
 	unsigned maps, protects, unmaps, segments; /* calls so far */
 	/* Failures to come: the next `fail_maps` calls of host_map() give `map_error`. */
 	unsigned fail_maps;
 	enum host_error map_error, protect_error, segment_error;
-	u32 mapped;		      /* pages in all */
+	u32 mapped;		      /* pages in the space in force */
 	u32 changed_from, changed_to; /* pages of the last map or protect call */
 	u64 now, tsc;
 	s64 utc;
@@ -119,6 +124,8 @@ void put_gate(struct vm *vm, u8 vector, u16 selector, u32 offset, u8 access);
 /* A machine at CPL 0 in flat 32-bit code at AT_CODE, with GDT, LDT, TSS and an IDT whose gates all
  * are 32-bit interrupt gates of DPL 0 to HANDLER(vector). */
 struct vm *vm_create(u64 ram_size);
+/* The host has room for `count` address spaces. */
+void vm_spaces(struct vm *vm, u32 count);
 void vm_free(struct vm *vm);
 /* cmocka fixtures: *state is the struct vm, with VM_RAM bytes. */
 int vm_setup(void **state);

@@ -1,12 +1,8 @@
 /*
  * Unit tests of disks in files: what is read and written, what flush, discard and write-zeroes
- * leave in the file, overlays, and every way an image can be refused. Built twice: with io_uring
- * if the host has it, and with threads alone.
+ * leave in the file, overlays, and every way an image can be refused. Run twice: with io_uring if
+ * the host has it, and with threads alone (an argument).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,95 +12,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
-
-#include "../../phase1-user/hal/block.h"
+#include "block-owner.h"
 
 #define SIZE (1u << 20)
-
-static char dir[64], image[80];
-
-/* ------------------------------------------------------------- the owner ---- */
-
-struct owner {
-	struct loop loop;
-	struct block *block;
-	unsigned done, batches;
-	pthread_cond_t batch;
-};
-
-static void on_done(void *opaque, struct block_request *r)
-{
-	struct owner *o = opaque;
-
-	(void)r;
-	o->done++;
-}
-
-static void on_batch(void *opaque)
-{
-	struct owner *o = opaque;
-
-	o->batches++;
-	pthread_cond_signal(&o->batch);
-}
-
-static struct owner *owner_new(const char *name, struct block_options options)
-{
-	struct owner *o = calloc(1, sizeof(*o));
-	struct error e;
-
-	assert_true(loop_init(&o->loop, &e));
-	pthread_cond_init(&o->batch, NULL);
-	o->block = block_file_open(name, options, &e);
-	if (!o->block)
-		fail_msg("%s", e.text);
-	o->block->owner = (struct block_owner){on_done, on_batch, o};
-	assert_true(o->block->ops->start(o->block, &o->loop, &e));
-	assert_true(loop_start(&o->loop, &e));
-	return o;
-}
-
-static void owner_free(struct owner *o)
-{
-	loop_stop(&o->loop);
-	o->block->ops->drain(o->block);
-	o->block->ops->close(o->block);
-	loop_destroy(&o->loop);
-	pthread_cond_destroy(&o->batch);
-	free(o);
-}
-
-/* Carry out one request to its end, told by the I/O thread; returns its error. */
-static int carry_out(struct owner *o, struct block_request *r)
-{
-	loop_lock(&o->loop);
-	o->done = 0;
-	o->block->ops->submit(o->block, r);
-	o->block->ops->kick(o->block);
-	/* What is done at once is told of at once, by no batch. */
-	while (!o->done)
-		pthread_cond_wait(&o->batch, &o->loop.lock);
-	assert_int_equal(o->done, 1);
-	loop_unlock(&o->loop);
-	return r->error;
-}
-
-static int transfer(struct owner *o, enum block_op op, u64 offset, void *data, u64 length)
-{
-	struct block_request *r = calloc(1, sizeof(*r));
-	int error;
-
-	*r = (struct block_request){.op = op, .offset = offset, .length = length};
-	if (data) { /* cut in two where no sector ends */
-		r->segment[0] = (struct iovec){data, 100};
-		r->segment[1] = (struct iovec){(u8 *)data + 100, length - 100};
-		r->segments = 2;
-	}
-	error = carry_out(o, r);
-	free(r);
-	return error;
-}
 
 static int zero(struct owner *o, u64 offset, u64 length, bool may_unmap)
 {
@@ -121,23 +31,6 @@ static int zero(struct owner *o, u64 offset, u64 length, bool may_unmap)
 }
 
 /* ------------------------------------------------------------- the image ---- */
-
-static void fill(u8 *p, u64 length, unsigned seed)
-{
-	for (u64 i = 0; i < length; i++)
-		p[i] = (i * 2654435761u >> 13) + i / 512 + seed;
-}
-
-static void make_image(u64 size)
-{
-	u8 *bytes = malloc(size + 1);
-	FILE *f = fopen(image, "w");
-
-	fill(bytes, size, 1);
-	assert_int_equal(fwrite(bytes, 1, size, f), size);
-	fclose(f);
-	free(bytes);
-}
 
 static void read_image(u64 offset, void *out, u64 length)
 {
@@ -346,14 +239,14 @@ static void test_refused(void **state)
 
 	(void)state;
 	refused("/nowhere/x.img", plain, "No such file");
-	refused(dir, plain, "is a directory");
+	refused(image_dir, plain, "is a directory");
 	refused("/dev/null", plain, "neither a regular file nor a block device");
 	make_image(0);
 	refused(image, plain, "it is empty");
 	make_image(1000);
 	refused(image, plain, "not a multiple of 512 bytes (1000)");
 	refused(image, cow, "not a multiple of 512 bytes (1000)");
-	snprintf(name, sizeof(name), "%s/fifo", dir);
+	snprintf(name, sizeof(name), "%s/fifo", image_dir);
 	assert_int_equal(mkfifo(name, 0600), 0);
 	refused(name, ro, "neither a regular file");
 	unlink(name);
@@ -364,6 +257,17 @@ static void test_refused(void **state)
 		assert_int_equal(chmod(image, 0600), 0);
 	}
 }
+
+#ifndef HAVE_LIBNBD
+static void test_no_nbd(void **state)
+{
+	struct error e;
+
+	(void)state;
+	assert_null(block_nbd_open("nbd://x", (struct block_options){0}, &e));
+	assert_non_null(strstr(e.text, "'nbd://x': this plex86 was built without libnbd"));
+}
+#endif
 
 static void test_locks(void **state)
 {
@@ -385,22 +289,24 @@ static void test_locks(void **state)
 	owner_free(owner_new(image, plain));
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_write),	 cmocka_unit_test(test_many),
 		cmocka_unit_test(test_zero_and_discard), cmocka_unit_test(test_host_errors),
 		cmocka_unit_test(test_file_too_large),	 cmocka_unit_test(test_cow),
 		cmocka_unit_test(test_refused),		 cmocka_unit_test(test_locks),
+#ifndef HAVE_LIBNBD
+		cmocka_unit_test(test_no_nbd),
+#endif
 	};
-	int failures;
 
-	snprintf(dir, sizeof(dir), "/tmp/plex86-block-XXXXXX");
-	if (!mkdtemp(dir))
-		return 1;
-	snprintf(image, sizeof(image), "%s/disk.img", dir);
-	failures = cmocka_run_group_tests(tests, NULL, NULL);
-	unlink(image);
-	rmdir(dir);
-	return failures;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
+	no_uring = argc > 1;
+	return run_tests_with_image(run);
 }

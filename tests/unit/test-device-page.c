@@ -94,9 +94,9 @@ static void test_host_without_room(void **state)
 	code(vm, 0xa1, IMM32(FIRST));
 	assert_int_equal(trap_pf(vm, FIRST, 0), CORE_EXIT);
 	assert_int_equal(vm->exit.kind, EXIT_MMIO);
-	assert_int_equal(vm->shadow.total, 0);
+	assert_int_equal(vm_shadow(vm)->total, 0);
 	assert_next(vm, trap_pf(vm, FIRST, 0), AT_CODE);
-	assert_int_equal(vm->shadow.total, 1);
+	assert_int_equal(vm_shadow(vm)->total, 1);
 }
 
 /* Read faults on it may come as often as something else makes the shadow forget it. */
@@ -108,7 +108,7 @@ static void test_mapped_again_and_again(void **state)
 	code(vm, 0xa1, IMM32(FIRST));
 	for (unsigned i = 0; i < 100; i++) {
 		assert_next(vm, trap_pf(vm, FIRST, 0), AT_CODE);
-		shadow_flush(vm);
+		assert_true(shadow_set_paging(vm));
 	}
 	assert_int_equal(mock_of(vm)->mapped, 0);
 }
@@ -127,11 +127,11 @@ static void test_mapping_follows_the_page_tables(void **state)
 	assert_int_equal(MOCK_GPA(mock_of(vm)->page[page]), HOST_DEVICE_GPA(vm, 0));
 	assert_true(*pte_of(vm, la) & PTE_A);
 	*pte_of(vm, la) |= PTE_D;
-	shadow_resync(vm);
+	assert_true(shadow_load_cr3(vm));
 	/* Writable and dirty in the guest's tables, and still not writable. */
 	assert_int_equal(MOCK_PROT(mock_of(vm)->page[page]), HOST_READ);
 	*pte_of(vm, la) = SECOND | PTE_P | PTE_W | PTE_A | PTE_D;
-	shadow_resync(vm);
+	assert_true(shadow_load_cr3(vm));
 	assert_int_equal(mock_of(vm)->page[page], 0);
 	assert_next(vm, trap_pf(vm, la, 0), AT_CODE);
 	assert_int_equal(MOCK_GPA(mock_of(vm)->page[page]), HOST_DEVICE_GPA(vm, 3));

@@ -90,6 +90,65 @@ static void test_options(void **state)
 	options_free(&o);
 }
 
+static void expect_devices(const struct run_options *o, const char *expected)
+{
+	char text[200] = "";
+
+	for (unsigned i = 0; i < o->devices; i++) {
+		strcat(text, o->device[i].option);
+		strcat(text, "=");
+		strcat(text, o->device[i].spec);
+		strcat(text, ";");
+	}
+	assert_string_equal(text, expected);
+}
+
+/* --image brings a kernel, memory and a network, unless the user says otherwise. */
+static void test_image(void **state)
+{
+	struct run_options o;
+	struct error e;
+
+	(void)state;
+	assert_true(PARSE(&o, &e, "--image", "bookworm"));
+	assert_string_equal(o.kernel, "6.1");
+	assert_int_equal(o.memory, 512 << 20);
+	expect_devices(&o, "disk=bookworm;net=user;");
+
+	assert_true(PARSE(&o, &e, "-d", "data", "-n", "tap=t", "-k", "K", "-m", "64M", "--image",
+			  "./i,cow", "-d", "more"));
+	assert_string_equal(o.kernel, "K");
+	assert_int_equal(o.memory, 64 << 20);
+	expect_devices(&o, "disk=./i,cow;disk=data;net=tap=t;disk=more;");
+
+	assert_true(PARSE(&o, &e, "--image", "bookworm", "-n", "none"));
+	expect_devices(&o, "disk=bookworm;");
+	assert_true(PARSE(&o, &e, "-k", "K", "-n", "none", "-n", "user"));
+	expect_devices(&o, "net=user;");
+	assert_true(PARSE(&o, &e, "-k", "K"));
+	expect_devices(&o, "");
+}
+
+/* An image needs room among the devices as any other. */
+static void test_too_many_devices(void **state)
+{
+	char *words[2 * DEVICE_OPTIONS_MAX + 4] = {"run", "--image", "i"};
+	struct run_options o;
+	struct error e;
+
+	(void)state;
+	for (unsigned i = 0; i < DEVICE_OPTIONS_MAX; i++) {
+		words[3 + 2 * i] = "-d";
+		words[4 + 2 * i] = "d";
+	}
+	assert_true(options_parse_run(&o, 2 * DEVICE_OPTIONS_MAX - 1, words, &e));
+	assert_int_equal(o.devices, DEVICE_OPTIONS_MAX);
+	assert_string_equal(o.device[0].spec, "i");
+	assert_false(options_parse_run(&o, 2 * DEVICE_OPTIONS_MAX + 1, words, &e));
+	assert_non_null(strstr(e.text, "more than 16 devices"));
+	assert_false(options_parse_run(&o, 2 * DEVICE_OPTIONS_MAX + 3, words, &e));
+}
+
 static void test_bad_options(void **state)
 {
 	struct run_options o;
@@ -133,10 +192,35 @@ static void test_cmdline(void **state)
 	assert_non_null(strstr(text, " tsc_early_khz=2100000 lpj=21000000 "));
 	assert_string_equal(text + strlen(text) - 11, " loglevel=7");
 	assert_null(strstr(text, "plex86."));
-	c.verbose = c.pipe = true;
+	assert_null(strstr(text, "root="));
+	assert_null(strstr(text, "TERM="));
+	c.verbose = c.pipe = c.image = true;
 	assert_true(compose(&c, text, &e));
 	assert_null(strstr(text, "quiet"));
 	assert_non_null(strstr(text, " plex86.pipe "));
+	assert_non_null(strstr(text, " TERM=dumb "));
+	assert_non_null(strstr(text, " root=/dev/vda rw "));
+	c.pipe = false;
+	c.captured = true;
+	assert_true(compose(&c, text, &e));
+	assert_null(strstr(text, "plex86.pipe"));
+	assert_non_null(strstr(text, " plex86.captured "));
+}
+
+/* What the guest's programs make of it. */
+static void test_streams(void **state)
+{
+	struct cmdline parsed;
+	char both[] = "plex86.pipes plex86.pipe x", one[] = "plex86.captured",
+	     none[] = "plex86.pip";
+
+	(void)state;
+	assert_int_equal(cmdline_parse(&parsed, both), 0);
+	assert_true(parsed.pipe && !parsed.captured);
+	assert_int_equal(cmdline_parse(&parsed, one), 0);
+	assert_true(!parsed.pipe && parsed.captured);
+	assert_int_equal(cmdline_parse(&parsed, none), 0);
+	assert_true(!parsed.pipe && !parsed.captured);
 }
 
 /* What the guest's own parser makes of a command must be the command. */
@@ -234,6 +318,8 @@ int main(void)
 		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_cmdline),
 		cmocka_unit_test(test_command),	    cmocka_unit_test(test_cmdline_limit),
 		cmocka_unit_test(test_symbols),	    cmocka_unit_test(test_json),
+		cmocka_unit_test(test_image),	    cmocka_unit_test(test_too_many_devices),
+		cmocka_unit_test(test_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

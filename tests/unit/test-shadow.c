@@ -31,7 +31,7 @@ static void assert_filled(struct vm *vm, u32 la, bool write)
 
 static void load_cr3(struct vm *vm)
 {
-	shadow_resync(vm);
+	assert_true(shadow_load_cr3(vm));
 }
 
 /* -------------------------------------------------------------- fill ---- */
@@ -148,7 +148,7 @@ static void test_write_protect_off(void **state)
 	assert_filled(vm, LA, true);
 	assert_int_equal(mapping(vm, LA), LA | RWX);
 	load_cr3(vm);
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mapping(vm, LA), LA | RX);
 }
 
 /* ------------------------------------------------- limits of the host ---- */
@@ -163,9 +163,9 @@ static void test_low_pages(void **state)
 	assert_int_equal(mapping(vm, 0xf000), 0);
 	mock_of(vm)->fail_maps = 1;
 	mock_of(vm)->map_error = HOST_LOW;
-	shadow_flush(vm);
+	assert_true(shadow_set_paging(vm));
 	assert_int_equal(touch(vm, LA, false), SHADOW_EMULATE);
-	assert_int_equal(vm->shadow.total, 0);
+	assert_int_equal(vm_shadow(vm)->total, 0);
 }
 
 static void test_too_many_mappings(void **state)
@@ -179,7 +179,7 @@ static void test_too_many_mappings(void **state)
 	assert_filled(vm, LA + 0x5000, true);
 	assert_int_equal(mapping(vm, LA), 0); /* everything made room */
 	assert_int_equal(mapping(vm, LA + 0x5000), (LA + 0x5000) | RWX);
-	assert_int_equal(vm->shadow.total, 1);
+	assert_int_equal(vm_shadow(vm)->total, 1);
 	mock_of(vm)->fail_maps = 2; /* and if that does not help, it is the end */
 	assert_int_equal(touch(vm, LA, true), SHADOW_STOP);
 	assert_int_equal(vm->exit.fault.reason, FAULT_HOST_MAP);
@@ -227,12 +227,12 @@ static void test_tables_may_change_until_the_load(void **state)
 static void test_resync_compares(void **state)
 {
 	static const struct {
-		u32 clear, set;
-		bool stays;
+		u32 clear, set, stays;
 	} changes[] = {
-		{0, 0, true},	    {PTE_P, 0, false}, {PTE_W, 0, false},
-		{PTE_A, 0, false},  {PTE_D, 0, false}, {PTE_U, 0, false},
-		{0, 0x1000, false}, {0, 0x200, true},  {0, PTE_G, true},
+		{0, 0, LA | RWX},   {PTE_P, 0, 0},	   {PTE_W, 0, LA | RX},
+		{PTE_A, 0, 0},	    {PTE_D, 0, LA | RX},   {PTE_U, 0, 0},
+		{0, 0x1000, 0},	    {0, 0x200, LA | RWX},  {0, PTE_G, LA | RWX},
+		{PTE_W, 0x1000, 0}, {PTE_W | PTE_P, 0, 0}, {PTE_W | PTE_A, 0, 0},
 	};
 	struct vm *vm = *state;
 
@@ -241,13 +241,14 @@ static void test_resync_compares(void **state)
 		assert_filled(vm, LA, true);
 		*pte_of(vm, LA) = (*pte_of(vm, LA) & ~changes[i].clear) | changes[i].set;
 		load_cr3(vm);
-		assert_int_equal(!!mapping(vm, LA), changes[i].stays);
+		assert_int_equal(mapping(vm, LA), changes[i].stays);
 	}
 }
 
 static void test_resync_looks_at_the_directory(void **state)
 {
 	static const u32 taken[] = {PTE_P, PTE_W, PTE_U, PTE_A};
+	static const u32 left[] = {0, LA | RX, 0, 0};
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(taken); i++) {
@@ -255,7 +256,7 @@ static void test_resync_looks_at_the_directory(void **state)
 		assert_filled(vm, LA, true);
 		*pde_of(vm, LA) &= ~taken[i];
 		load_cr3(vm);
-		assert_int_equal(mapping(vm, LA), 0);
+		assert_int_equal(mapping(vm, LA), left[i]);
 	}
 }
 
@@ -272,7 +273,39 @@ static void test_resync_keeps_what_is_right(void **state)
 	load_cr3(vm);
 	assert_int_equal(mock_of(vm)->unmaps, 1); /* neighbours go together */
 	assert_int_equal(mock_of(vm)->mapped, 6);
-	assert_int_equal(vm->shadow.total, 6);
+	assert_int_equal(vm_shadow(vm)->total, 6);
+}
+
+/* A fork makes all of a program's private pages read-only. */
+static void test_resync_protects_ranges(void **state)
+{
+	struct vm *vm = *state;
+
+	vm_paging(vm, UPAGE);
+	for (u32 la = LA; la < LA + 0x8000; la += 0x1000)
+		assert_filled(vm, la, la != LA + 0x3000);
+	for (u32 la = LA; la < LA + 0x8000; la += 0x1000)
+		*pte_of(vm, la) &= ~PTE_W;
+	*pte_of(vm, LA + 0x6000) = 0; /* an end to the range */
+	mock_of(vm)->protects = mock_of(vm)->unmaps = 0;
+	load_cr3(vm);
+	assert_int_equal(mock_of(vm)->protects, 2);
+	assert_int_equal(mock_of(vm)->unmaps, 1);
+	for (u32 la = LA; la < LA + 0x8000; la += 0x1000)
+		assert_int_equal(mapping(vm, la), la == LA + 0x6000 ? 0 : la | RX);
+	/* Nothing is touched that still may be written, and nothing where nothing is mapped. */
+	*pte_of(vm, LA) |= PTE_W;
+	assert_filled(vm, LA, true);
+	*pte_of(vm, LA + 0x1000) |= PTE_W;
+	assert_filled(vm, LA + 0x1000, true);
+	*pte_of(vm, LA) &= ~PTE_W;
+	load_cr3(vm);
+	assert_int_equal(mapping(vm, LA), LA | RX);
+	assert_int_equal(mapping(vm, LA + 0x1000), (LA + 0x1000) | RWX);
+	mock_of(vm)->protect_error = HOST_LIMIT;
+	*pte_of(vm, LA + 0x1000) &= ~PTE_W;
+	load_cr3(vm);
+	assert_int_equal(mapping(vm, LA + 0x1000), 0);
 }
 
 static void test_global_pages_survive_loads_only(void **state)
@@ -374,7 +407,7 @@ static void test_user_view_hides_supervisor_pages(void **state)
 	assert_int_equal(mapping(vm, LA), LA | RWX);
 	assert_int_equal(mapping(vm, LA + 0x1000), 0);
 	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), 0);
-	assert_int_equal(vm->shadow.supervisor_total, 0);
+	assert_int_equal(vm_shadow(vm)->supervisor_total, 0);
 }
 
 static void test_limited_user_needs_less_hiding(void **state)
@@ -406,6 +439,7 @@ static void test_pv_page(void **state)
 	assert_int_equal(touch(vm, PLEX86_PV_PAGE, true), SHADOW_EMULATE);
 	load_cr3(vm);
 	shadow_flush(vm);
+	assert_true(shadow_set_paging(vm));
 	shadow_invlpg(vm, PLEX86_PV_PAGE);
 	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX); /* no table names it */
 	mock_of(vm)->protects = 0;
@@ -596,6 +630,7 @@ int main(void)
 		VM_TEST(test_resync_compares),
 		VM_TEST(test_resync_looks_at_the_directory),
 		VM_TEST(test_resync_keeps_what_is_right),
+		VM_TEST(test_resync_protects_ranges),
 		VM_TEST(test_global_pages_survive_loads_only),
 		VM_TEST(test_large_page),
 		VM_TEST(test_large_page_changes),

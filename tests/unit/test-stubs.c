@@ -167,6 +167,7 @@ static void test_supervisor_pages_make_the_way_out_slow(void **state)
 	assert_int_equal(*stub_dword(vm, STUB_SLOW), 0);
 	assert_int_equal(shadow_fault(vm, AT_DATA, false, false, false, &error), SHADOW_FILLED);
 	assert_int_not_equal(*stub_dword(vm, STUB_SLOW), 0);
+	*pte_of(vm, AT_DATA) = 0;
 	shadow_flush(vm);
 	assert_int_equal(*stub_dword(vm, STUB_SLOW), 0);
 }

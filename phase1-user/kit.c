@@ -1,0 +1,282 @@
+/*
+ * The guest kit: see kit.h.
+ */
+#include "kit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "../common/types.h"
+
+/* What is built without being asked for. guest/build-rootfs takes other names as well, but a word
+ * that was mistyped shall not send it out into the network. */
+static const char *const suites[] = {"bookworm", "bullseye", "trixie"};
+
+/* NULL if there is no memory. */
+__attribute__((format(printf, 1, 2))) static char *text(const char *format, ...)
+{
+	va_list args;
+	char *made;
+
+	va_start(args, format);
+	if (vasprintf(&made, format, args) < 0)
+		made = NULL;
+	va_end(args);
+	return made;
+}
+
+/* access() to a path made of a directory and a name. */
+static bool has(const char *dir, const char *name, int how)
+{
+	char *path = text("%s/%s", dir, name);
+	bool ok = path && !access(path, how);
+
+	free(path);
+	return ok;
+}
+
+/* ---- places ---- */
+
+static void add_place(struct kit *kit, char *dir)
+{
+	if (dir)
+		kit->place[kit->places++] = dir;
+}
+
+/* The directory above the one this program lies in. */
+static char *above_program(void)
+{
+	char exe[PATH_MAX + 4];
+	ssize_t n = readlink("/proc/self/exe", exe, PATH_MAX);
+	char *slash;
+
+	if (n < 0)
+		return NULL;
+	exe[n] = '\0';
+	slash = strrchr(exe, '/');
+	if (!slash)
+		return NULL;
+	strcpy(slash, "/..");
+	return realpath(exe, NULL);
+}
+
+static void find_places(struct kit *kit)
+{
+	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+	char *above = above_program();
+
+	if (above && has(above, "guest/build-kernel", X_OK) &&
+	    has(above, "guest/build-rootfs", X_OK)) {
+		kit->tree = above;
+		add_place(kit, text("%s/build/guest", above));
+	}
+	if (data && data[0] == '/')
+		add_place(kit, text("%s/plex86", data));
+	else if (home && home[0] == '/')
+		add_place(kit, text("%s/.local/share/plex86", home));
+	if (above)
+		add_place(kit, text("%s/share/plex86", above));
+	if (above != kit->tree)
+		free(above);
+}
+
+/* The path of a file of the kit, for the caller to free, or NULL. In the tree it counts only if
+ * there is also `mark`, unless that is NULL. */
+static char *find(const struct kit *kit, const char *name, const char *mark)
+{
+	for (unsigned i = 0; i < kit->places; i++) {
+		if (i == 0 && kit->tree && mark && !has(kit->place[i], mark, F_OK))
+			continue;
+		if (has(kit->place[i], name, F_OK))
+			return text("%s/%s", kit->place[i], name);
+	}
+	return NULL;
+}
+
+/* "A, B or C" */
+static void list_places(const struct kit *kit, char *list, size_t size)
+{
+	size_t used = 0;
+
+	list[0] = '\0';
+	for (unsigned i = 0; i < kit->places && used < size; i++)
+		used += snprintf(list + used, size - used, "%s%s",
+				 i == 0		       ? ""
+				 : i + 1 < kit->places ? ", "
+						       : " or ",
+				 kit->place[i]);
+}
+
+/* ---- building ---- */
+
+/* Run a script of the tree with one argument; all it says goes to standard error. */
+static bool run_script(const struct kit *kit, const char *script, const char *argument,
+		       struct error *e)
+{
+	char *path = text("%s/guest/%s", kit->tree, script);
+	char *const argv[] = {path, (char *)argument, NULL};
+	posix_spawn_file_actions_t actions;
+	int error, status = 0;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+	error = path ? posix_spawn(&pid, path, &actions, NULL, argv, environ) : ENOMEM;
+	posix_spawn_file_actions_destroy(&actions);
+	free(path);
+	if (error)
+		return error_set(e, "guest/%s '%s': starting it: %s", script, argument,
+				 strerror(error));
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return !status ||
+	       error_set(e, "guest/%s '%s': it failed, for the reason above", script, argument);
+}
+
+/* ---- kernels ---- */
+
+/* In the tree a kernel may be half built, or the build may have been interrupted: the script then
+ * waits for it, or goes on with it. */
+static char *find_kernel(const struct kit *kit, const char *version)
+{
+	char *name = text("linux-%s/vmlinux", version), *mark = text("linux-%s/.built", version);
+	char *path = name && mark ? find(kit, name, mark) : NULL;
+
+	free(name);
+	free(mark);
+	return path;
+}
+
+static bool build_kernel(struct kit *kit, const char *version, struct error *e)
+{
+	char *fragment = text("guest/config/linux-%s.config", version);
+	const bool known = kit->tree && fragment && has(kit->tree, fragment, R_OK);
+	char places[400];
+
+	free(fragment);
+	if (!known) {
+		list_places(kit, places, sizeof(places));
+		return error_set(e,
+				 "kernel '%s': no linux-%s/vmlinux in %s (guest/build-kernel %s of "
+				 "plex86's source makes it)",
+				 version, version, places, version);
+	}
+	fprintf(stderr,
+		"plex86: kernel '%s' is not there yet: building it, which takes some minutes\n",
+		version);
+	if (!run_script(kit, "build-kernel", version, e))
+		return false;
+	kit->kernel = find_kernel(kit, version);
+	return kit->kernel || error_set(e, "kernel '%s': it was built, but is not there", version);
+}
+
+static bool is_version(const char *word)
+{
+	return word[0] >= '0' && word[0] <= '9' && word[strspn(word, "0123456789.")] == '\0';
+}
+
+bool kit_kernel(struct kit *kit, const char **kernel, struct error *e)
+{
+	if (!is_version(*kernel))
+		return true;
+	if (!kit->places)
+		find_places(kit);
+	kit->kernel = find_kernel(kit, *kernel);
+	if (!kit->kernel && !build_kernel(kit, *kernel, e))
+		return false;
+	*kernel = kit->kernel;
+	return true;
+}
+
+/* ---- images ---- */
+
+static bool is_known(const char *suite)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(suites); i++)
+		if (!strcmp(suites[i], suite))
+			return true;
+	return false;
+}
+
+static bool no_image(const struct kit *kit, const char *name, struct error *e)
+{
+	char places[400];
+
+	list_places(kit, places, sizeof(places));
+	return error_set(e,
+			 "image '%s': no %s.ext4 in %s (guest/build-rootfs %s of plex86's source "
+			 "makes it, if that is a suite of Debian; a file's name needs a dot or a "
+			 "slash)",
+			 name, name, places, name);
+}
+
+static bool build_image(struct kit *kit, const char *name, struct error *e)
+{
+	if (!kit->tree || !is_known(name))
+		return no_image(kit, name, e);
+	fprintf(stderr,
+		"plex86: image '%s' is not there yet: making it from Debian's packages, which takes "
+		"a minute or more\n",
+		name);
+	return run_script(kit, "build-rootfs", name, e);
+}
+
+/* The path of `name`, which is built if need be, or NULL. */
+static char *get_image(struct kit *kit, const char *name, struct error *e)
+{
+	char *file = text("%s.ext4", name), *path = NULL;
+
+	if (!file) {
+		error_set(e, "image '%s': out of memory", name);
+		return NULL;
+	}
+	path = find(kit, file, NULL);
+	if (!path && build_image(kit, name, e)) {
+		path = find(kit, file, NULL);
+		if (!path)
+			error_set(e, "image '%s': it was built, but is not there", name);
+	}
+	free(file);
+	return path;
+}
+
+bool kit_image(struct kit *kit, const char **spec, struct error *e)
+{
+	const char *options = strchrnul(*spec, ',');
+	char *name, *path;
+
+	if (options == *spec)
+		return error_set(e, "image '%s': no name and no file given", *spec);
+	if (memchr(*spec, '/', options - *spec) || memchr(*spec, '.', options - *spec))
+		return true;
+	if (!kit->places)
+		find_places(kit);
+	name = strndup(*spec, options - *spec);
+	path = name ? get_image(kit, name, e) : NULL;
+	free(name);
+	if (!path)
+		return false;
+	kit->image = text("%s%s", path, options);
+	free(path);
+	if (!kit->image)
+		return error_set(e, "image '%s': out of memory", *spec);
+	*spec = kit->image;
+	return true;
+}
+
+void kit_free(struct kit *kit)
+{
+	for (unsigned i = 0; i < kit->places; i++)
+		free(kit->place[i]);
+	free(kit->tree);
+	free(kit->kernel);
+	free(kit->image);
+}

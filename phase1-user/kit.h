@@ -1,0 +1,33 @@
+/*
+ * The guest kit: the kernels and disk images that guest/build-kernel and guest/build-rootfs make,
+ * called by name: "6.1", "bookworm".
+ *
+ * Owns: what a name is, where it is looked for, and having what is missing built. A program in its
+ * source tree looks into build/guest first; then into directories laid out like it, for the user
+ * ($XDG_DATA_HOME/plex86) and for all (../share/plex86 beside the program). Only in a source tree
+ * is anything built: by the tree's own scripts, whose progress goes to standard error.
+ */
+#ifndef PLEX86_KIT_H
+#define PLEX86_KIT_H
+
+#include "error.h"
+
+#define KIT_PLACES 3
+
+/* Zero is a good beginning. */
+struct kit {
+	char *tree; /* the source tree this program lies in, or NULL */
+	char *place[KIT_PLACES];
+	unsigned places;
+	char *kernel, *image; /* what the functions below return */
+};
+
+/* If *kernel is the number of a version, make it the path of that kernel. A path stays as it is:
+ * what has anything but digits and dots. False: there is none, and none could be built. */
+bool kit_kernel(struct kit *kit, const char **kernel, struct error *e);
+/* If *spec is the name of an image, with options behind a comma or not, put its path there. What
+ * has a slash or a dot is a path, or anything else that -d takes. */
+bool kit_image(struct kit *kit, const char **spec, struct error *e);
+void kit_free(struct kit *kit);
+
+#endif
