@@ -65,10 +65,10 @@ struct trace_ring {
 	struct trace_record record[TRACE_RING];
 };
 
-/* Times are in TSC cycles. The cause of a trap is the first event recorded for it, with EV_TRAP and
- * EV_EMULATE giving way to any that says more: a new event needs no more than its line above to be
- * a cause as well. A trap's time is what passes in the monitor, exits included and idling not; the
- * host's own share of it cannot be seen here. */
+/* Times are in TSC cycles. The cause of a trap is the first event recorded for it, with EV_TRAP,
+ * EV_GATE and EV_EMULATE giving way to any that says more: a new event needs no more than its line
+ * above to be a cause as well. A trap's time is what passes in the monitor, exits included and idling
+ * not; the host's own share of it cannot be seen here. */
 struct vm_stats {
 	u64 count[EV_COUNT];
 	u64 traps[EV_COUNT], trap_time[EV_COUNT]; /* by cause */

@@ -76,7 +76,16 @@ static void load_guest(const struct vcpu *cpu, struct gate_frame *f)
 static void finish(struct gate_frame *f, enum core_next next)
 {
 	run_until_resume(next);
+	stats_trap_ends(&shared->vm);
 	load_guest(&shared->vm.cpu, f);
+}
+
+/* From here on the FPU has the guest's state, which goes along if another process goes on. */
+static void begin(struct vm *vm)
+{
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
+	shared->baton.fpu = (u64)shared->gate.fpu;
+	stats_trap_begins(vm);
 }
 
 void gate_call(struct gate_frame *f, u32 stub)
@@ -84,8 +93,7 @@ void gate_call(struct gate_frame *f, u32 stub)
 	struct vm *vm = &shared->vm;
 	u16 hw[SEG_COUNT];
 
-	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
-	shared->baton.fpu = (u64)shared->gate.fpu;
+	begin(vm);
 	/* The ABI asks for a flat CS, and a far jump leaves none behind. */
 	hw[SEG_CS] = HOST_FLAT_CS;
 	hw[SEG_SS] = f->ss;
@@ -103,7 +111,7 @@ void gate_call(struct gate_frame *f, u32 stub)
 /* A signal came between the core's last look and the guest. */
 void gate_look_again(struct gate_frame *f)
 {
-	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
+	begin(&shared->vm);
 	trace(&shared->vm, EV_KICK, shared->gate.noted, 0);
 	__atomic_store_n(&shared->gate.noted, 0, __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* forget it first, then look */
@@ -125,12 +133,23 @@ bool gate_interrupted(const siginfo_t *info, struct sigcontext *sc)
 	return true;
 }
 
+/* Is there XSAVE, and room for all that it saves? */
+static bool can_carry_fpu(struct vm *vm)
+{
+	const u32 leaf_xsave = 0xd, osxsave = 1u << 27;
+	u32 features[4], size[4];
+
+	host_cpuid(vm, 1, 0, features);
+	host_cpuid(vm, leaf_xsave, 0, size);
+	return (features[2] & osxsave) && size[1] && size[1] <= GATE_FPU;
+}
+
 void gate_setup(void)
 {
 	u16 cs;
 
 	__asm__ volatile("mov %%cs, %0" : "=r"(cs));
-	if (cs != HOST_CS64)
+	if (cs != HOST_CS64 || !can_carry_fpu(&shared->vm))
 		return;
 	gate_stack = &shared->gate.frame + 1;
 	shared->vm.gate = (u64)gate_entry;
