@@ -27,6 +27,8 @@ void core_reset(struct vm *vm);
 bool core_load_segments(struct vm *vm);
 /* The guest trapped. */
 enum core_next core_trap(struct vm *vm, const struct trap *trap);
+/* The guest came through the gate: vm->cpu is as at the entry of the stub that led there. */
+enum core_next core_gate(struct vm *vm);
 /* The guest made a host system call by `int $0x80`, undone; rip is behind the instruction. */
 enum core_next core_int80(struct vm *vm);
 /* Something outside happened (timer, line, kick): look at interrupts. */

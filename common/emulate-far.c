@@ -172,6 +172,7 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 	restore_flags(vm, flags, cpl, size);
 	if (outer)
 		set_cpl(vm, sel & 3);
+	shadow_fill_expected(vm);
 	return EMU_DONE;
 }
 

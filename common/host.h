@@ -11,7 +11,8 @@
 
 struct vm;
 
-enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4 };
+/* HOST_POPULATE: the memory is about to be used, so have the host map all of it now. */
+enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4, HOST_POPULATE = 8 };
 
 /* Guest-physical address of the PV page: just behind RAM, so no guest page table can name it
  * without passing vm_ram()'s check first. */
@@ -61,6 +62,8 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 /* Monotonic nanoseconds, and seconds since 1970 UTC. */
 u64 host_now(struct vm *vm);
 s64 host_utc(struct vm *vm);
+/* Has host_now() reached `deadline`? May say no a little too long, but is quicker to ask. */
+bool host_due(struct vm *vm, u64 deadline);
 /* Interrupt guest execution at `deadline` (host_now() clock); 0: never. */
 void host_arm_timer(struct vm *vm, u64 deadline);
 /* The host's CPUID, unfiltered. out: eax, ebx, ecx, edx. */

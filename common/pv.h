@@ -14,7 +14,8 @@ struct pv_page {
 	u32 vif, cpl, version, flags, esp0, cr2, iret_site;
 	u8 reserved[PLEX86_PV_STUB_IRET - 7 * 4];
 	u8 stub_iret[PLEX86_PV_STUB_INT80 - PLEX86_PV_STUB_IRET];
-	u8 stub_int80[PAGE_SIZE_4K - PLEX86_PV_STUB_INT80];
+	u8 stub_int80[PLEX86_PV_STUB_TRAP - PLEX86_PV_STUB_INT80];
+	u8 stub_trap[PAGE_SIZE_4K - PLEX86_PV_STUB_TRAP];
 };
 
 static inline struct pv_page *pv_page(const struct vm *vm)

@@ -231,6 +231,8 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record, u32 pd
 	 * since most of a program's pages are never touched again. */
 	bool user_page = (record & SHADOW_USER) && (vm->cpu.cr0 & CR0_PG);
 	u32 reach = user_page ? 8 : SHADOW_SLOT;
+	/* What is few and has been used will be used. */
+	unsigned populate = user_page ? HOST_POPULATE : 0;
 	enum host_error err;
 	u64 gpa;
 
@@ -241,10 +243,11 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record, u32 pd
 	       extends(vm, end, record, end - page))
 		end++;
 	gpa = (record & 0xfffff000u) - ((u64)(page - first) << 12);
-	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
+	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot | populate);
 	if (err == HOST_LIMIT) {
 		shadow_drop_all(vm);
-		err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
+		err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12,
+			       prot | populate);
 	}
 	if (err == HOST_LOW)
 		return SHADOW_EMULATE;
@@ -323,4 +326,47 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 		return SHADOW_FILLED;
 	shadow_record(vm, page, 0);
 	return map_around(vm, page, record, w.entry[0]);
+}
+
+/* ------------------------------------------------- expected faults ---- */
+
+static void set_expected(struct vm *vm, struct expected_page expected)
+{
+	vm->expected = expected;
+	*(u32 *)((u8 *)pv_page(vm) + STUB_EXPECT) = expected.pending;
+}
+
+void shadow_expect(struct vm *vm, u64 la, bool write)
+{
+	/* Without the gate it costs the trap it spares. */
+	if (vm->gate && vm->fast_paths)
+		set_expected(vm, (struct expected_page){.pending = true, .la = la, .write = write});
+}
+
+void shadow_fill_expected(struct vm *vm)
+{
+	const struct expected_page expected = vm->expected;
+	u32 page = expected.la >> 12, record;
+	struct walk w;
+
+	if (!expected.pending)
+		return;
+	set_expected(vm, (struct expected_page){0});
+	if (expected.la < vm->low_limit || pv_is_page(expected.la) || !(vm->cpu.cr0 & CR0_PG) ||
+	    paging_walk(vm, expected.la, &w) != WALK_OK ||
+	    !vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K))
+		return;
+	/* A and D are the guest's to set, since nothing has been accessed as yet. A page that user
+	 * code may not see would have to be hidden again. */
+	record = record_for(&w, w.dirty && w.write);
+	if (!w.accessed || !w.user || (expected.write && !(record & SHADOW_WRITE)) ||
+	    vm_shadow(vm)->record[page] == record)
+		return;
+	trace(vm, EV_PF_FILL, expected.la, w.gpa);
+	if (grant_write(vm, page, record))
+		return;
+	shadow_record(vm, page, 0);
+	/* If this fails, the fault that we wanted to spare comes, and tells. */
+	if (map_around(vm, page, record, w.entry[0]) != SHADOW_FILLED)
+		vm->exit.kind = EXIT_NONE;
 }

@@ -70,6 +70,10 @@ enum shadow_result {
 /* Handle a page fault at `la`. `write`, `fetch`, `user`: the access that faulted. */
 enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, bool user,
 				u32 *error);
+/* The guest's kernel has been given a page fault at `la`: when it returns, shadow_fill_expected()
+ * maps what it has put there, or the access would fault on the host again. */
+void shadow_expect(struct vm *vm, u64 la, bool write);
+void shadow_fill_expected(struct vm *vm);
 /* CR3 was loaded: switch to that address space's shadow, and drop or correct what no longer
  * matches. Global pages stay. False: vm->exit is set. */
 bool shadow_load_cr3(struct vm *vm);

@@ -15,7 +15,9 @@
 #define STUB_SS	     0x02c /* HOST_FLAT_DS, for a load through CS */
 #define STUB_SLOW    0x030 /* not 0: returns to user code must be made by the monitor */
 #define STUB_HANDLER 0x034 /* the guest's system call entry */
+#define STUB_GATE    0x038 /* 8 bytes: the monitor's 64-bit entry */
 #define STUB_TLS     0x040 /* 24 bytes: the guest's TLS descriptors as the host has them */
+#define STUB_EXPECT  0x058 /* not 0: the next iret must be made by the monitor (shadow_expect) */
 
 /* How far a stub has got, by the instruction about to be executed: what must be undone. */
 #define STUB_IRET_START	 0  /* nothing */
@@ -32,5 +34,6 @@
 #define STUB_SYS_KERNEL	 11 /* ESP is being changed to the kernel's; STUB_ESP is the user's */
 #define STUB_SYS_FLAGS	 12 /* the same, and the flags are in the kernel's frame only */
 #define STUB_SYS_LAST	 13 /* in the guest's kernel already: only the jump is missing */
+#define STUB_TRAP	 14 /* near return address on the kernel's stack */
 
 #endif

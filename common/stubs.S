@@ -1,6 +1,7 @@
 /*
- * The PV page's stubs that run without a trap: return from the guest's kernel, and entry into it
- * by a system call. A template: stubs.c copies it and fills in addresses of the guest's.
+ * The PV page's stubs that run without a trap: return from the guest's kernel, entry into it by a
+ * system call, and the gate from the kernel into the monitor. A template: stubs.c copies it and
+ * fills in addresses of the guest's.
  *
  * Owns: the instruction sequences, and with each the state it leaves behind: an interrupt, a fault
  * or a debug trap may come before any of them, and stubs.c then undoes what has been done.
@@ -10,7 +11,7 @@
 
 #define PV(offset)  %ss:PLEX86_PV_PAGE + (offset)
 #define CSPV(offset) %cs:PLEX86_PV_PAGE + (offset)
-#define KERNEL_SS    0x2b
+#define HOST_CS64   0x33
 
 #define EFLAGS_TF 0x100
 #define EFLAGS_IF 0x200
@@ -46,6 +47,8 @@ stubs_states:
 stubs_template:
 	.org	PLEX86_PV_STUB_IRET - PLEX86_PV_STUB_IRET
 	state	STUB_IRET_START
+	cmpl	$0, PV(STUB_EXPECT)
+	jne	.Lslow
 	testb	$3, 4(%esp)
 	jz	.Lto_kernel
 	cmpw	$PLEX86_USER_CS, 4(%esp)
@@ -85,24 +88,8 @@ stubs_template:
 	popl	%eax
 .Lslow:
 	state	STUB_IRET_START
-	hlt
-
-/* The hardware's own iret, once CS is the hardware's; it leaves IF alone, so that goes first. */
-.Lto_kernel:
-	cmpl	$0x11111111, 4(%esp)
-	patch	stubs_kernel_cs
-	jne	.Lslow
-	testl	$(EFLAGS_TF | EFLAGS_NT | EFLAGS_VM | EFLAGS_AC), 8(%esp)
-	jnz	.Lslow
-	pushl	%eax
-	state	STUB_KERN_PUSHED
-	movl	12(%esp), %eax
-	andl	$EFLAGS_IF, %eax
-	movl	$0x23, 8(%esp)
-	movl	%eax, PV(PLEX86_PV_IF)
-	popl	%eax
-	state	STUB_KERN_LAST
-	iretl
+	patch	stubs_slow		/* a hlt where there is no gate */
+	ljmp	$HOST_CS64, $PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET + (.Lland_iret - stubs_template)
 
 /* The user's SS is still loaded, and limited. */
 	.org	PLEX86_PV_STUB_INT80 - PLEX86_PV_STUB_IRET
@@ -127,6 +114,45 @@ stubs_template:
 	movl	$0, PV(PLEX86_PV_CPL)
 	state	STUB_SYS_LAST
 	jmp	*PV(STUB_HANDLER)
+
+/* Of the iret's stub, where there is room: the hardware's own iret, once CS is the hardware's; it
+ * leaves IF alone, so that goes first. */
+.Lto_kernel:
+	state	STUB_IRET_START
+	cmpl	$0x11111111, 4(%esp)
+	patch	stubs_kernel_cs
+	jne	.Lslow
+	testl	$(EFLAGS_TF | EFLAGS_NT | EFLAGS_VM | EFLAGS_AC), 8(%esp)
+	jnz	.Lslow
+	pushl	%eax
+	state	STUB_KERN_PUSHED
+	movl	12(%esp), %eax
+	andl	$EFLAGS_IF, %eax
+	movl	$0x23, 8(%esp)
+	movl	%eax, PV(PLEX86_PV_IF)
+	popl	%eax
+	state	STUB_KERN_LAST
+	iretl
+
+/* The gate: the host's 64-bit code segment takes us to the monitor with no trap. From the landing
+ * on we are the monitor's, in 64-bit mode, and a signal need not undo anything (gate.S). R10 tells
+ * it the stub that nothing has been done of. */
+	.org	PLEX86_PV_STUB_TRAP - PLEX86_PV_STUB_IRET
+	.globl	stubs_trap
+	.hidden	stubs_trap
+stubs_trap:
+	state	STUB_TRAP
+	ljmp	$HOST_CS64, $PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET + (.Lland_trap - stubs_template)
+	.code64
+.Lland_trap:
+	movl	$PLEX86_PV_STUB_TRAP, %r10d
+.Lland:
+	.byte	0xff, 0x25		/* jmp *STUB_GATE, relative to where this will lie */
+	.long	STUB_GATE - PLEX86_PV_STUB_IRET - (.Llanded - stubs_template)
+.Llanded:
+.Lland_iret:
+	movl	$PLEX86_PV_STUB_IRET, %r10d
+	jmp	.Lland
 stubs_template_end:
 
 	.pushsection .rodata.stubs.states, "a", @progbits

@@ -10,9 +10,9 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 /* stubs.S */
-extern HIDDEN const u8 stubs_template[], stubs_template_end[];
+extern HIDDEN const u8 stubs_template[], stubs_template_end[], stubs_trap[];
 extern HIDDEN const u8 stubs_tls_0[], stubs_tls_4[], stubs_tls_8[], stubs_tls_12[], stubs_tls_16[],
-	stubs_tls_20[], stubs_kernel_cs[], stubs_esp0[];
+	stubs_tls_20[], stubs_kernel_cs[], stubs_esp0[], stubs_slow[];
 struct stub_state {
 	u32 offset, state;
 };
@@ -22,6 +22,7 @@ extern HIDDEN const struct stub_state stubs_states[], stubs_states_end[];
 #define GATE_INT32   14
 #define SYSCALL_GATE 0x80
 #define TLS_BYTES    24
+#define OPCODE_HLT   0xf4
 
 static u32 *stub_word(const struct vm *vm, u32 offset)
 {
@@ -33,15 +34,30 @@ static u8 *stub_code(const struct vm *vm)
 	return (u8 *)pv_page(vm) + PLEX86_PV_STUB_IRET;
 }
 
+/* The gate depends on nothing of the guest's; its twin returns to the instruction, which traps. */
+static void install_trap(struct vm *vm)
+{
+	static const u8 ret = 0xc3;
+	u8 *code = pv_page(vm)->stub_trap;
+
+	if (!vm->abi || !vm->fast_paths || !vm->gate) {
+		*code = ret;
+		return;
+	}
+	mem_copy(code, stubs_trap, stubs_template_end - stubs_trap);
+	mem_copy(stub_word(vm, STUB_GATE), &vm->gate, sizeof(vm->gate));
+}
+
 void stubs_reset(struct vm *vm)
 {
-	static const u8 trap[] = {0xf4, 0xeb, 0xfd}; /* 1: hlt; jmp 1b */
+	static const u8 trap[] = {OPCODE_HLT, 0xeb, 0xfd}; /* 1: hlt; jmp 1b */
 	struct pv_page *pv = pv_page(vm);
 
 	mem_copy(pv->stub_iret, trap, sizeof(trap));
 	mem_copy(pv->stub_int80, trap, sizeof(trap));
 	pv->flags &= ~PLEX86_PV_F_FAST;
 	vm->stubs.enabled = false;
+	install_trap(vm);
 }
 
 /* ------------------------------------------------------ putting them in ---- */
@@ -74,16 +90,20 @@ static bool read_gate(struct vm *vm, struct stubs *s)
 static bool read_stack(struct vm *vm, struct stubs *s)
 {
 	const struct segment *tr = &vm->cpu.tr;
-	const u32 esp0 = 4, ss0 = 8;
-	u16 selector;
+	const u32 esp0 = 4, ss0 = 8, esp1 = 12, ss1 = 16;
+	u16 selector, inner;
 	u64 desc;
 
-	if (seg_is_null(tr->selector) || tr->limit < ss0 + 3 ||
+	if (seg_is_null(tr->selector) || tr->limit < ss1 + 3 ||
 	    !mem_read(vm, (u32)(tr->base + ss0), &selector, 2, false) || (selector & 3) ||
 	    !seg_descriptor(vm, selector, &desc))
 		return false;
 	seg_unpack(desc, selector, &s->kernel_ss);
-	s->esp0 = (u32)(tr->base + esp0);
+	/* Linux keeps the task's own stack in ESP1, whose SS1 no ring 1 could use; ESP0 is that of
+	 * a trampoline, from which its entry code would only go on to the task's. */
+	if (!mem_read(vm, (u32)(tr->base + ss1), &inner, 2, false))
+		return false;
+	s->esp0 = (u32)(tr->base + (inner == s->kernel_cs.selector ? esp1 : esp0));
 	return seg_is_writable_data(&s->kernel_ss) && is_flat_kernel(&s->kernel_ss);
 }
 
@@ -116,9 +136,11 @@ static void install(struct vm *vm, const struct stubs *s)
 	static const u8 *const tls[] = {stubs_tls_0,  stubs_tls_4,  stubs_tls_8,
 					stubs_tls_12, stubs_tls_16, stubs_tls_20};
 
-	mem_copy(stub_code(vm), stubs_template, stubs_template_end - stubs_template);
+	mem_copy(stub_code(vm), stubs_template, stubs_trap - stubs_template);
 	for (unsigned i = 0; i < ARRAY_SIZE(tls); i++)
 		patch(vm, tls[i], s->tls + 4 * i);
+	if (!vm->gate)
+		stub_code(vm)[stubs_slow - stubs_template] = OPCODE_HLT;
 	patch(vm, stubs_kernel_cs, s->kernel_cs.selector);
 	patch(vm, stubs_esp0, s->esp0);
 	*stub_word(vm, STUB_CS) = PLEX86_USER_CS;
@@ -287,6 +309,11 @@ enum stub_exit stubs_leave(struct vm *vm)
 	case STUB_SYS_LAST:
 		enter_kernel(vm);
 		vm->cpu.rip = *stub_word(vm, STUB_HANDLER);
+		return STUB_EXIT_DONE;
+	case STUB_TRAP:
+		/* As if there had been no call. */
+		vm->cpu.rip = stack_word(vm, 0);
+		move_sp(vm, 4);
 		return STUB_EXIT_DONE;
 	default:
 		return state < STUB_SYS_START ? undo_iret(vm, state) : undo_syscall(vm, state);

@@ -2,8 +2,9 @@
  * The PV page's code stubs: kernel exit and system calls without a trap.
  *
  * Owns: which stubs are in the page, the guest addresses in them, and getting out of a stub that
- * was interrupted. Every stub has a trapping twin, a single hlt at its entry; it does the same
- * work in the core, and is what there is until the guest's tables suit the fast one.
+ * was interrupted. Every stub has a trapping twin, a single hlt at its entry (a ret, where the
+ * instruction behind the call traps); it does the same work in the core, and is what there is until
+ * the guest's tables suit the fast one.
  */
 #ifndef PLEX86_STUBS_H
 #define PLEX86_STUBS_H

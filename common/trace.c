@@ -4,6 +4,12 @@
 #include "trace.h"
 #include "pv.h"
 
+/* Is there a better cause of a trap than this? */
+static bool says_little(u32 event)
+{
+	return event == EV_TRAP || event == EV_GATE || event == EV_EMULATE;
+}
+
 void trace(struct vm *vm, enum event event, u64 a, u64 b)
 {
 	struct trace_ring *ring = &vm->trace;
@@ -12,7 +18,7 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 	const u64 time = vm->stats.cause == EV_TRAP ? vm->stats.begun : host_tsc(vm);
 
 	vm->stats.count[event]++;
-	if (vm->stats.cause == EV_TRAP || vm->stats.cause == EV_EMULATE)
+	if (says_little(vm->stats.cause))
 		vm->stats.cause = event;
 	*r = (struct trace_record){
 		.time = time,

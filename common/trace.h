@@ -13,6 +13,7 @@
 /* One counter and one kind of trace record each: X(NAME, text, meaning of a, meaning of b). */
 #define PLEX86_EVENTS(X)                                \
 	X(TRAP, "trap", "vector", "error code")         \
+	X(GATE, "gate", "", "")                         \
 	X(INJECT, "inject", "vector", "error code")     \
 	X(IRQ, "irq", "vector", "")                     \
 	X(PF_FILL, "pf-fill", "linear", "gpa")          \
@@ -64,10 +65,10 @@ struct trace_ring {
 	struct trace_record record[TRACE_RING];
 };
 
-/* Times are in TSC cycles. The cause of a trap is the first event recorded for it, with EV_TRAP and
- * EV_EMULATE giving way to any that says more: a new event needs no more than its line above to be
- * a cause as well. A trap's time is what passes in the monitor, exits included and idling not; the
- * host's own share of it cannot be seen here. */
+/* Times are in TSC cycles. The cause of a trap is the first event recorded for it, with EV_TRAP,
+ * EV_GATE and EV_EMULATE giving way to any that says more: a new event needs no more than its line
+ * above to be a cause as well. A trap's time is what passes in the monitor, exits included and idling
+ * not; the host's own share of it cannot be seen here. */
 struct vm_stats {
 	u64 count[EV_COUNT];
 	u64 traps[EV_COUNT], trap_time[EV_COUNT]; /* by cause */

@@ -16,9 +16,11 @@
 #define DR6_BS	  0x00004000u
 #define DR7_RESET 0x00000400u
 
-#define OPCODE_CLI   0xfa
-#define INT80_LENGTH 2
+#define INT80_LENGTH	 2
+#define TRAP_CALL_LENGTH 5
 
+#define OPCODE_CALL 0xe8
+#define OPCODE_CLI  0xfa
 #define OPCODE_HLT  0xf4
 #define OPCODE_INT3 0xcc
 #define OPCODE_INTO 0xce
@@ -57,7 +59,7 @@ static void poll_timer(struct vm *vm)
 {
 	u64 now;
 
-	if (!vm->timer)
+	if (!vm->timer || !host_due(vm, vm->timer))
 		return;
 	now = host_now(vm);
 	if (now < vm->timer)
@@ -78,18 +80,49 @@ static bool byte_before(struct vm *vm, u64 rip, u8 opcode)
 	       byte == opcode;
 }
 
-/* Is rip right behind an sti, as the macro or as the instruction? */
-static bool behind_sti(struct vm *vm)
+/* Is `rip` right behind an sti, as the macro or as the instruction? */
+static bool behind_sti(struct vm *vm, u32 rip)
 {
 	static const u8 macro[] = {0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff,
 				   0xff, 0x00, 0x02, 0x00, 0x00};
-	u32 la = (u32)(vm->cpu.seg[SEG_CS].base + vm->cpu.rip);
+	u32 la = (u32)(vm->cpu.seg[SEG_CS].base + rip);
 	u8 bytes[sizeof(macro)];
 
-	if (byte_before(vm, vm->cpu.rip, OPCODE_STI))
+	if (byte_before(vm, rip, OPCODE_STI))
 		return true;
 	return mem_read(vm, la - sizeof(macro), bytes, sizeof(bytes), false) &&
 	       !__builtin_memcmp(bytes, macro, sizeof(macro));
+}
+
+/* Is at `la` a call of the stub that stands for the next instruction's trap? */
+static bool is_trap_call(struct vm *vm, u32 la)
+{
+	const u32 target = PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP;
+	u8 code[TRAP_CALL_LENGTH];
+	u32 displacement;
+
+	if (!mem_read(vm, la, code, sizeof(code), false) || code[0] != OPCODE_CALL)
+		return false;
+	mem_copy(&displacement, code + 1, sizeof(displacement));
+	return la + sizeof(code) + displacement == target;
+}
+
+/* At the hlt of `sti; hlt`, or at the call in front of it? True: rip is behind the hlt now. */
+static bool skip_hlt(struct vm *vm)
+{
+	const u32 base = (u32)vm->cpu.seg[SEG_CS].base, at = (u32)vm->cpu.rip;
+	u32 call = at, hlt = at;
+	u8 opcode;
+
+	if (is_trap_call(vm, base + at))
+		hlt += TRAP_CALL_LENGTH;
+	else if (is_trap_call(vm, base + at - TRAP_CALL_LENGTH))
+		call -= TRAP_CALL_LENGTH;
+	if (!mem_read(vm, base + hlt, &opcode, sizeof(opcode), false) || opcode != OPCODE_HLT ||
+	    !behind_sti(vm, call))
+		return false;
+	vm->cpu.rip = hlt + 1;
+	return true;
 }
 
 /* The instruction behind sti runs before any interrupt (SDM vol. 2, STI). Two cases matter:
@@ -109,13 +142,11 @@ static bool sti_shadow(struct vm *vm)
 	n = mem_fetch(vm, next, sizeof(next));
 	if (!n)
 		return false;
-	if (next[0] == OPCODE_HLT && behind_sti(vm)) {
-		vm->cpu.rip = (u32)(vm->cpu.rip + 1);
+	if ((next[0] == OPCODE_HLT || next[0] == OPCODE_CALL) && skip_hlt(vm))
 		return false;
-	}
 	cli = next[0] == OPCODE_CLI ||
 	      (n == sizeof(next) && !__builtin_memcmp(next, cli_macro, sizeof(next)));
-	return cli && behind_sti(vm);
+	return cli && behind_sti(vm, (u32)vm->cpu.rip);
 }
 
 /* Deliver what is pending. False: vm->exit is set. */
@@ -220,6 +251,7 @@ static enum core_next page_fault(struct vm *vm, const struct trap *trap)
 	}
 	trace(vm, EV_PF_GUEST, trap->address, error);
 	raise_page_fault(vm, trap->address, error);
+	shadow_expect(vm, trap->address, write);
 	return finish(vm, EMU_FAULT, false);
 }
 
@@ -342,6 +374,27 @@ enum core_next core_trap(struct vm *vm, const struct trap *trap)
 		vm->exit.fault.reason = FAULT_INSN;
 		vm->exit.fault.detail = trap->vector;
 		return CORE_EXIT;
+	}
+}
+
+/* The instruction that the stub stands for is dealt with as its own trap would be. */
+enum core_next core_gate(struct vm *vm)
+{
+	const struct insn iret = {.op = OP_IRET, .op_size = 4, .length = 1};
+	const struct trap trap = {.vector = EXC_GP};
+	bool stepping = vm->cpu.rflags & FLAG_TF;
+
+	vm->exit.kind = EXIT_NONE;
+	vm->pending.kind = PENDING_NONE;
+	trace(vm, EV_GATE, 0, 0);
+	switch (stubs_leave(vm)) {
+	case STUB_EXIT_DONE:
+		return finish(vm, emulate(vm, &trap), stepping);
+	case STUB_EXIT_IRET:
+		return finish(vm, emulate_iret(vm, &iret), stepping);
+	default:
+		raise_error(vm, EXC_GP, 0);
+		return finish(vm, EMU_FAULT, false);
 	}
 }
 

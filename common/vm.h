@@ -39,6 +39,12 @@ struct stubs {
 	u32 handler, esp0, tls;
 };
 
+/* A page fault that the guest's kernel is handling: the page it is likely to make present. */
+struct expected_page {
+	bool pending, write;
+	u32 la;
+};
+
 struct vm {
 	struct vcpu cpu;
 	struct pic_pair pic;
@@ -60,7 +66,9 @@ struct vm {
 	u8 *ram;	   /* alias of all these in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
 	bool fast_paths;   /* stubs may run without a trap */
+	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
 	struct stubs stubs;
+	struct expected_page expected;
 	bool abi; /* the guest carries the plex86 note */
 	struct shadow_pool pool;
 	struct shadow shadow[SHADOW_COUNT];

@@ -1,5 +1,5 @@
 /*
- * Guest ABI, version 1: what a VM-friendly guest kernel and the monitor agree on.
+ * Guest ABI, version 2: what a VM-friendly guest kernel and the monitor agree on.
  *
  * Owns: the layout of the PV page and the meaning of the ELF note. Read by C and by assembly; used
  * by the monitor core, by the assembler macros put into guests (guest/macros) and by tests.
@@ -7,7 +7,7 @@
 #ifndef PLEX86_ABI_H
 #define PLEX86_ABI_H
 
-#define PLEX86_ABI_VERSION 1
+#define PLEX86_ABI_VERSION 2 /* 1 had no PLEX86_PV_STUB_TRAP; still taken */
 
 /* One page above i386 Linux's FIXADDR_TOP, mapped by the monitor, never by the guest. Before
  * paging is enabled it is there as well. */
@@ -30,6 +30,10 @@
  * The stub returns behind that; or it has the int $0x80 executed. */
 #define PLEX86_PV_STUB_INT80 0x200
 #define PLEX86_PV_CALL_CS    0x23
+/* Near call from kernel code, with flat CS and SS: the instruction at the return address would
+ * trap, deal with it as if it had. Where that cannot be had for less, the stub just returns and
+ * the instruction traps. Uses four bytes of the stack, changes nothing. */
+#define PLEX86_PV_STUB_TRAP 0x300
 
 /* CPUID in guest kernel code is `cs invd` (2e 0f 08): always #GP at CPL 3, and meaningless. */
 #define PLEX86_CPUID_BYTES 0x2e, 0x0f, 0x08

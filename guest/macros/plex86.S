@@ -1,17 +1,20 @@
 /*
  * Assembler macros that de-privilege i386 kernel code for CPL 3 (guest ABI of plex86-abi.h).
  *
- * Owns: the replacement of cli, sti, pushf, popf, iret and cpuid in guest kernels. It is run
- * through cpp by guest/make-macros and then put in front of every unit with -Wa,FILE: gas
- * concatenates its inputs, and a macro takes precedence over the mnemonic of its name. Must emit
- * nothing unless a macro is used, and must keep registers and flags as the instruction would.
+ * Owns: the replacement of cli, sti, pushf, popf, iret and cpuid in guest kernels, and the call of
+ * the monitor in front of in, out, hlt and invlpg. It is run through cpp by guest/make-macros and
+ * then put in front of every unit with -Wa,FILE: gas concatenates its inputs, and a macro takes
+ * precedence over the mnemonic of its name. Must emit nothing unless a macro is used, and must keep
+ * registers and flags as the instruction would.
  *
  * The rules that shaped it:
- * - Macros take no argument, so that each means the same in .altmacro and .noaltmacro mode; int,
- *   which needs its own, is used nowhere in .altmacro mode.
+ * - Macros take no argument, so that each means the same in .altmacro and .noaltmacro mode; those
+ *   that need their instruction's own are used nowhere in .altmacro mode.
  * - %ss: goes before every access, since %ds may be the user's at a system call's entry and at the
  *   way out of the kernel; SS is flat in all kernel code (X86_ESPFIX32 is off).
- * - hlt, in, out, mov crN and the like stay as they are: they trap at CPL 3.
+ * - mov crN, ins, lgdt and the like stay as they are: they trap at CPL 3. So do hlt, in, out and
+ *   invlpg, but these are frequent: the call in front of them spares the trap where that can be
+ *   done. (For mov to cr3 the overlay of special_insns.h makes that call.)
  */
 #include "plex86-abi.h"
 
@@ -97,6 +100,49 @@
 	.word	PLEX86_PV_CALL_CS
 	.endif
 	{nooptimize} int \vector	/* with a prefix in front it is no macro */
+	.endm
+
+	.macro hlt
+	call	PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP
+	.byte	0xf4
+	.endm
+
+	.macro invlpg operand:vararg
+	call	PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP
+	{nooptimize} invlpg \operand
+	.endm
+
+	.irp	name, in, inb, inw, inl, out, outb, outw, outl
+	.macro \name operands:vararg
+	call	PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP
+	{nooptimize} \name \operands
+	.endm
+	.endr
+
+/* Linux's entry code (the unit that defines __switch_to_asm) copies 17 dwords from stack to stack on
+ * its way in and out, by `cld; rep movsl`. The two lie such that their low address bits collide,
+ * and rep takes 280 cycles then: in and out, half of a system call. One by one they take 20. */
+	.macro rep insn:vararg
+	.set	.Lplex86_rep, 1
+	.ifdef __switch_to_asm
+	.ifc	\insn, movsl
+	.set	.Lplex86_rep, 0
+	pushl	%eax
+.Lplex86_copy\@:
+	jecxz	.Lplex86_copied\@
+	movl	(%esi), %eax
+	movl	%eax, %es:(%edi)
+	leal	4(%esi), %esi
+	leal	4(%edi), %edi
+	leal	-1(%ecx), %ecx		/* no flag changed */
+	jmp	.Lplex86_copy\@
+.Lplex86_copied\@:
+	popl	%eax
+	.endif
+	.endif
+	.if	.Lplex86_rep
+	{nooptimize} rep \insn
+	.endif
 	.endm
 
 /* cpuid does not trap unless the host can arm CPUID faulting; this always does. */

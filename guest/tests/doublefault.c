@@ -14,7 +14,7 @@ CODE(k_ud, "", "ud2");
 CODE(k_pf, "", "movl 0x40000000, %eax");
 CODE(k_bp, "", "int3");
 CODE(k_int, "", "int $0x50");
-UCODE(u_gp, "", "hlt");
+UCODE(u_gp, "", RAW "hlt");
 UCODE(u_pf, "", "movl 0x40000000, %eax");
 UCODE(u_ud, "", "ud2");
 

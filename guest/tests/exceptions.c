@@ -39,7 +39,7 @@ UCODE(u_ud, "", "ud2");
 UCODE(u_gp_null, "xorl %eax, %eax", "movl %eax, %ss");
 UCODE(u_gp_dpl, "movl $0x18, %eax", "movl %eax, %es");
 UCODE(u_gp_cs, "", "ljmp $0x10, $0");
-UCODE(u_gp_hlt, "", "hlt");
+UCODE(u_gp_hlt, "", RAW "hlt");
 UCODE(u_gp_cli, "", RAW_CLI);
 UCODE(u_gp_int, "", "int $0x50");
 UCODE(u_np, "movl $0x83, %eax", "movl %eax, %ds");

@@ -83,14 +83,14 @@ static void chips(void)
 }
 
 /* ---- Permission from CPL 3 ---- */
-UCODE(u_inb, "", "inb %dx, %al");
-UCODE(u_inw, "", "inw %dx, %ax");
-UCODE(u_inl, "", "inl %dx, %eax");
-UCODE(u_outb, "", "outb %al, %dx");
-UCODE(u_outl, "", "outl %eax, %dx");
+UCODE(u_inb, "", RAW "inb %dx, %al");
+UCODE(u_inw, "", RAW "inw %dx, %ax");
+UCODE(u_inl, "", RAW "inl %dx, %eax");
+UCODE(u_outb, "", RAW "outb %al, %dx");
+UCODE(u_outl, "", RAW "outl %eax, %dx");
 UCODE(u_insb, "movl $user_stack, %edi", "insb");
 UCODE(u_outsb, "movl $user_stack, %esi", "outsb");
-UCODE(u_in_imm, "", "inb $0x21, %al");
+UCODE(u_in_imm, "", RAW "inb $0x21, %al");
 UCODE(u_cli, "", RAW_CLI);
 UCODE(u_sti, "", RAW_STI);
 

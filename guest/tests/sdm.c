@@ -11,7 +11,7 @@ CODE(k_int, "", "int $0x50");
 CODE(k_de, "xorl %ecx, %ecx; xorl %edx, %edx", "divl %ecx");
 UCODE(u_ud, "", "ud2");
 UCODE(u_pf, "", "movl 0x40000000, %eax");
-UCODE(u_gp, "", "hlt");
+UCODE(u_gp, "", RAW "hlt");
 UCODE(u_int, "", "int $0x30");
 
 static void resume_flag(void)

@@ -39,7 +39,7 @@ CODE(k_branch, SET_TF, "movl $3, %ecx; 1: decl %ecx; jnz 1b; nop; nop");
 CODE(k_call, SET_TF, "call 1f; nop; nop; jmp 2f; 1: nop; ret; 2:");
 CODE(k_rep, "cld; movl $4, %ecx; movl $scratch, %edi; " SET_TF, "rep stosb; nop; nop");
 CODE(k_int, SET_TF, "nop; int $0x50; nop; nop");
-CODE(k_trap, SET_TF, "nop; movl %cr3, %eax; nop; inb $0x21, %al; nop");
+CODE(k_trap, SET_TF, "nop; movl %cr3, %eax; nop; " RAW "inb $0x21, %al; nop");
 CODE(k_fault, SET_TF, "nop; movl 0x40000000, %eax; nop; nop");
 CODE(k_es, SET_TF, "nop; movl $0x18, %eax; movl %eax, %es; nop; nop");
 u8 scratch[8];

@@ -109,10 +109,10 @@ static bool check_kernel(struct image *im, const u8 *data, size_t size, struct e
 	if (!elf_open(&elf, data, size, what, e))
 		return false;
 	abi = elf_abi_note(&elf);
-	if (abi && abi != PLEX86_ABI_VERSION)
+	if (abi > PLEX86_ABI_VERSION)
 		return error_set(e,
 				 "%s is built for guest ABI version %u, and this plex86 provides "
-				 "version %u",
+				 "versions 1 to %u",
 				 what, abi, PLEX86_ABI_VERSION);
 	im->abi = abi != 0;
 	return true;

@@ -192,11 +192,11 @@ static bool identify_elf(struct image *im, struct error *e)
 			snprintf(im->name, sizeof(im->name), "a 32-bit ELF file");
 	}
 	abi = elf_abi_note(&elf);
-	if (abi && abi != PLEX86_ABI_VERSION)
+	if (abi > PLEX86_ABI_VERSION)
 		return error_set(
 			e,
 			"kernel '%s': built for guest ABI version %u, and this plex86 provides "
-			"version %u (build it again with this guest/build-kernel)",
+			"versions 1 to %u (build it again with this guest/build-kernel)",
 			im->file.path, abi, PLEX86_ABI_VERSION);
 	im->abi = abi != 0;
 	return im->kind == IMAGE_MULTIBOOT || check_linux_note(im, e);

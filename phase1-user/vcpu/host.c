@@ -32,11 +32,12 @@ static enum host_error host_error(long ret)
 
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 {
+	int flags = MAP_SHARED | MAP_FIXED | (prot & HOST_POPULATE ? MAP_POPULATE : 0);
 	long ret;
 
 	if (la < vm->low_limit)
 		return HOST_LOW;
-	ret = sys_mmap(la, len, native_prot(prot), MAP_SHARED | MAP_FIXED, VCPU_FD_RAM, gpa);
+	ret = sys_mmap(la, len, native_prot(prot), flags, VCPU_FD_RAM, gpa);
 	return ret == (long)la ? HOST_OK : host_error(ret);
 }
 
@@ -167,6 +168,7 @@ static enum host_error set_tls(struct vm *vm, unsigned slot, u64 desc)
 
 enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descriptor)
 {
+	shared->gate.reload = true;
 	if (slot >= HOST_SLOT_TLS0)
 		return set_tls(vm, slot - HOST_SLOT_TLS0, descriptor);
 	shared->ldt[slot] = descriptor;
@@ -187,6 +189,23 @@ u64 host_now(struct vm *vm)
 {
 	(void)vm;
 	return clock(CLOCK_MONOTONIC);
+}
+
+/* The system call costs as much as an emulated instruction. TSCs count at 1 GHz at least: as many
+ * cycles as there are nanoseconds left can pass before it is worth another one. */
+bool host_due(struct vm *vm, u64 deadline)
+{
+	static u64 asked_for, asked_at, patience;
+	const u64 tsc = host_tsc(vm);
+	u64 now;
+
+	if (deadline == asked_for && tsc - asked_at < patience)
+		return false;
+	now = host_now(vm);
+	asked_for = deadline;
+	asked_at = tsc;
+	patience = deadline > now ? deadline - now : 0;
+	return !patience;
 }
 
 s64 host_utc(struct vm *vm)
@@ -217,6 +236,7 @@ void host_arm_timer(struct vm *vm, u64 deadline)
  * runs, and looks at the time for nothing. */
 enum host_error host_arrive(struct vm *vm)
 {
+	shared->gate.reload = true;
 	for (unsigned entry = 0; entry < ARRAY_SIZE(ldt); entry++)
 		if (sync_ldt(entry) != HOST_OK)
 			return HOST_FAIL;

@@ -17,6 +17,7 @@
 #define ARG_LOW(n)    (DATA(args[0]) + (n)*8)
 #define ARG_HIGH(n)   (DATA(args[0]) + (n)*8 + 4)
 #define LOAD(offset)  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
+#define CLEAR(bits)   BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~(u32)(bits))
 #define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
 /* Go on if the loaded word equals `value`, else skip `n` instructions. */
 #define EXPECT(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (u32)(value), 0, (n))
@@ -29,11 +30,11 @@
 	EXPECT(nr, 6), LOAD(ARG_HIGH(0)), EXPECT(0, 3), LOAD(ARG_HIGH(1)), EXPECT(0, 1), \
 		RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_TRAP)
 
-/* mmap: the same, and of guest RAM only. Eleven instructions. */
-#define ALLOW_LOW_MMAP(nr, flags, fd)                                                     \
-	EXPECT(nr, 10), LOAD(ARG_HIGH(0)), EXPECT(0, 7), LOAD(ARG_HIGH(1)), EXPECT(0, 5), \
-		LOAD(ARG_LOW(3)), EXPECT(flags, 3), LOAD(ARG_LOW(4)), EXPECT(fd, 1),      \
-		RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_TRAP)
+/* mmap: the same, and of guest RAM only; MAP_POPULATE or not. Twelve instructions. */
+#define ALLOW_LOW_MMAP(nr, flags, fd)                                                      \
+	EXPECT(nr, 11), LOAD(ARG_HIGH(0)), EXPECT(0, 8), LOAD(ARG_HIGH(1)), EXPECT(0, 6),  \
+		LOAD(ARG_LOW(3)), CLEAR(MAP_POPULATE), EXPECT(flags, 3), LOAD(ARG_LOW(4)), \
+		EXPECT(fd, 1), RETURN(SECCOMP_RET_ALLOW), RETURN(SECCOMP_RET_TRAP)
 
 static long set_filter(const struct sock_fprog *program)
 {

@@ -88,6 +88,7 @@ _Noreturn void vcpu_main(void)
 	check(STEP_SIGNALS, signal_setup());
 	check(STEP_TIMER, timer_setup());
 	host_setup();
+	gate_setup();
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());

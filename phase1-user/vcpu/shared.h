@@ -53,6 +53,22 @@ struct turn_patience {
 	u32 skip;   /* of these, how many are still to come */
 };
 
+/* The guest's registers while it is in the monitor by way of the gate, in the order that gate.S
+ * pushes and pops them, and the gate's stack, whose top they are. */
+struct gate_frame {
+	u64 di, si, bp, bx, dx, cx, ax;
+	u64 rip, cs, rflags, sp, ss; /* for iretq */
+};
+#define GATE_STACK (64 * 1024)
+#define GATE_FPU   (16 * 1024) /* XSAVE with AMX is 11 KiB */
+struct gate {
+	u8 stack[GATE_STACK];
+	struct gate_frame frame;
+	u64 noted;   /* the signal that came in the meantime: look again before the guest runs */
+	bool reload; /* a descriptor has changed: segment registers may hold what it was */
+	u8 fpu[GATE_FPU] __attribute__((aligned(64))); /* for the baton */
+};
+
 struct vcpu_shared {
 	u32 turn; /* enum vcpu_turn, a futex */
 	u32 mode; /* enum vcpu_mode */
@@ -80,6 +96,7 @@ struct vcpu_shared {
 	struct turn_patience patience; /* of whichever of them waits */
 	u64 ldt[HOST_SLOT_TLS0];       /* descriptors that all processes should have */
 	struct baton baton;
+	struct gate gate;
 
 	struct vm vm;
 };

@@ -3,8 +3,9 @@
  *
  * Owns: the signal frame and the segment registers. A guest trap arrives as a signal; the handler
  * copies the frame into vm->cpu, asks the core, and by returning resumes whatever vm->cpu says.
- * All signals are blocked while it runs, so a signal always comes from guest code. Frame and stack
- * are shared by all vcpu processes: the one that took the signal need not be the one that returns.
+ * All signals are blocked while it runs, so a signal always comes from guest code, or from the
+ * monitor's side of the gate (gate.c). Frame and stack are shared by all vcpu processes: the one
+ * that took the signal need not be the one that returns.
  */
 #include "../../common/pv.h"
 #include "../../common/segment.h"
@@ -16,8 +17,6 @@
 #include <linux/time.h>
 #include <asm/sigcontext.h>
 #include <asm/ucontext.h>
-
-#define HOST_CS64 0x33
 
 /* The handler's stack: frames of 12 KiB with AMX state, and the core's own depth. */
 #define STACK_SIZE (256 * 1024)
@@ -116,8 +115,7 @@ static bool ready_to_run(void)
 	return false;
 }
 
-/* Follow the core's wishes until the guest can run. */
-static void run_until_resume(enum core_next next)
+void run_until_resume(enum core_next next)
 {
 	struct vm *vm = &shared->vm;
 
@@ -139,17 +137,15 @@ static void run_until_resume(enum core_next next)
 
 /* -------------------------------------------------------- guest state ---- */
 
-static void save_selectors(u16 hw[SEG_COUNT], const struct sigcontext *sc)
+void save_selectors(u16 hw[SEG_COUNT])
 {
-	hw[SEG_CS] = sc->cs;
-	hw[SEG_SS] = sc->ss;
 	__asm__ volatile("mov %%ds, %0" : "=r"(hw[SEG_DS]));
 	__asm__ volatile("mov %%es, %0" : "=r"(hw[SEG_ES]));
 	__asm__ volatile("mov %%fs, %0" : "=r"(hw[SEG_FS]));
 	__asm__ volatile("mov %%gs, %0" : "=r"(hw[SEG_GS]));
 }
 
-static void load_selectors(const u16 hw[SEG_COUNT])
+void load_selectors(const u16 hw[SEG_COUNT])
 {
 	__asm__ volatile("mov %0, %%ds" : : "r"(hw[SEG_DS]));
 	__asm__ volatile("mov %0, %%es" : : "r"(hw[SEG_ES]));
@@ -237,7 +233,7 @@ static enum core_next guest_fault(struct vm *vm, const siginfo_t *info, const st
 static enum core_next dispatch(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
 {
 	if (sc->cs == HOST_CS64) {
-		stop(FAULT_ESCAPE, sc->rip);
+		stop(in_monitor_text(sc->rip) ? FAULT_MONITOR : FAULT_ESCAPE, sc->rip);
 		return CORE_EXIT;
 	}
 	switch (info->si_signo) {
@@ -270,7 +266,9 @@ static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext
 		run_until_resume(core_load_segments(vm) ? core_kick(vm) : CORE_EXIT);
 		return;
 	}
-	save_selectors(hw, sc);
+	hw[SEG_CS] = sc->cs;
+	hw[SEG_SS] = sc->ss;
+	save_selectors(hw);
 	save_guest(&vm->cpu, sc);
 	core_sync_selectors(vm, hw);
 	run_until_resume(dispatch(vm, info, sc));
@@ -282,6 +280,9 @@ void handle_signal(int sig, siginfo_t *info, void *context)
 	struct vm *vm = &shared->vm;
 
 	(void)sig;
+	if (gate_interrupted(info, &uc->uc_mcontext))
+		return;
+	shared->baton.fpu = 0; /* the guest's FPU state is in the signal's frame */
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
 	stats_trap_begins(vm);
 	answer(vm, info, &uc->uc_mcontext);

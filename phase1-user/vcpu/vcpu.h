@@ -1,15 +1,19 @@
 /*
  * The parts of the vcpu process.
  *
- * main.c sets the processes up; signal.c turns signals into traps and back; host.c and pool.c give
- * the core what common/host.h asks for; baton.c changes from one process to another; jail.c takes
- * away what is not needed.
+ * main.c sets the processes up; signal.c turns signals into traps and back; gate.c and gate.S let the
+ * guest's kernel in without a signal; host.c and pool.c give the core what common/host.h asks for;
+ * baton.c changes from one process to another; jail.c takes away what is not needed.
  */
 #ifndef PLEX86_VCPU_H_PROCESS
 #define PLEX86_VCPU_H_PROCESS
 
 #include "../../common/core.h"
 #include "shared.h"
+#include <linux/signal.h>
+#include <asm/sigcontext.h>
+
+#define HOST_CS64 0x33
 
 /* The process's one piece of global state: signal handlers get no argument. All other statics that
  * change are each process's own on purpose. */
@@ -22,6 +26,15 @@ long timer_setup(void);
 long ldt_probe(void);	   /* can LDT entries be set? */
 long dispatch_setup(void); /* Syscall User Dispatch; not fatal: the jail traps the same calls */
 long jail_setup(void);
+
+/* Follow the core's wishes until the guest can run. */
+void run_until_resume(enum core_next next);
+
+/* Let the guest in through the gate, if this host can. */
+void gate_setup(void);
+/* A signal found the process at `sc`: true if that was the monitor's side of the gate, and the
+ * signal is taken note of. */
+bool gate_interrupted(const siginfo_t *info, struct sigcontext *sc);
 
 /* Fork the processes for the shadows that the first one does not serve, as many as the host lets us
  * have. Each prepares itself by prepare() and sleeps until it is needed; one that cannot (false)
@@ -37,5 +50,13 @@ _Noreturn void signal_enter_guest(void);
 
 /* The monitor's text: system calls from here are its own. */
 extern __attribute__((visibility("hidden"))) const char monitor_text_start[], monitor_text_end[];
+static inline bool in_monitor_text(u64 rip)
+{
+	return rip >= (u64)monitor_text_start && rip < (u64)monitor_text_end;
+}
+
+/* The segment registers that a signal frame does not hold, as the hardware has them now. */
+void save_selectors(u16 hw[SEG_COUNT]);
+void load_selectors(const u16 hw[SEG_COUNT]);
 
 #endif

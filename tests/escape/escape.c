@@ -4,7 +4,8 @@
  * Owns: the attempts. `call NR [ARG...]` enters the host's 64-bit code segment and makes host
  * system call NR (`call32`: by int $0x80, the host's 32-bit calls); an argument `@TEXT` is the
  * address of TEXT. A call that comes back is an escape and says so. `clobber`, `forge`, `bells` and
- * `deaf` attack the memory shared with the VMM. The rest are the 32-bit ways into a host kernel.
+ * `deaf` attack the memory shared with the VMM, `jump` the monitor's own code. The rest are the
+ * 32-bit ways into a host kernel.
  */
 #include "guest.h"
 
@@ -63,6 +64,12 @@ asm(".pushsection .text\n"
     "movq (%rdi), %rdi\n"
     "1:\tmovl $0, 4(%rdi)\n\t"
     "jmp 1b\n"
+    /* Jump to address nr, within the monitor, with a stack pointer that is none. */
+    "jump_entry:\n\t"
+    "movl %ebx, %ebx\n\t"
+    "movq 0(%rbx), %rax\n\t"
+    "movl $0x10, %esp\n\t"
+    "jmp *%rax\n"
     /* Fill the shared memory with random bytes and give the VMM an exit, nr times. arg: 0 offset
      * of the exit, 1 size of the memory, 2 seed. Most exits are a port access, a memory access,
      * idle or kicked, as these do not end the run; 1 in 1024 is all random. Needs a host without
@@ -160,7 +167,7 @@ asm(".pushsection .text\n"
     ".code32\n"
     ".popsection");
 void call64_entry(void), call32_entry(void), clobber_entry(void), deaf_entry(void),
-	forge_entry(void), bells_entry(void);
+	jump_entry(void), forge_entry(void), bells_entry(void);
 
 /* 0x33 is the 64-bit code segment of every Linux host. */
 static void enter_host(void (*entry)(void))
@@ -234,6 +241,19 @@ static void clobber(void)
 	enter_host(clobber_entry);
 }
 
+/* jump ADDRESS: once, should it lead back to where we came from */
+static void jump(void)
+{
+	static bool done;
+
+	print("jumping\n");
+	if (done)
+		return;
+	done = true;
+	call.nr = number(word[1]);
+	enter_host(jump_entry);
+}
+
 /* deaf ADDRESS */
 static void deaf(void)
 {
@@ -290,14 +310,21 @@ static void bells(void)
 CODE(k_int80, "movl $4, %eax; movl $1, %ebx; movl $7, %edx", "int $0x80");
 CODE(k_sysenter, "movl $4, %eax; movl %esp, %ebp", "sysenter");
 CODE(k_syscall, "movl $1, %eax", "syscall");
+asm(".pushsection .text; k_cr3: .long k_cr3 + 4; movl %eax, %cr3; .popsection");
 UCODE(u_int80, "movl $4, %eax; movl $1, %ebx; movl $7, %edx", "int $0x80");
 UCODE(u_sysenter, "movl $4, %eax; movl %esp, %ebp", "sysenter");
 UCODE(u_syscall, "movl $1, %eax", "syscall");
 UCODE(u_far, "", "ljmp $0x33, $call64_entry");
+/* User code in the gate that is the kernel's: by its front door, and behind it on a forged stack.
+ */
+UCODE(u_trap_stub, "",
+      "lcall $0x23, $" STRINGIFY(PLEX86_PV_PAGE) " + " STRINGIFY(PLEX86_PV_STUB_TRAP));
+UCODE(u_landing, "movl $k_cr3, %esp",
+      "ljmp $0x33, $" STRINGIFY(PLEX86_PV_PAGE) " + " STRINGIFY(PLEX86_PV_STUB_TRAP) " + 7");
 
-static const struct snippet ways[] = {SNIPPET(k_int80), SNIPPET(k_sysenter), SNIPPET(k_syscall),
-				      SNIPPET(u_int80), SNIPPET(u_sysenter), SNIPPET(u_syscall),
-				      SNIPPET(u_far)};
+static const struct snippet ways[] = {SNIPPET(k_int80), SNIPPET(k_sysenter),  SNIPPET(k_syscall),
+				      SNIPPET(u_int80), SNIPPET(u_sysenter),  SNIPPET(u_syscall),
+				      SNIPPET(u_far),	SNIPPET(u_trap_stub), SNIPPET(u_landing)};
 
 static void enter_from_32_bits(const struct snippet *s)
 {
@@ -306,6 +333,11 @@ static void enter_from_32_bits(const struct snippet *s)
 	paging_init();
 	set_gate(0x80, ACC_P | ACC_DPL(3) | ACC_INTGATE);
 	state.ebx = (u32)user_stack;
+	if (s->fn == u_trap_stub || s->fn == u_landing) {
+		/* With the ABI's segments the PV page stays where it is. */
+		state.cs = PLEX86_USER_CS;
+		state.ss = PLEX86_USER_DS;
+	}
 	if (s->name[0] == 'u')
 		print_result(s, run_user_state(&state));
 	else
@@ -322,6 +354,8 @@ void guest_main(void)
 		host_call(call32_entry);
 	else if (words == 3 && is(word[0], "clobber"))
 		clobber();
+	else if (words == 2 && is(word[0], "jump"))
+		jump();
 	else if (words == 2 && is(word[0], "deaf"))
 		deaf();
 	else if (words == 6 && is(word[0], "forge"))

@@ -1,6 +1,7 @@
 /*
- * interrupt-stubs PLEX86 ARGUMENT...: run plex86 and interrupt the guest inside the PV page's
- * stubs.
+ * interrupt-stubs LOOK PLEX86 ARGUMENT...: run plex86 and interrupt the guest inside the PV page's
+ * stubs, and on the monitor's side of the gate. LOOK: where the monitor goes, if a signal has come
+ * while it was in the gate, by offset from the gate's entry.
  *
  * Owns: the proof that a signal may come before any instruction of a stub. The vcpu process is
  * traced from outside: a hardware breakpoint stops it at one offset within the stubs after the
@@ -8,7 +9,8 @@
  * they need shows in what the stubs' own pushf and popf see.) The guest must not notice: the exit
  * status is plex86's, and its output the test's to compare.
  *
- * Says how many boundaries were hit; fails if there were too few.
+ * Says how many boundaries were hit; fails if there were too few, or if the gate was left for the
+ * guest and a signal forgotten.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,12 +26,11 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "../../guest/include/plex86-abi.h"
+#include "../../common/stubs-layout.h"
 
-#define IRET_ENTRY  (PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET)
-#define INT80_ENTRY (PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80)
 #define STUB_BYTES  0x100
-#define HITS	    8	  /* at each boundary */
+#define HITS	    8 /* at each boundary */
+#define HOST_CS64   0x33
 #define PATIENCE_US 40000 /* how long an offset may wait to be reached: most are no boundaries */
 
 struct stub {
@@ -39,8 +40,13 @@ struct stub {
 	unsigned hits[STUB_BYTES]; /* by offset of the instruction interrupted */
 };
 
-static struct stub stubs[2] = {{.name = "iret", .entry = IRET_ENTRY, .least = 40},
-			       {.name = "int80", .entry = INT80_ENTRY, .least = 11}};
+enum { IRET, INT80, TRAP, GATE, STUBS };
+static struct stub stubs[STUBS] = {
+	[IRET] = {.name = "iret", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET, .least = 36},
+	[INT80] = {.name = "int80", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80, .least = 16},
+	[TRAP] = {.name = "trap", .entry = PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP, .least = 4},
+	[GATE] = {.name = "gate", .least = 30}, /* entry: once the monitor has said where */
+};
 
 static _Noreturn void die(const char *what)
 {
@@ -86,36 +92,65 @@ static void set_debug_register(pid_t pid, unsigned n, unsigned long value)
 		lacking("hardware breakpoints");
 }
 
-/* Stop at `offset` of both stubs. */
-static void set_breakpoints(pid_t pid, unsigned offset)
-{
-	const unsigned long execute_0_and_1 = 0x5;
+static unsigned long look;	  /* address of LOOK */
+static bool owed;		  /* the process was interrupted in the gate and must look */
+static unsigned owing, forgotten; /* how often it was, and did not */
 
-	set_debug_register(pid, 7, 0);
-	for (unsigned i = 0; i < 2; i++)
-		set_debug_register(pid, i, stubs[i].entry + offset);
-	set_debug_register(pid, 7, execute_0_and_1);
+/* Where the monitor takes over, by the PV page; false before it has said so. */
+static bool find_gate(pid_t pid)
+{
+	errno = 0;
+	stubs[GATE].entry = ptrace(PTRACE_PEEKDATA, pid, PLEX86_PV_PAGE + STUB_GATE, NULL);
+	return !errno && stubs[GATE].entry;
 }
 
-static unsigned long ip_of(pid_t pid)
+/* Stop at `offset` of those among stubs [first, end) that have not been hit often enough there; at
+ * the gate's way out where the monitor looks again; and, with the gate, where the guest is back. */
+static void set_breakpoints(pid_t pid, unsigned offset, unsigned first, unsigned end)
+{
+	unsigned long enable = 1;
+
+	set_debug_register(pid, 7, 0);
+	set_debug_register(pid, 0, look);
+	for (unsigned i = first, n = 1; i < end; i++, n++) {
+		if (stubs[i].hits[offset] >= HITS)
+			continue;
+		set_debug_register(pid, n, stubs[i].entry + offset);
+		enable |= 1ul << (2 * n); /* on execution */
+	}
+	if (first == GATE) {
+		set_debug_register(pid, 3, stubs[TRAP].entry);
+		enable |= 1ul << (2 * 3);
+	}
+	set_debug_register(pid, 7, enable);
+}
+
+/* A SIGTRAP: count it, if it is from our breakpoint at `offset` of a stub. Gives the signal that
+ * the process shall have instead. */
+static int at_breakpoint(pid_t pid, unsigned offset)
 {
 	struct user_regs_struct regs;
 
-	return ptrace(PTRACE_GETREGS, pid, NULL, &regs) ? 0 : regs.rip;
-}
-
-/* Count the breakpoint at `offset`, if that is where the process stands. */
-static bool is_hit(pid_t pid, unsigned offset)
-{
-	unsigned long ip = ip_of(pid);
-
-	for (unsigned i = 0; i < 2; i++) {
-		if (ip != stubs[i].entry + offset)
+	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs))
+		return 0;
+	/* Guest code has run since the last one. */
+	if (regs.rip >= stubs[TRAP].entry && regs.rip < stubs[TRAP].entry + STUB_BYTES) {
+		forgotten += owed;
+		owed = false;
+	}
+	for (unsigned i = 0; i < STUBS; i++) {
+		if (regs.rip != stubs[i].entry + offset || stubs[i].hits[offset] >= HITS)
 			continue;
 		stubs[i].hits[offset]++;
-		return true;
+		owed = regs.cs == HOST_CS64 && regs.rip < look; /* there it looks already */
+		owing += owed;
+		return SIGUSR1;
 	}
-	return false;
+	if (regs.rip == look)
+		owed = false;
+	else if (regs.rip < PLEX86_PV_PAGE)
+		return SIGTRAP; /* the guest's own */
+	return 0;
 }
 
 static void on_alarm(int sig)
@@ -160,16 +195,16 @@ static double now_us(void)
 	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
 }
 
-/* Interrupt the stubs at `offset`, as often as HITS if it is reached at all. Expects and leaves
+/* Interrupt each stub at `offset`, as often as HITS if it is reached at all. Expects and leaves
  * the process stopped. False: it has ended. */
-static bool attack(pid_t pid, unsigned offset)
+static bool attack(pid_t pid, unsigned offset, unsigned first, unsigned stubs_end)
 {
 	const double end = now_us() + PATIENCE_US;
-	unsigned hits = 0;
 	int status, sig = 0;
 
-	set_breakpoints(pid, offset);
-	while (hits < HITS && (hits || now_us() < end)) {
+	owed = false; /* stopping the process may have hidden that it looked */
+	while (now_us() < end) {
+		set_breakpoints(pid, offset, first, stubs_end);
 		if (ptrace(PTRACE_CONT, pid, NULL, sig))
 			return false;
 		switch (next_stop(pid, &status)) {
@@ -180,10 +215,8 @@ static bool attack(pid_t pid, unsigned offset)
 			return true;
 		}
 		sig = status >> 16 ? 0 : WSTOPSIG(status); /* else an event of ptrace's own */
-		if (sig == SIGTRAP && is_hit(pid, offset)) {
-			sig = SIGUSR1;
-			hits++;
-		}
+		if (sig == SIGTRAP)
+			sig = at_breakpoint(pid, offset);
 	}
 	/* Let the last signal in. */
 	if (ptrace(PTRACE_CONT, pid, NULL, sig))
@@ -194,9 +227,17 @@ static bool attack(pid_t pid, unsigned offset)
 
 static void trace(pid_t pid)
 {
+	while (!find_gate(pid)) {
+		if (ptrace(PTRACE_CONT, pid, NULL, 0))
+			return;
+		usleep(500);
+		stop_process(pid);
+	}
+	look += stubs[GATE].entry;
 	/* The entries come last: while the guest boots, the trapping stubs are there. */
 	for (unsigned offset = 1; offset <= STUB_BYTES; offset++)
-		if (!attack(pid, offset % STUB_BYTES))
+		if (!attack(pid, offset % STUB_BYTES, IRET, GATE) ||
+		    !attack(pid, offset % STUB_BYTES, GATE, STUBS))
 			return;
 	set_debug_register(pid, 7, 0);
 	ptrace(PTRACE_DETACH, pid, NULL, 0);
@@ -206,7 +247,7 @@ static int report(void)
 {
 	int missed = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < STUBS; i++) {
 		unsigned boundaries = 0, hits = 0;
 
 		for (unsigned o = 0; o < STUB_BYTES; o++) {
@@ -217,7 +258,8 @@ static int report(void)
 		       boundaries, hits);
 		missed += boundaries < stubs[i].least;
 	}
-	return missed;
+	printf("interrupt-stubs: %u in the gate, %u of them forgotten\n", owing, forgotten);
+	return missed || forgotten || !owing;
 }
 
 int main(int argc, char **argv)
@@ -225,17 +267,18 @@ int main(int argc, char **argv)
 	pid_t plex86, vcpu = 0;
 	int status;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: interrupt-stubs PLEX86 ARGUMENT...\n");
+	if (argc < 3) {
+		fprintf(stderr, "usage: interrupt-stubs LOOK PLEX86 ARGUMENT...\n");
 		return 2;
 	}
+	look = strtoul(argv[1], NULL, 0);
 	sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
 	plex86 = fork();
 	if (plex86 < 0)
 		die("fork");
 	if (!plex86) {
-		execv(argv[1], argv + 1);
-		die(argv[1]);
+		execv(argv[2], argv + 2);
+		die(argv[2]);
 	}
 	while (!vcpu && waitpid(plex86, &status, WNOHANG) == 0) {
 		usleep(500);
@@ -250,7 +293,7 @@ int main(int argc, char **argv)
 	if (waitpid(plex86, &status, 0) != plex86)
 		die("waiting for plex86");
 	if (report()) {
-		fprintf(stderr, "interrupt-stubs: boundaries were missed\n");
+		fprintf(stderr, "interrupt-stubs: boundaries were missed, or signals lost\n");
 		return 1;
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;

@@ -44,7 +44,7 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 		return HOST_LOW;
 	note_change(m, la, len);
 	for (u64 i = 0; i < len >> 12; i++)
-		set_page(m, (la >> 12) + i, (gpa + (i << 12)) | prot);
+		set_page(m, (la >> 12) + i, (gpa + (i << 12)) | (prot & ~HOST_POPULATE));
 	return HOST_OK;
 }
 
@@ -118,6 +118,11 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 desc)
 u64 host_now(struct vm *vm)
 {
 	return mock_of(vm)->now;
+}
+
+bool host_due(struct vm *vm, u64 deadline)
+{
+	return host_now(vm) >= deadline;
 }
 
 s64 host_utc(struct vm *vm)

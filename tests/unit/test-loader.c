@@ -282,7 +282,7 @@ static void test_refused_elf(void **state)
 	REFUSE(elf_segment(&f, 1)->p_paddr = 0x10800, "overlaps");
 	REFUSE(elf_segment(&f, 2)->p_type = PT_NULL,
 	       "a Linux 6.1.99-test vmlinux without the plex86");
-	REFUSE(put32(&f, elf_segment(&f, 2)->p_offset + 20, 2), "guest ABI version 2");
+	REFUSE(put32(&f, elf_segment(&f, 2)->p_offset + 20, 3), "guest ABI version 3");
 #undef REFUSE
 }
 

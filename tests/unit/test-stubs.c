@@ -11,10 +11,17 @@
 #define STUB_PAGE_IRET	(PLEX86_PV_PAGE + PLEX86_PV_STUB_IRET)
 #define STUB_PAGE_INT80 (PLEX86_PV_PAGE + PLEX86_PV_STUB_INT80)
 #define SITE		0x11220
+#define STUB_PAGE_TRAP	(PLEX86_PV_PAGE + PLEX86_PV_STUB_TRAP)
+#define MONITOR		0x600000001230 /* where the gate leads */
 #define USER_EIP	0x30010
 #define USER_ESP	0x40f00
 #define OLD_AX		0x600d600d
 #define FRAME		0x20f00 /* where the kernel's frame lies */
+
+/* common/stubs.S */
+extern const struct {
+	u32 offset, state;
+} stubs_states[], stubs_states_end[];
 
 static u32 *stub_dword(struct vm *vm, u32 offset)
 {
@@ -64,6 +71,21 @@ static void test_handler_that_moves(void **state)
 	put_gate(vm, 0x80, KCS, 0x12345, D_INT32 | D_DPL3);
 	stubs_refresh(vm);
 	assert_int_equal(*stub_dword(vm, STUB_HANDLER), 0x12345);
+}
+
+/* Linux: SS1 is not for ring 1, and ESP1 the task's stack. */
+static void test_stack_of_the_task(void **state)
+{
+	struct vm *vm = *state;
+
+	suit(vm);
+	poke16(vm, AT_TSS + 16, KDS);
+	stubs_refresh(vm);
+	assert_int_equal(vm->stubs.esp0, AT_TSS + 4);
+	poke16(vm, AT_TSS + 16, KCS);
+	stubs_refresh(vm);
+	assert_true(fast(vm));
+	assert_int_equal(vm->stubs.esp0, AT_TSS + 12);
 }
 
 /* Each of these must leave, or bring back, the trapping stubs. */
@@ -155,16 +177,25 @@ static void test_supervisor_pages_make_the_way_out_slow(void **state)
 /* The offset of the first instruction in `wanted`, from the entry of the iret stub. */
 static u32 offset_of(struct vm *vm, u32 wanted)
 {
-	extern const struct {
-		u32 offset, state;
-	} stubs_states[], stubs_states_end[];
-
 	(void)vm;
 	for (unsigned i = 0; &stubs_states[i] < stubs_states_end; i++)
 		if (stubs_states[i].state == wanted)
 			return stubs_states[i].offset;
 	fail_msg("no instruction in state %u", wanted);
 	return 0;
+}
+
+/* The iret's stub goes on behind the system call's: it has done nothing yet there. */
+static void test_no_state_runs_on_into_another_stub(void **state)
+{
+	unsigned i = 0;
+
+	(void)state;
+	while (stubs_states[i].state != STUB_SYS_LAST)
+		i++;
+	assert_int_equal(stubs_states[i + 1].state, STUB_IRET_START);
+	for (i = 1; &stubs_states[i] < stubs_states_end; i++)
+		assert_true(stubs_states[i - 1].offset <= stubs_states[i].offset);
 }
 
 static void stand_in(struct vm *vm, u32 stub_state)
@@ -352,13 +383,144 @@ static void test_kernel_seen_first_after_a_stub(void **state)
 	assert_int_equal(vm->cpu.seg[SEG_SS].selector, KDS);
 }
 
+/* ---- the gate ---- */
+
+static void test_gate_needs_a_host_that_has_one(void **state)
+{
+	struct vm *vm = *state;
+	const u8 ret = 0xc3, far_jump = 0xea;
+
+	for (unsigned has = 0; has < 8; has++) {
+		suit(vm);
+		vm->gate = has & 1 ? MONITOR : 0;
+		vm->abi = has & 2;
+		vm->fast_paths = has & 4;
+		stubs_reset(vm);
+		assert_int_equal(pv_page(vm)->stub_trap[0], has == 7 ? far_jump : ret);
+	}
+	/* It stays whatever becomes of the others, and leads to the monitor. */
+	stubs_refresh(vm);
+	assert_true(fast(vm));
+	assert_int_equal(pv_page(vm)->stub_trap[0], far_jump);
+	assert_memory_equal(stub_dword(vm, STUB_GATE), &(u64){MONITOR}, 8);
+	assert_memory_equal(pv_page(vm)->stub_trap + 1, &(u32){STUB_PAGE_TRAP + 7}, 4);
+	assert_memory_equal(pv_page(vm)->stub_trap + 5, &(u16){0x33}, 2);
+	short_idt(vm);
+	stubs_refresh(vm);
+	assert_false(fast(vm));
+	assert_int_equal(pv_page(vm)->stub_trap[0], far_jump);
+}
+
+/* The kernel has called the stub; the instruction it has called it for is at `at`. */
+static void call_trap(struct vm *vm, u32 at, const void *insn, unsigned length)
+{
+	user_frame(vm);
+	poke(vm, at, insn, length);
+	poke32(vm, FRAME - 4, at);
+	vm->cpu.rip = STUB_PAGE_TRAP;
+	vm->cpu.gpr[GPR_SP] = FRAME - 4;
+}
+
+static void test_undo_the_call_for_an_instruction(void **state)
+{
+	struct vm *vm = *state;
+
+	call_trap(vm, SITE, "\xf4", 1);
+	assert_int_equal(stubs_leave(vm), STUB_EXIT_DONE);
+	assert_int_equal(vm->cpu.rip, SITE);
+	assert_int_equal(vm->cpu.gpr[GPR_SP], FRAME);
+	assert_int_equal(vm_cpl(vm), 0);
+}
+
+static void test_instruction_behind_the_gate(void **state)
+{
+	struct vm *vm = *state;
+
+	call_trap(vm, SITE, "\x0f\x22\xd0", 3); /* mov %eax, %cr2 */
+	assert_next(vm, core_gate(vm), SITE + 3);
+	assert_int_equal(vm->cpu.gpr[GPR_SP], FRAME);
+	assert_int_equal(vm->cpu.cr2, OLD_AX);
+	assert_int_equal(vm->stats.count[EV_GATE], 1);
+	assert_int_equal(vm->stats.count[EV_TRAP], 0);
+	/* One that would not trap has no business there: it is taken for one that did. */
+	call_trap(vm, SITE, "\x90", 1);
+	assert_next(vm, core_gate(vm), HANDLER(EXC_GP));
+}
+
+/* The iret's stub gives up: through the gate, or by a hlt. */
+static void test_iret_through_the_gate(void **state)
+{
+	extern const u8 stubs_template[], stubs_slow[];
+	const u8 *slow;
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		vm->gate = i ? MONITOR : 0;
+		stubs_reset(vm);
+		user_frame(vm);
+		slow = pv_page(vm)->stub_iret + (stubs_slow - stubs_template);
+		assert_int_equal(*slow, i ? 0xea : 0xf4);
+		stubs_reset(vm);
+	}
+	vm->cpu.rip = STUB_PAGE_IRET;
+	assert_next(vm, core_gate(vm), USER_EIP);
+	assert_int_equal(vm_cpl(vm), 3);
+	assert_int_equal(vm->cpu.gpr[GPR_SP], USER_ESP);
+	assert_int_equal(vm->stats.count[EV_GATE], 1);
+}
+
+static void test_gate_is_not_for_user_code(void **state)
+{
+	struct vm *vm = *state;
+
+	call_trap(vm, SITE, "\x0f\x22\xd0", 3);
+	vm_abi_user(vm);
+	vm->cpu.gpr[GPR_SP] = FRAME - 4;
+	assert_next(vm, core_gate(vm), HANDLER(EXC_GP));
+	assert_int_equal(vm->cpu.cr2, 0);
+	assert_int_equal(vm_cpl(vm), 0);
+}
+
+/* An interrupt between sti and hlt must not be followed by the hlt, wherever it comes. */
+static void test_sti_hlt_with_the_call(void **state)
+{
+	static const u8 code[] = {0x36, 0xc7, 0x05, 0x00, 0xf0, 0xff, 0xff, 0x00, 0x02, 0x00, 0x00};
+	const u32 call = SITE + sizeof(code), hlt = call + 5;
+	const u32 at[] = {call, STUB_PAGE_TRAP, hlt}, displacement = STUB_PAGE_TRAP - hlt;
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(at); i++) {
+		bool sti = i < ARRAY_SIZE(at); /* without, the hlt is still to come */
+		u32 rip = at[i % ARRAY_SIZE(at)], back;
+
+		call_trap(vm, hlt, "\xf4", 1);
+		poke(vm, SITE, code, sizeof(code));
+		if (!sti)
+			poke32(vm, SITE + 7, 0);
+		poke(vm, call, "\xe8", 1);
+		poke32(vm, call + 1, displacement);
+		if (rip != STUB_PAGE_TRAP)
+			vm->cpu.gpr[GPR_SP] = FRAME;
+		vm->cpu.rip = rip;
+		back = sti ? hlt + 1 : rip == call ? call : hlt;
+		vm_set_if(vm, FLAG_IF);
+		pic_ready(vm);
+		vm->irq_lines = vm->irq_seen = 0;
+		pic_set_line(&vm->pic, IRQ, false);
+		raise_irq(vm);
+		assert_int_equal(delivered(vm, core_kick(vm), IRQ_VECTOR).eip, back);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		VM_TEST(test_fast_stubs_where_tables_suit),
 		VM_TEST(test_handler_that_moves),
+		VM_TEST(test_stack_of_the_task),
 		VM_TEST(test_trapping_stubs_where_they_do_not),
 		VM_TEST(test_supervisor_pages_make_the_way_out_slow),
+		VM_TEST(test_no_state_runs_on_into_another_stub),
 		VM_TEST(test_undo_return_to_user_code),
 		VM_TEST(test_finish_return_to_user_code),
 		VM_TEST(test_undo_return_to_kernel_code),
@@ -367,6 +529,12 @@ int main(void)
 		VM_TEST(test_finish_system_call),
 		VM_TEST(test_user_code_in_the_way_out_is_a_fault_of_its_own),
 		VM_TEST(test_kernel_seen_first_after_a_stub),
+		VM_TEST(test_gate_needs_a_host_that_has_one),
+		VM_TEST(test_undo_the_call_for_an_instruction),
+		VM_TEST(test_instruction_behind_the_gate),
+		VM_TEST(test_iret_through_the_gate),
+		VM_TEST(test_gate_is_not_for_user_code),
+		VM_TEST(test_sti_hlt_with_the_call),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

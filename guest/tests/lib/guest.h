@@ -6,7 +6,8 @@
  *
  * Each guest is built twice from the same sources: as it stands (for a real ring 0), and behind
  * the assembler macros of the guest ABI (for plex86). So cli, sti, pushf, popf, iret and cpuid
- * written in kernel code are rewritten; user code spells them in bytes (RAW_*).
+ * written in kernel code are rewritten, and in, out, hlt, invlpg and loads of CR3 go with a call of
+ * the monitor; user code spells them in bytes (RAW_*).
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -120,16 +121,23 @@ static inline void flags_set(u32 v)
 #define CR4_PGE	   0x080u
 #define CR4_OSFXSR 0x200u
 
-#define CR_ACCESS(n)                                                        \
-	static inline u32 cr##n##_get(void)                                 \
-	{                                                                   \
-		u32 v;                                                      \
-		asm volatile("movl %%cr" #n ", %0" : "=r"(v) : : "memory"); \
-		return v;                                                   \
-	}                                                                   \
-	static inline void cr##n##_set(u32 v)                               \
-	{                                                                   \
-		asm volatile("movl %0, %%cr" #n : : "r"(v) : "memory");     \
+#ifdef PLEX86_PV_STUB_TRAP /* for plex86: its ABI's header has been included */
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x)  STRINGIFY_(x)
+#define TRAP_CALL     "call " STRINGIFY(PLEX86_PV_PAGE) " + " STRINGIFY(PLEX86_PV_STUB_TRAP) "; "
+#else
+#define TRAP_CALL
+#endif
+#define CR_ACCESS(n)                                                              \
+	static inline u32 cr##n##_get(void)                                       \
+	{                                                                         \
+		u32 v;                                                            \
+		asm volatile("movl %%cr" #n ", %0" : "=r"(v) : : "memory");       \
+		return v;                                                         \
+	}                                                                         \
+	static inline void cr##n##_set(u32 v)                                     \
+	{                                                                         \
+		asm volatile(TRAP_CALL "movl %0, %%cr" #n : : "r"(v) : "memory"); \
 	}
 CR_ACCESS(0)
 CR_ACCESS(2)
@@ -262,6 +270,8 @@ void run_user_snippets(const struct snippet *s, unsigned n);
 #define RAW_PUSHF ".byte 0x9c"
 #define RAW_POPF  ".byte 0x9d"
 #define RAW_IRET  ".byte 0xcf"
+/* In front of any other instruction that a macro goes with (in, out, hlt, invlpg). */
+#define RAW "{nooptimize} "
 
 /* ---- paging.c ---- */
 #define PAGE	 4096u
