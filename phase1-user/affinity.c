@@ -11,6 +11,7 @@
 #define LOOK_TSC      125000000u /* some 50 ms */
 #define MANY_SWITCHES 50u	 /* between two looks */
 #define LONG_WAIT_NS  10000000u	 /* for a CPU, between two looks: somebody else uses it */
+#define SWITCH_NS     20000u	 /* but so long at each switch, for the one before to leave it */
 #define PAUSE_LOOKS   8u
 
 void affinity_init(struct affinity *a, const pid_t *pid, unsigned n)
@@ -93,12 +94,13 @@ static void release(struct affinity *a)
 void affinity_look(struct affinity *a, u64 switches, unsigned active)
 {
 	const u64 now = __builtin_ia32_rdtsc();
+	u64 waited, passed;
 	bool often, contended;
-	u64 waited;
 
 	if (now - a->last < LOOK_TSC || a->n < 2 || CPU_COUNT(&a->allowed) < 2)
 		return;
-	often = switches - a->switches > MANY_SWITCHES;
+	passed = switches - a->switches;
+	often = passed > MANY_SWITCHES;
 	a->last = now;
 	a->switches = switches;
 	if (!a->bound) {
@@ -108,7 +110,7 @@ void affinity_look(struct affinity *a, u64 switches, unsigned active)
 			bind(a, active);
 		return;
 	}
-	contended = !time_waited(a, &waited) || waited - a->waited > LONG_WAIT_NS;
+	contended = !time_waited(a, &waited) || waited - a->waited > LONG_WAIT_NS + passed * SWITCH_NS;
 	a->waited = waited;
 	if (often && !contended)
 		return;
