@@ -159,17 +159,6 @@ static void send_to_all(struct net_lan *l, size_t len)
 	}
 }
 
-static size_t flatten(u8 *to, const struct iovec *segment, unsigned segments)
-{
-	size_t len = 0;
-
-	for (unsigned i = 0; i < segments; i++) {
-		memcpy(to + len, segment[i].iov_base, segment[i].iov_len);
-		len += segment[i].iov_len;
-	}
-	return len;
-}
-
 /* No offload is offered, so `header` asks for nothing. */
 static void lan_send(struct netdev *dev, const struct virtio_net_hdr *header,
 		     const struct iovec *frame, unsigned segments, size_t len)
@@ -180,7 +169,7 @@ static void lan_send(struct netdev *dev, const struct virtio_net_hdr *header,
 	(void)header;
 	if (len > sizeof(l->out))
 		return;
-	len = flatten(l->out, frame, segments);
+	len = netdev_flatten(l->out, frame, segments);
 	set_name(&to, l->stem, l->out);
 	if ((l->out[0] & 1) || send_to(l, &to, len) == ENOENT)
 		send_to_all(l, len);

@@ -254,17 +254,6 @@ static void ready(struct loop_source *source, u32 events)
 
 /* ------------------------------------------------------ from the guest ---- */
 
-static size_t flatten(u8 *to, const struct iovec *segment, unsigned segments)
-{
-	size_t len = 0;
-
-	for (unsigned i = 0; i < segments; i++) {
-		memcpy(to + len, segment[i].iov_base, segment[i].iov_len);
-		len += segment[i].iov_len;
-	}
-	return len;
-}
-
 /* A frame to be segmented needs no cutting: Slirp takes packets of any length, and the sockets
  * behind it make segments of their own. */
 static void user_send(struct netdev *dev, const struct virtio_net_hdr *header,
@@ -274,7 +263,7 @@ static void user_send(struct netdev *dev, const struct virtio_net_hdr *header,
 
 	if (len > sizeof(u->packet))
 		return;
-	len = flatten(u->packet, frame, segments);
+	len = netdev_flatten(u->packet, frame, segments);
 	if (header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 		net_checksum_complete(u->packet, len, header->csum_start, header->csum_offset);
 	if (len < ETH_FRAME_MIN) {

@@ -243,6 +243,17 @@ bool netdev_deliver(struct netdev *backend, const struct virtio_net_hdr *from, c
 	return placed == DROPPED || !running(n);
 }
 
+size_t netdev_flatten(u8 *to, const struct iovec *segment, unsigned segments)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < segments; i++) {
+		memcpy(to + len, segment[i].iov_base, segment[i].iov_len);
+		len += segment[i].iov_len;
+	}
+	return len;
+}
+
 void netdev_delivered(struct netdev *backend)
 {
 	struct net *n = backend->net;

@@ -26,6 +26,12 @@
 /* What is mapped at a linear page: gpa | HOST_* bits; 0: nothing. */
 #define MOCK_GPA(page)	((page)&0xfffff000u)
 #define MOCK_PROT(page) ((page)&7u)
+#define RX		(HOST_READ | HOST_EXEC)
+#define RWX		(HOST_READ | HOST_WRITE | HOST_EXEC)
+
+/* Page-table entries of the guest's kernel and of its users. */
+#define KPAGE (PTE_P | PTE_W)
+#define UPAGE (PTE_P | PTE_W | PTE_U)
 
 struct mock {
 	struct vm vm;		  /* first: host functions get from the one to the other */
@@ -52,6 +58,12 @@ struct mock {
 static inline struct mock *mock_of(const struct vm *vm)
 {
 	return (struct mock *)vm;
+}
+
+/* What is mapped at `la` in the address space in force. */
+static inline u32 mock_mapping(const struct vm *vm, u32 la)
+{
+	return mock_of(vm)->page[la >> 12];
 }
 
 /* --------------------------------------------------------- the machine ---- */

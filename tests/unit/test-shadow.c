@@ -1,21 +1,11 @@
 /*
  * Unit tests of common/shadow.c and resync.c: what is mapped after a fault, what is taken back and
- * when. Random traffic against a model is in test-shadow-random.c.
+ * when. Pages that are mapped before a fault asks for them
+ * are in test-expect.c, random traffic against a model in test-shadow-random.c.
  */
 #include "mock-host.h"
 
-#include "../../common/stubs-layout.h"
-
 #define LA    0x60000u
-#define RX    (HOST_READ | HOST_EXEC)
-#define RWX   (HOST_READ | HOST_WRITE | HOST_EXEC)
-#define KPAGE (PTE_P | PTE_W)
-#define UPAGE (PTE_P | PTE_W | PTE_U)
-
-static u32 mapping(struct vm *vm, u32 la)
-{
-	return mock_of(vm)->page[la >> 12];
-}
 
 static enum shadow_result touch(struct vm *vm, u32 la, bool write)
 {
@@ -41,7 +31,7 @@ static void test_paging_off_maps_identity(void **state)
 	struct vm *vm = *state;
 
 	assert_filled(vm, LA + 0x123, false);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 	/* All of RAM, in one call. */
 	assert_int_equal(mock_of(vm)->maps, 1);
 	assert_int_equal(mock_of(vm)->mapped, VM_RAM >> 12);
@@ -54,10 +44,10 @@ static void test_read_fault_gives_no_write(void **state)
 
 	vm_paging(vm, KPAGE);
 	assert_filled(vm, LA, false);
-	assert_int_equal(mapping(vm, LA), LA | RX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RX);
 	assert_int_equal(*pte_of(vm, LA) & (PTE_A | PTE_D), PTE_A);
 	assert_filled(vm, LA, true); /* the first write sets D */
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 	assert_true(*pte_of(vm, LA) & PTE_D);
 	assert_int_equal(mock_of(vm)->maps, 1);
 	assert_int_equal(mock_of(vm)->protects, 1);
@@ -71,7 +61,7 @@ static void test_upgrade_where_the_host_cannot_protect(void **state)
 	assert_filled(vm, LA, false);
 	mock_of(vm)->protect_error = HOST_LIMIT;
 	assert_filled(vm, LA, true);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 }
 
 static void test_range_of_neighbours(void **state)
@@ -82,10 +72,10 @@ static void test_range_of_neighbours(void **state)
 	*pte_of(vm, LA - 0x3000) &= ~PTE_A;
 	*pte_of(vm, LA + 0x3000) &= ~PTE_D; /* other rights: not writable yet */
 	assert_filled(vm, LA, false);
-	assert_int_equal(mapping(vm, LA - 0x3000), 0);
-	assert_int_equal(mapping(vm, LA - 0x2000), (LA - 0x2000) | RWX);
-	assert_int_equal(mapping(vm, LA + 0x2000), (LA + 0x2000) | RWX);
-	assert_int_equal(mapping(vm, LA + 0x3000), 0);
+	assert_int_equal(mock_mapping(vm, LA - 0x3000), 0);
+	assert_int_equal(mock_mapping(vm, LA - 0x2000), (LA - 0x2000) | RWX);
+	assert_int_equal(mock_mapping(vm, LA + 0x2000), (LA + 0x2000) | RWX);
+	assert_int_equal(mock_mapping(vm, LA + 0x3000), 0);
 	assert_int_equal(mock_of(vm)->maps, 1);
 }
 
@@ -108,7 +98,7 @@ static void test_user_pages_come_in_clusters(void **state)
 	assert_filled(vm, LA, false);
 	assert_true(mock_of(vm)->mapped > 1);
 	assert_true(mock_of(vm)->mapped <= 16);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 }
 
 static void test_guest_faults(void **state)
@@ -146,9 +136,9 @@ static void test_write_protect_off(void **state)
 	assert_int_equal(touch(vm, LA, true), SHADOW_GUEST);
 	vm->cpu.cr0 &= ~(u64)CR0_WP;
 	assert_filled(vm, LA, true);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 	load_cr3(vm);
-	assert_int_equal(mapping(vm, LA), LA | RX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RX);
 }
 
 /* ------------------------------------------------- limits of the host ---- */
@@ -160,7 +150,7 @@ static void test_low_pages(void **state)
 	vm->low_limit = 0x10000;
 	assert_int_equal(touch(vm, 0xf000, false), SHADOW_EMULATE);
 	assert_filled(vm, 0x10000, false);
-	assert_int_equal(mapping(vm, 0xf000), 0);
+	assert_int_equal(mock_mapping(vm, 0xf000), 0);
 	mock_of(vm)->fail_maps = 1;
 	mock_of(vm)->map_error = HOST_LOW;
 	assert_true(shadow_set_paging(vm));
@@ -177,8 +167,8 @@ static void test_too_many_mappings(void **state)
 	mock_of(vm)->fail_maps = 1;
 	mock_of(vm)->map_error = HOST_LIMIT;
 	assert_filled(vm, LA + 0x5000, true);
-	assert_int_equal(mapping(vm, LA), 0); /* everything made room */
-	assert_int_equal(mapping(vm, LA + 0x5000), (LA + 0x5000) | RWX);
+	assert_int_equal(mock_mapping(vm, LA), 0); /* everything made room */
+	assert_int_equal(mock_mapping(vm, LA + 0x5000), (LA + 0x5000) | RWX);
 	assert_int_equal(vm_shadow(vm)->total, 1);
 	mock_of(vm)->fail_maps = 2; /* and if that does not help, it is the end */
 	assert_int_equal(touch(vm, LA, true), SHADOW_STOP);
@@ -218,9 +208,9 @@ static void test_tables_may_change_until_the_load(void **state)
 	vm_paging(vm, KPAGE);
 	assert_filled(vm, LA, true);
 	*pte_of(vm, LA) = 0;
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 	load_cr3(vm);
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 }
 
 /* Each thing that takes a right away, and one that gives more. */
@@ -241,7 +231,7 @@ static void test_resync_compares(void **state)
 		assert_filled(vm, LA, true);
 		*pte_of(vm, LA) = (*pte_of(vm, LA) & ~changes[i].clear) | changes[i].set;
 		load_cr3(vm);
-		assert_int_equal(mapping(vm, LA), changes[i].stays);
+		assert_int_equal(mock_mapping(vm, LA), changes[i].stays);
 	}
 }
 
@@ -256,7 +246,7 @@ static void test_resync_looks_at_the_directory(void **state)
 		assert_filled(vm, LA, true);
 		*pde_of(vm, LA) &= ~taken[i];
 		load_cr3(vm);
-		assert_int_equal(mapping(vm, LA), left[i]);
+		assert_int_equal(mock_mapping(vm, LA), left[i]);
 	}
 }
 
@@ -292,7 +282,7 @@ static void test_resync_protects_ranges(void **state)
 	assert_int_equal(mock_of(vm)->protects, 2);
 	assert_int_equal(mock_of(vm)->unmaps, 1);
 	for (u32 la = LA; la < LA + 0x8000; la += 0x1000)
-		assert_int_equal(mapping(vm, la), la == LA + 0x6000 ? 0 : la | RX);
+		assert_int_equal(mock_mapping(vm, la), la == LA + 0x6000 ? 0 : la | RX);
 	/* Nothing is touched that still may be written, and nothing where nothing is mapped. */
 	*pte_of(vm, LA) |= PTE_W;
 	assert_filled(vm, LA, true);
@@ -300,12 +290,12 @@ static void test_resync_protects_ranges(void **state)
 	assert_filled(vm, LA + 0x1000, true);
 	*pte_of(vm, LA) &= ~PTE_W;
 	load_cr3(vm);
-	assert_int_equal(mapping(vm, LA), LA | RX);
-	assert_int_equal(mapping(vm, LA + 0x1000), (LA + 0x1000) | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RX);
+	assert_int_equal(mock_mapping(vm, LA + 0x1000), (LA + 0x1000) | RWX);
 	mock_of(vm)->protect_error = HOST_LIMIT;
 	*pte_of(vm, LA + 0x1000) &= ~PTE_W;
 	load_cr3(vm);
-	assert_int_equal(mapping(vm, LA + 0x1000), 0);
+	assert_int_equal(mock_mapping(vm, LA + 0x1000), 0);
 }
 
 static void test_global_pages_survive_loads_only(void **state)
@@ -316,9 +306,9 @@ static void test_global_pages_survive_loads_only(void **state)
 	assert_filled(vm, LA, true);
 	*pte_of(vm, LA) = 0;
 	load_cr3(vm);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 	shadow_invlpg(vm, LA + 0xabc);
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 }
 
 static void large_page(struct vm *vm, u32 bits)
@@ -368,7 +358,7 @@ static void test_invlpg_of_large_page(void **state)
 
 	large_page(vm, PTE_W | PTE_U | PTE_A | PTE_D | PTE_G);
 	assert_filled(vm, LA, true);
-	assert_int_equal(mapping(vm, LA + 0x40000), 0);
+	assert_int_equal(mock_mapping(vm, LA + 0x40000), 0);
 	*pde_of(vm, LA) = 0;
 	shadow_invlpg(vm, LA + 0x40000);
 	assert_int_equal(mock_of(vm)->mapped, 0);
@@ -384,11 +374,11 @@ static void test_invlpg_is_for_one_page(void **state)
 	*pte_of(vm, LA) = 0;
 	*pte_of(vm, LA + 0x1000) = 0;
 	shadow_invlpg(vm, LA);
-	assert_int_equal(mapping(vm, LA), 0);
-	assert_int_equal(mapping(vm, LA + 0x1000), (LA + 0x1000) | RWX);
+	assert_int_equal(mock_mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA + 0x1000), (LA + 0x1000) | RWX);
 	assert_filled(vm, LA + 0x2000, true); /* nothing to drop: nothing happens */
 	shadow_invlpg(vm, LA + 0x2000);
-	assert_int_equal(mapping(vm, LA + 0x2000), (LA + 0x2000) | RWX);
+	assert_int_equal(mock_mapping(vm, LA + 0x2000), (LA + 0x2000) | RWX);
 }
 
 /* ------------------------------------------------------ views, PV page ---- */
@@ -404,9 +394,9 @@ static void test_user_view_hides_supervisor_pages(void **state)
 	assert_filled(vm, PLEX86_PV_PAGE, true);
 	vm_user(vm);
 	shadow_set_user_view(vm, true);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
-	assert_int_equal(mapping(vm, LA + 0x1000), 0);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), 0);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA + 0x1000), 0);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), 0);
 	assert_int_equal(vm_shadow(vm)->supervisor_total, 0);
 }
 
@@ -422,9 +412,9 @@ static void test_limited_user_needs_less_hiding(void **state)
 	assert_filled(vm, PLEX86_PV_PAGE, true);
 	vm_abi_user(vm);
 	shadow_set_user_view(vm, true);
-	assert_int_equal(mapping(vm, LA), 0);
-	assert_int_equal(mapping(vm, high), LA | RWX);
-	assert_int_not_equal(mapping(vm, PLEX86_PV_PAGE), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, high), LA | RWX);
+	assert_int_not_equal(mock_mapping(vm, PLEX86_PV_PAGE), 0);
 }
 
 static void test_pv_page(void **state)
@@ -433,19 +423,19 @@ static void test_pv_page(void **state)
 
 	vm_paging(vm, 0);
 	assert_filled(vm, PLEX86_PV_PAGE, false);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
 	shadow_pv_protect(vm, false);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX);
 	assert_int_equal(touch(vm, PLEX86_PV_PAGE, true), SHADOW_EMULATE);
 	load_cr3(vm);
 	shadow_flush(vm);
 	assert_true(shadow_set_paging(vm));
 	shadow_invlpg(vm, PLEX86_PV_PAGE);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX); /* no table names it */
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX); /* no table names it */
 	mock_of(vm)->protects = 0;
 	shadow_pv_protect(vm, true);
 	shadow_pv_protect(vm, true);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
 	assert_int_equal(mock_of(vm)->protects, 1);
 }
 
@@ -455,7 +445,7 @@ static void test_pv_page_is_mapped_as_protected(void **state)
 
 	shadow_pv_protect(vm, false);
 	assert_filled(vm, PLEX86_PV_PAGE, false);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX);
 	mock_of(vm)->fail_maps = 1;
 	mock_of(vm)->map_error = HOST_FAIL;
 	vm_user(vm);
@@ -476,8 +466,8 @@ static void test_pv_page_outlives_its_neighbours(void **state)
 	assert_filled(vm, PLEX86_PV_PAGE - 0x1000, false);
 	poke32(vm, AT_PT + 0x3fe * 4, 0);
 	load_cr3(vm);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE - 0x1000), 0);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE - 0x1000), 0);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
 }
 
 /* User code never gets that page, even if the guest's tables have something there. */
@@ -493,126 +483,12 @@ static void test_pv_page_is_no_users(void **state)
 	poke32(vm, AT_PT + 0x3fe * 4, 0x9e000 | UPAGE | PTE_A | PTE_D);
 	poke32(vm, AT_PT + 0x3ff * 4, 0x9f000 | UPAGE | PTE_A | PTE_D);
 	assert_filled(vm, PLEX86_PV_PAGE - 0x1000, false); /* nor as a neighbour */
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), 0);
-}
-
-/* ---------------------------------------------------------- expected ---- */
-
-static u32 expect_word(struct vm *vm)
-{
-	return *(u32 *)((u8 *)pv_page(vm) + STUB_EXPECT);
-}
-
-/* A fault at LA has been given to the guest, whose kernel answers by this entry. */
-static void answer_fault(struct vm *vm, bool write, u32 pte)
-{
-	shadow_expect(vm, LA + 0x123, write);
-	*pde_of(vm, LA) |= PTE_A; /* as Linux makes directory entries */
-	*pte_of(vm, LA) = LA | pte;
-	shadow_fill_expected(vm);
-	assert_int_equal(expect_word(vm), 0);
-}
-
-static void test_expected_page(void **state)
-{
-	static const struct {
-		bool write;
-		u32 pte, prot;
-	} cases[] = {
-		{true, UPAGE | PTE_A | PTE_D, RWX},
-		{false, UPAGE | PTE_A | PTE_D, RWX},
-		{false, UPAGE | PTE_A, RX}, /* D is for the access to set, and A as well */
-		{true, UPAGE | PTE_A, 0},
-		{false, UPAGE, 0},
-		{true, UPAGE | PTE_D, 0},
-		{true, PTE_P | PTE_U | PTE_A | PTE_D, 0},
-		{true, KPAGE | PTE_A | PTE_D, 0}, /* it would have to be hidden again */
-		{true, 0, 0},
-	};
-
-	(void)state;
-	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vm *vm = vm_create(VM_RAM);
-
-		vm->gate = 1;
-		vm->fast_paths = true;
-		vm_paging(vm, UPAGE);
-		*pte_of(vm, LA) = 0;
-		answer_fault(vm, cases[i].write, cases[i].pte);
-		assert_int_equal(mapping(vm, LA), cases[i].prot ? LA | cases[i].prot : 0);
-		assert_int_equal(*pte_of(vm, LA), LA | cases[i].pte);
-		vm_free(vm);
-	}
-}
-
-static void test_expected_page_made_writable(void **state)
-{
-	struct vm *vm = *state;
-
-	vm->gate = 1;
-	vm->fast_paths = true;
-	vm_paging(vm, PTE_P | PTE_U | PTE_A);
-	assert_filled(vm, LA, false);
-	answer_fault(vm, true, UPAGE | PTE_A | PTE_D);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
-	assert_int_equal(mock_of(vm)->maps, 1);
-	assert_int_equal(mock_of(vm)->protects, 1);
-}
-
-static void test_expected_page_is_asked_for_once(void **state)
-{
-	struct vm *vm = *state;
-
-	vm->gate = 1;
-	vm->fast_paths = true;
-	vm_paging(vm, UPAGE);
-	shadow_expect(vm, LA, true);
-	assert_int_not_equal(expect_word(vm), 0);
-	shadow_fill_expected(vm); /* A return of another kind: not there yet. */
-	assert_int_equal(expect_word(vm), 0);
-	*pte_of(vm, LA) |= PTE_A | PTE_D;
-	shadow_fill_expected(vm);
-	assert_int_equal(mapping(vm, LA), 0);
-}
-
-static void test_nothing_is_expected_without_the_gate(void **state)
-{
-	struct vm *vm = *state;
-
-	for (unsigned i = 0; i < 3; i++) {
-		vm->gate = i & 1;
-		vm->fast_paths = i & 2;
-		vm_paging(vm, UPAGE | PTE_A | PTE_D);
-		shadow_expect(vm, LA, true);
-		assert_int_equal(expect_word(vm), 0);
-		shadow_fill_expected(vm);
-		assert_int_equal(mapping(vm, LA), 0);
-	}
-}
-
-static void test_expected_page_that_the_host_refuses(void **state)
-{
-	struct vm *vm = *state;
-
-	vm->gate = 1;
-	vm->fast_paths = true;
-	vm->exit.kind = EXIT_NONE;
-	vm_paging(vm, UPAGE);
-	mock_of(vm)->fail_maps = 1;
-	mock_of(vm)->map_error = HOST_FAIL;
-	answer_fault(vm, true, UPAGE | PTE_A | PTE_D);
-	assert_int_equal(vm->exit.kind, EXIT_NONE); /* the fault itself will tell */
-	assert_filled(vm, LA, true);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(test_expected_page),
-		VM_TEST(test_expected_page_made_writable),
-		VM_TEST(test_expected_page_is_asked_for_once),
-		VM_TEST(test_nothing_is_expected_without_the_gate),
-		VM_TEST(test_expected_page_that_the_host_refuses),
 		VM_TEST(test_paging_off_maps_identity),
 		VM_TEST(test_read_fault_gives_no_write),
 		VM_TEST(test_upgrade_where_the_host_cannot_protect),

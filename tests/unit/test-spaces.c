@@ -6,9 +6,6 @@
 
 #define LA     0x60000u
 #define HIGH   0xc0060000u
-#define RX     (HOST_READ | HOST_EXEC)
-#define RWX    (HOST_READ | HOST_WRITE | HOST_EXEC)
-#define UPAGE  (PTE_P | PTE_W | PTE_U)
 #define GLOBAL (PTE_P | PTE_W | PTE_G)
 
 /* Directories, each with a table of its own for [0, 4 MiB) and a common one at 3 GiB. */
@@ -22,11 +19,6 @@ static u32 dir(unsigned n)
 static u32 table(unsigned n)
 {
 	return TABLES_AT + n * PAGE_SIZE_4K;
-}
-
-static u32 mapping(struct vm *vm, u32 la)
-{
-	return mock_of(vm)->page[la >> 12];
 }
 
 static void set_pte(struct vm *vm, u32 at, u32 la, u32 entry)
@@ -76,13 +68,13 @@ static void test_each_space_keeps_its_mappings(void **state)
 
 	for (unsigned n = 0; n < 4; n++) {
 		enter(vm, n);
-		assert_int_equal(mapping(vm, LA), 0);
+		assert_int_equal(mock_mapping(vm, LA), 0);
 		fill(vm, LA);
 	}
 	mock_of(vm)->maps = mock_of(vm)->unmaps = 0;
 	for (unsigned n = 0; n < 4; n++) {
 		enter(vm, n);
-		assert_int_equal(mapping(vm, LA), n << 12 | RWX);
+		assert_int_equal(mock_mapping(vm, LA), n << 12 | RWX);
 	}
 	assert_int_equal(mock_of(vm)->maps + mock_of(vm)->unmaps, 0);
 }
@@ -109,16 +101,16 @@ static void test_the_longest_unused_goes(void **state)
 	}
 	enter(vm, 0);
 	enter(vm, 4); /* in the place of 1 */
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 	fill(vm, LA);
 	for (unsigned n = 0; n < 4; n++) {
 		if (n == 1)
 			continue;
 		enter(vm, n);
-		assert_int_equal(mapping(vm, LA), n << 12 | RWX);
+		assert_int_equal(mock_mapping(vm, LA), n << 12 | RWX);
 	}
 	enter(vm, 1); /* in the place of 4 */
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 }
 
 /* A process that is no more loses nothing; one that has not run for long may run again. */
@@ -133,18 +125,18 @@ static void test_a_dead_one_goes_first(void **state)
 	}
 	poke32(vm, dir(2), 0);
 	enter(vm, 4); /* in the place of 2 */
-	assert_int_equal(mapping(vm, LA), 0);
-	assert_int_equal(mapping(vm, HIGH), LA | RWX); /* warm */
+	assert_int_equal(mock_mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, HIGH), LA | RWX); /* warm */
 	fill(vm, LA);
 	poke32(vm, dir(1), table(5) | UPAGE); /* another process by now, or nothing of the kind */
 	enter(vm, 6);			      /* in the place of 1 */
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 	fill(vm, LA);
 	for (unsigned n = 0; n < 5; n++) {
 		if (n == 1 || n == 2)
 			continue;
 		enter(vm, n);
-		assert_int_equal(mapping(vm, LA), n << 12 | RWX);
+		assert_int_equal(mock_mapping(vm, LA), n << 12 | RWX);
 	}
 }
 
@@ -155,9 +147,9 @@ static void test_one_shadow_serves_all(void **state)
 	vm_spaces(vm, 1);
 	for (unsigned n = 0; n < SPACES; n++) {
 		enter(vm, n);
-		assert_int_equal(mapping(vm, LA), 0);
+		assert_int_equal(mock_mapping(vm, LA), 0);
 		fill(vm, LA);
-		assert_int_equal(mapping(vm, LA), n << 12 | RWX);
+		assert_int_equal(mock_mapping(vm, LA), n << 12 | RWX);
 	}
 	assert_int_equal(mock_of(vm)->activations, 0);
 }
@@ -170,7 +162,7 @@ static void test_more_spaces_than_shadows(void **state)
 	for (unsigned round = 0; round < 3; round++)
 		for (unsigned n = 0; n < SPACES; n++) {
 			enter(vm, n);
-			assert_true(!mapping(vm, LA) || mapping(vm, LA) == (n << 12 | RWX));
+			assert_true(!mock_mapping(vm, LA) || mock_mapping(vm, LA) == (n << 12 | RWX));
 			fill(vm, LA);
 		}
 }
@@ -185,12 +177,12 @@ static void test_a_directory_used_again(void **state)
 	enter(vm, 0);
 	poke32(vm, dir(1), table(2) | UPAGE);
 	enter(vm, 1);
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 	fill(vm, LA);
 	enter(vm, 0);
 	poke32(vm, dir(1), 0);
 	enter(vm, 1);
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 }
 
 static void test_a_table_is_seen_to_change(void **state)
@@ -207,7 +199,7 @@ static void test_a_table_is_seen_to_change(void **state)
 		enter(vm, 0);
 		set_pte(vm, table(1), LA, (0x20 + round) << 12 | UPAGE);
 		enter(vm, 1);
-		assert_int_equal(mapping(vm, LA), 0);
+		assert_int_equal(mock_mapping(vm, LA), 0);
 	}
 	/* Back to what it was when last compared, but not when last filled. */
 	fill(vm, LA);
@@ -217,7 +209,7 @@ static void test_a_table_is_seen_to_change(void **state)
 	fill(vm, LA);
 	set_pte(vm, table(1), LA, 0x22 << 12 | UPAGE | PTE_A | PTE_D);
 	enter(vm, 1);
-	assert_int_equal(mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
 }
 
 static void test_a_directory_entry_is_seen_to_change(void **state)
@@ -229,7 +221,7 @@ static void test_a_directory_entry_is_seen_to_change(void **state)
 	enter(vm, 1);
 	poke32(vm, dir(1), table(1) | PTE_P | PTE_U | PTE_A);
 	enter(vm, 1);
-	assert_int_equal(mapping(vm, LA), 1 << 12 | RX);
+	assert_int_equal(mock_mapping(vm, LA), 1 << 12 | RX);
 }
 
 static void test_the_host_refuses(void **state)
@@ -256,11 +248,11 @@ static void test_global_pages_are_invalidated_everywhere(void **state)
 	}
 	set_pte(vm, COMMON, HIGH, 0);
 	enter(vm, 1);
-	assert_int_equal(mapping(vm, HIGH), LA | RWX); /* nobody said so yet */
+	assert_int_equal(mock_mapping(vm, HIGH), LA | RWX); /* nobody said so yet */
 	shadow_invlpg(vm, HIGH);
 	for (unsigned n = 0; n < 4; n++) {
 		enter(vm, n);
-		assert_int_equal(mapping(vm, HIGH), 0);
+		assert_int_equal(mock_mapping(vm, HIGH), 0);
 	}
 }
 
@@ -277,7 +269,7 @@ static void test_more_was_missed_than_is_remembered(void **state)
 	for (unsigned i = 0; i <= SHADOW_LOG; i++)
 		shadow_invlpg(vm, HIGH + 0x1000);
 	enter(vm, 0);
-	assert_int_equal(mapping(vm, HIGH), 0);
+	assert_int_equal(mock_mapping(vm, HIGH), 0);
 }
 
 /* Invalidating a program's own pages concerns nobody else, and must not crowd out what does. */
@@ -306,11 +298,11 @@ static void test_flushes_reach_sleeping_shadows(void **state)
 	}
 	set_pte(vm, COMMON, HIGH, 0);
 	shadow_flush(vm);
-	assert_int_equal(mapping(vm, HIGH), 0);
-	assert_int_equal(mapping(vm, LA), 1 << 12 | RWX);
+	assert_int_equal(mock_mapping(vm, HIGH), 0);
+	assert_int_equal(mock_mapping(vm, LA), 1 << 12 | RWX);
 	enter(vm, 0);
-	assert_int_equal(mapping(vm, HIGH), 0);
-	assert_int_equal(mapping(vm, LA), 0 << 12 | RWX);
+	assert_int_equal(mock_mapping(vm, HIGH), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0 << 12 | RWX);
 }
 
 static void test_without_global_pages_every_load_looks(void **state)
@@ -320,10 +312,10 @@ static void test_without_global_pages_every_load_looks(void **state)
 	fill(vm, HIGH);
 	vm->cpu.cr4 &= ~(u64)CR4_PGE;
 	shadow_flush(vm);
-	assert_int_equal(mapping(vm, HIGH), LA | RWX);
+	assert_int_equal(mock_mapping(vm, HIGH), LA | RWX);
 	set_pte(vm, COMMON, HIGH, 0);
 	enter(vm, 0);
-	assert_int_equal(mapping(vm, HIGH), 0);
+	assert_int_equal(mock_mapping(vm, HIGH), 0);
 }
 
 /* Another space's global pages are known for a while, but not again once they were forgotten. */
@@ -338,8 +330,8 @@ static void test_a_recycled_shadow_forgets_global_pages_of_other_tables(void **s
 	fill(vm, HIGH);
 	enter(vm, 0);
 	enter(vm, 2); /* where 1 was */
-	assert_int_equal(mapping(vm, LA), 0);
-	assert_int_equal(mapping(vm, HIGH), LA | RWX); /* the same table: as warm as it was */
+	assert_int_equal(mock_mapping(vm, LA), 0);
+	assert_int_equal(mock_mapping(vm, HIGH), LA | RWX); /* the same table: as warm as it was */
 }
 
 /* All that a dead program had, in one call. */
@@ -359,7 +351,7 @@ static void test_a_dead_program_is_unmapped_at_once(void **state)
 	enter(vm, 1);
 	assert_int_equal(mock_of(vm)->unmaps, 1);
 	assert_int_equal(mock_of(vm)->mapped, 1);
-	assert_int_equal(mapping(vm, HIGH), LA | RWX);
+	assert_int_equal(mock_mapping(vm, HIGH), LA | RWX);
 }
 
 static void test_paging_off_and_on(void **state)
@@ -375,14 +367,14 @@ static void test_paging_off_and_on(void **state)
 	assert_true(shadow_set_paging(vm));
 	assert_int_equal(mock_of(vm)->mapped, 0);
 	fill(vm, LA);
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 	enter(vm, 0); /* CR3 may be loaded: it counts when paging is on */
-	assert_int_equal(mapping(vm, LA), LA | RWX);
+	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 	set_pte(vm, COMMON, HIGH, 0);
 	vm->cpu.cr0 |= CR0_PG;
 	assert_true(shadow_set_paging(vm));
-	assert_int_equal(mapping(vm, LA), 0 << 12 | RWX);
-	assert_int_equal(mapping(vm, HIGH), 0);
+	assert_int_equal(mock_mapping(vm, LA), 0 << 12 | RWX);
+	assert_int_equal(mock_mapping(vm, HIGH), 0);
 	enter(vm, 1); /* the one that was in force: it has none left */
 	assert_int_equal(mock_of(vm)->mapped, 0);
 }
@@ -397,14 +389,14 @@ static void test_the_pv_page_is_protected_in_each(void **state)
 	fill(vm, PLEX86_PV_PAGE);
 	shadow_pv_protect(vm, false);
 	enter(vm, 1);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), 0);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), 0);
 	shadow_pv_protect(vm, false);
 	fill(vm, PLEX86_PV_PAGE);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RX);
 	shadow_pv_protect(vm, true);
 	enter(vm, 0);
 	shadow_pv_protect(vm, true);
-	assert_int_equal(mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
+	assert_int_equal(mock_mapping(vm, PLEX86_PV_PAGE), VM_RAM | RWX);
 }
 
 static u32 stub_slow(struct vm *vm)

@@ -30,9 +30,11 @@ static void test_causes(void **state)
 				mmio[] = {EV_TRAP, EV_EMULATE, EV_MMIO, EV_COUNT},
 				store[] = {EV_TRAP, EV_PV_STORE, EV_IRQ, EV_COUNT},
 				other[] = {EV_TRAP, EV_EMULATE, EV_COUNT},
-				kick[] = {EV_KICK, EV_IRQ, EV_COUNT}, bare[] = {EV_TRAP, EV_COUNT};
-	const enum event *const traps[] = {io, mmio, store, other, kick, bare};
-	const enum event causes[] = {EV_IO, EV_MMIO, EV_PV_STORE, EV_EMULATE, EV_KICK, EV_TRAP};
+				kick[] = {EV_KICK, EV_IRQ, EV_COUNT}, bare[] = {EV_TRAP, EV_COUNT},
+				gate[] = {EV_GATE, EV_CR, EV_SWITCH, EV_COUNT};
+	const enum event *const traps[] = {io, mmio, store, other, kick, bare, gate};
+	const enum event causes[] = {EV_IO,   EV_MMIO, EV_PV_STORE, EV_EMULATE,
+				     EV_KICK, EV_TRAP, EV_CR};
 	struct vm *vm = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(traps); i++) {
