@@ -11,8 +11,8 @@
 #include "vm.h"
 
 struct pv_page {
-	u32 vif, cpl, version, flags, esp0, cr2, iret_site;
-	u8 reserved[PLEX86_PV_STUB_IRET - 7 * 4];
+	u32 vif, cpl, version, flags, esp0, cr2, iret_site, ahead;
+	u8 reserved[PLEX86_PV_STUB_IRET - 8 * 4];
 	u8 stub_iret[PLEX86_PV_STUB_INT80 - PLEX86_PV_STUB_IRET];
 	u8 stub_int80[PLEX86_PV_STUB_TRAP - PLEX86_PV_STUB_INT80];
 	u8 stub_trap[PAGE_SIZE_4K - PLEX86_PV_STUB_TRAP];

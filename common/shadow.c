@@ -230,7 +230,7 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record, u32 pd
 	/* Kernel memory is mapped by ranges as long as its tables allow; user pages by clusters,
 	 * since most of a program's pages are never touched again. */
 	bool user_page = (record & SHADOW_USER) && (vm->cpu.cr0 & CR0_PG);
-	u32 reach = user_page ? 8 : SHADOW_SLOT;
+	u32 reach = user_page ? SHADOW_REACH : SHADOW_SLOT;
 	/* What is few and has been used will be used. */
 	unsigned populate = user_page ? HOST_POPULATE : 0;
 	enum host_error err;

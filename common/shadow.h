@@ -19,6 +19,7 @@
 #define SHADOW_SLOTS (SHADOW_PAGES / SHADOW_SLOT)
 #define SHADOW_COUNT 16 /* address spaces whose mappings are kept */
 #define SHADOW_LOG   64
+#define SHADOW_REACH 16 /* pages of user code around a fault that are mapped with it */
 
 struct shadow {
 	u32 record[SHADOW_PAGES];		      /* 0, or SHADOW_* | gpa of the page */
@@ -33,6 +34,7 @@ struct shadow {
 	bool pv_mapped, pv_writable;
 	u64 last_fault; /* loop detection */
 	u32 repeats;
+	u32 ahead, ahead_next; /* pages suggested last, and the page behind them (ahead.c) */
 	u32 space;		      /* the CR3 it belongs to, with bit 0 set; 0: nobody's */
 	u64 last_active;	      /* pool.loads at that time */
 	u64 log_seen;		      /* pool.log_end up to which it knows what was invalidated */

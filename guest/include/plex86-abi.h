@@ -21,6 +21,12 @@
 #define PLEX86_PV_ESP0      0x010 /* mirror of TSS.esp0 */
 #define PLEX86_PV_CR2       0x014 /* mirror of CR2 */
 #define PLEX86_PV_IRET_SITE 0x018 /* address of the iret being executed, stored by its macro */
+/* With the page fault being delivered, user code has written to fresh memory page after page: the
+ * address of the next page, and in the low 12 bits how many from there on the kernel might make
+ * present as well, for the monitor can map them all at the price of one. 0: none. The kernel takes
+ * it by storing 0. Either side may ignore it. */
+#define PLEX86_PV_AHEAD      0x01c
+#define PLEX86_PV_AHEAD_TASK 0x05c /* the kernel's own: whom that was suggested to */
 
 #define PLEX86_PV_F_FAST 1 /* the stubs run without trapping */
 
