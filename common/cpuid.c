@@ -1,8 +1,8 @@
 /*
  * CPUID as the guest sees it: the host's, less what plex86 cannot or does not want to provide.
  *
- * Owns: the filter. Hidden: SEP (it would enter the host), APIC, MTRR, MCE, PAE/NX and long mode
- * (not virtualized yet), XSAVE and AVX (so that FXSAVE is all a guest needs), VME, MWAIT, PAT.
+ * Owns: the filter. Hidden: SEP (it would enter the host), APIC, MTRR, MCE and long mode (not
+ * virtualized yet), XSAVE and AVX (so that FXSAVE is all a guest needs), VME, MWAIT, PAT.
  *
  * Where the host cannot make CPUID fault, user code sees the host's CPUID and will use AVX. Then
  * the guest kernel must save it: XSAVE and what it covers are announced after all.
@@ -12,10 +12,10 @@
 
 #define BIT(n) (1u << (n))
 
-/* Leaf 1 EDX: FPU, DE, PSE, TSC, MSR, CX8, PGE, CMOV, CLFSH, MMX, FXSR, SSE, SSE2. */
-#define LEAF1_EDX                                                                            \
-	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(8) | BIT(13) | BIT(15) | BIT(19) | \
-	 BIT(23) | BIT(24) | BIT(25) | BIT(26))
+/* Leaf 1 EDX: FPU, DE, PSE, TSC, MSR, PAE, CX8, PGE, CMOV, CLFSH, MMX, FXSR, SSE, SSE2. */
+#define LEAF1_EDX                                                                             \
+	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(15) | \
+	 BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
 /* Leaf 1 ECX: SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, RDRAND. */
 #define LEAF1_ECX \
 	(BIT(0) | BIT(1) | BIT(9) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
@@ -30,6 +30,8 @@
 #define LEAF7_EDX BIT(4)
 /* Leaf 0x80000001 ECX: LZCNT, PREFETCHW. */
 #define EXT1_ECX (BIT(5) | BIT(8))
+/* Leaf 0x80000001 EDX: NX. */
+#define EXT1_EDX_NX BIT(20)
 /* Leaf 0x80000007 EDX: invariant TSC. */
 #define EXT7_EDX BIT(8)
 
@@ -55,6 +57,14 @@ u64 vcpu_xcr0_mask(struct vm *vm)
 		return 0;
 	host_cpuid(vm, XSAVE_LEAF, 0, host);
 	return host[0] & XCR0_DEFINED;
+}
+
+bool vcpu_has_nx(struct vm *vm)
+{
+	u32 host[4];
+
+	host_cpuid(vm, 0x80000001u, 0, host);
+	return host[3] & EXT1_EDX_NX;
 }
 
 /* Bytes that XSAVE writes for the components in `mask`, in the standard format. */
@@ -143,6 +153,7 @@ static void leaf_extended(struct vm *vm, u32 leaf, u32 out[4])
 	case 0x80000001u:
 		host_cpuid(vm, leaf, 0, host);
 		out[2] = host[2] & EXT1_ECX;
+		out[3] = host[3] & EXT1_EDX_NX;
 		return;
 	case 0x80000002u:
 	case 0x80000003u:

@@ -5,13 +5,15 @@
  */
 #include "emulate.h"
 #include "mem.h"
+#include "paging.h"
 #include "pv.h"
 
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
-/* What CPUID announces: no PAE, VME, MCE, SMEP and so on. */
-#define CR4_DEFINED (CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+/* What CPUID announces: no VME, MCE, SMEP and so on. */
+#define CR4_DEFINED                                                                       \
+	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define DR6_FIXED   0xffff0ff0u
 #define DR7_FIXED   0x00000400u
 
@@ -50,6 +52,10 @@ static enum emu write_cr0(struct vm *vm, u32 value)
 	}
 	changed = (u32)vm->cpu.cr0 ^ value;
 	vm->cpu.cr0 = value;
+	if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && !paging_load_pdptes(vm, vm->cpu.cr3)) {
+		vm->cpu.cr0 ^= changed;
+		return general_protection(vm);
+	}
 	if (changed & CR0_PG)
 		return shadow_set_paging(vm) ? EMU_NEXT : EMU_EXIT;
 	if (changed & CR0_WP)
@@ -64,9 +70,23 @@ static enum emu write_cr4(struct vm *vm, u32 value)
 	if (value & ~(CR4_DEFINED | (vcpu_xcr0_mask(vm) ? CR4_OSXSAVE : 0)))
 		return general_protection(vm);
 	vm->cpu.cr4 = value;
+	if ((changed & (CR4_PAE | CR4_PSE | CR4_PGE)) && !paging_load_pdptes(vm, vm->cpu.cr3)) {
+		vm->cpu.cr4 ^= changed;
+		return general_protection(vm);
+	}
+	if (changed & CR4_PAE)
+		return shadow_set_format(vm) ? EMU_NEXT : EMU_EXIT;
 	if (changed & (CR4_PSE | CR4_PGE))
 		shadow_flush(vm);
 	return EMU_NEXT;
+}
+
+static enum emu write_cr3(struct vm *vm, u32 value)
+{
+	if (!paging_load_pdptes(vm, value))
+		return general_protection(vm);
+	vm->cpu.cr3 = value;
+	return shadow_load_cr3(vm) ? EMU_NEXT : EMU_EXIT;
 }
 
 enum emu emulate_mov_from_cr(struct vm *vm, const struct insn *insn)
@@ -112,8 +132,7 @@ enum emu emulate_mov_to_cr(struct vm *vm, const struct insn *insn)
 		vm->cpu.cr2 = pv_page(vm)->cr2 = value;
 		return EMU_NEXT;
 	case 3:
-		vm->cpu.cr3 = value;
-		return shadow_load_cr3(vm) ? EMU_NEXT : EMU_EXIT;
+		return write_cr3(vm, value);
 	case 4:
 		return write_cr4(vm, value);
 	default:

@@ -5,7 +5,8 @@
 #include "mem.h"
 #include "pv.h"
 
-#define MSR_TSC 0x10u
+#define MSR_TSC	 0x10u
+#define MSR_EFER 0xc0000080u
 
 static bool at_cpl0(struct vm *vm)
 {
@@ -100,17 +101,29 @@ enum emu emulate_rdmsr(struct vm *vm, const struct insn *insn)
 		set_edx_eax(vm, host_tsc(vm));
 		return EMU_NEXT;
 	}
+	if (index == MSR_EFER && vcpu_has_nx(vm)) {
+		set_edx_eax(vm, vm->cpu.efer);
+		return EMU_NEXT;
+	}
 	raise_error(vm, EXC_GP, 0);
 	return EMU_FAULT;
 }
 
 enum emu emulate_wrmsr(struct vm *vm, const struct insn *insn)
 {
+	const u32 index = vm->cpu.gpr[GPR_CX];
+	const u64 value = vm->cpu.gpr[GPR_DX] << 32 | (u32)vm->cpu.gpr[GPR_AX];
+
 	(void)insn;
-	if (at_cpl0(vm)) {
-		trace(vm, EV_MSR, vm->cpu.gpr[GPR_CX], vm->cpu.gpr[GPR_AX]);
-		raise_error(vm, EXC_GP, 0);
+	if (!at_cpl0(vm))
+		return EMU_FAULT;
+	trace(vm, EV_MSR, index, value);
+	if (index == MSR_EFER && vcpu_has_nx(vm) && !(value & ~(u64)EFER_NXE)) {
+		vm->cpu.efer = value;
+		shadow_flush(vm);
+		return EMU_NEXT;
 	}
+	raise_error(vm, EXC_GP, 0);
 	return EMU_FAULT;
 }
 

@@ -56,6 +56,8 @@ void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* XCR0 bits the guest may set; 0 if XSAVE is hidden. */
 u64 vcpu_xcr0_mask(struct vm *vm);
+/* Does the processor have NX, and so IA32_EFER? */
+bool vcpu_has_nx(struct vm *vm);
 
 /* A user #GP(0)/#SS(0) that stems from the 3 GiB limit of the ABI's user segments is really a
  * page fault: true if so, with vm->exc set. */

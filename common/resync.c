@@ -10,8 +10,8 @@
 #include "shadow-records.h"
 #include "shadow.h"
 
-/* What of a 4 KiB record disagrees with `pte`, whose directory entry allows `rights` (W and U)?
- * A record may be weaker than the entry, never stronger. */
+/* What of a 4 KiB record disagrees with `pte`, folded, whose directory entry allows `rights`: W and U,
+ * and forbids NX? A record may be weaker than the entry, never stronger. */
 static u32 disagreement(u32 record, u32 pte, u32 rights)
 {
 	u32 allowed = pte & (rights | PTE_G);
@@ -21,18 +21,19 @@ static u32 disagreement(u32 record, u32 pte, u32 rights)
 		allowed &= ~PTE_W;
 	return ((record ^ pte) & (0xfffff000u | PTE_P)) |
 	       (record & ~allowed & (SHADOW_WRITE | SHADOW_USER | SHADOW_GLOBAL)) |
-	       (record & SHADOW_LARGE) | (~pte & PTE_A);
+	       (~record & (pte | rights) & SHADOW_NX) | (record & SHADOW_LARGE) | (~pte & PTE_A);
 }
 
 /* Pages to be treated alike in one host call. */
 struct run {
 	u32 first, end;
 	bool drop; /* else: make them read-only */
+	u32 nx;	   /* then: SHADOW_NX of all of them */
 };
 
-static void make_read_only(struct vm *vm, u32 first, u32 end)
+static void make_read_only(struct vm *vm, u32 first, u32 end, u32 nx)
 {
-	if (host_protect(vm, (u64)first << 12, (u64)(end - first) << 12, HOST_READ | HOST_EXEC) !=
+	if (host_protect(vm, (u64)first << 12, (u64)(end - first) << 12, shadow_rights(nx)) !=
 	    HOST_OK) {
 		shadow_drop(vm, first, end);
 		return;
@@ -48,35 +49,43 @@ static void finish_run(struct vm *vm, struct run *run)
 		if (run->drop)
 			shadow_drop(vm, run->first, run->end);
 		else
-			make_read_only(vm, run->first, run->end);
+			make_read_only(vm, run->first, run->end, run->nx);
 	}
 	*run = (struct run){0};
+}
+
+/* A dropped run may reach over pages that are not mapped anyway, a protected one over pages that are
+ * read-only as they should be. */
+static bool continues(const struct run *run, u32 page, u32 record, u32 wrong)
+{
+	if (run->first == run->end || run->drop != !!(wrong & ~SHADOW_WRITE))
+		return false;
+	if (run->drop)
+		return wrong;
+	return page == run->end && (record & SHADOW_NX) == run->nx &&
+	       (wrong || !(record & SHADOW_WRITE));
 }
 
 /* The next mapped page, and what is wrong with it. */
 static void add_to_run(struct vm *vm, struct run *run, u32 page, u32 wrong)
 {
-	const bool drop = wrong & ~SHADOW_WRITE;
+	const u32 record = vm_shadow(vm)->record[page];
 
-	/* A dropped run may reach over pages that are not mapped anyway, a protected one over pages
-	 * that are read-only as they should be. */
-	if (run->first != run->end && run->drop == drop && (drop ? wrong : page == run->end)) {
-		if (wrong || !(vm_shadow(vm)->record[page] & SHADOW_WRITE)) {
-			run->end = page + 1;
-			return;
-		}
+	if (continues(run, page, record, wrong)) {
+		run->end = page + 1;
+		return;
 	}
 	finish_run(vm, run);
 	if (wrong)
-		*run = (struct run){page, page + 1, drop};
+		*run = (struct run){page, page + 1, wrong & ~SHADOW_WRITE, record & SHADOW_NX};
 }
 
-/* Have the entries for 64 pages changed? The monitor may use no vector registers. */
-static bool changed(const u32 *seen, const u32 *table)
+/* Have `bytes` of a table changed? The monitor may use no vector registers. */
+static bool changed(const u8 *seen, const u8 *table, u32 bytes)
 {
 	u64 difference = 0, a, b;
 
-	for (unsigned i = 0; i < 64; i += 2) {
+	for (u32 i = 0; i < bytes; i += sizeof(a)) {
 		mem_copy(&a, seen + i, sizeof(a));
 		mem_copy(&b, table + i, sizeof(b));
 		difference |= a ^ b;
@@ -94,25 +103,28 @@ static void add_slot_to_run(struct vm *vm, struct run *run, u32 slot)
 	run->end = shadow_slot_end(slot);
 }
 
-static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights, struct run *run)
+static void resync_tables(struct vm *vm, u32 slot, const u8 *table, u32 rights, struct run *run)
 {
 	struct shadow *s = vm_shadow(vm);
+	const u32 entry = paging_is_pae(vm) ? 8 : 4, bytes = 64 * entry;
 
-	for (u32 word = 0; word < SHADOW_SLOT / 64; word++) {
+	for (u32 word = 0; word < SHADOW_SLOT / 64; word++, table += bytes) {
 		const u32 first = slot * SHADOW_SLOT + word * 64;
+		u8 *seen = (u8 *)s->pte + (u64)first * entry;
 		u64 left = s->recorded[slot][word];
 
 		if (!left)
 			continue;
-		if ((s->agreed[slot] & 1u << word) && !changed(s->pte + first, table + word * 64)) {
+		if ((s->agreed[slot] & 1u << word) && !changed(seen, table, bytes)) {
 			finish_run(vm, run);
 			continue;
 		}
-		mem_copy(s->pte + first, table + word * 64, 64 * sizeof(u32));
+		mem_copy(seen, table, bytes);
 		s->agreed[slot] |= 1u << word;
 		for (; left; left &= left - 1) {
-			u32 page = first + __builtin_ctzll(left);
-			u32 wrong = disagreement(s->record[page], s->pte[page], rights);
+			u32 index = __builtin_ctzll(left), page = first + index;
+			u32 pte = paging_fold_pte(vm, seen, index);
+			u32 wrong = disagreement(s->record[page], pte, rights);
 
 			if (wrong || run->end)
 				add_to_run(vm, run, page, wrong);
@@ -120,24 +132,24 @@ static void resync_tables(struct vm *vm, u32 slot, const u32 *table, u32 rights,
 	}
 }
 
-static bool large_agrees(u32 record, u32 pde, u32 index)
+static bool large_agrees(u32 record, u32 pde, u32 frame)
 {
 	u32 allowed = pde & (PTE_U | PTE_W | PTE_G);
-	u32 frame = (pde & 0xffc00000u) + index * PAGE_SIZE_4K;
 
 	if (!(pde & PTE_D))
 		allowed &= ~PTE_W;
-	return (record & SHADOW_LARGE) && !(pde & PDE_LARGE_RESERVED) &&
-	       (record & 0xfffff000u) == frame &&
+	return (record & SHADOW_LARGE) && (record & 0xfffff000u) == frame &&
+	       !(~record & pde & SHADOW_NX) &&
 	       !(record & ~allowed & (SHADOW_WRITE | SHADOW_USER | SHADOW_GLOBAL));
 }
 
 static void resync_large(struct vm *vm, u32 slot, u32 pde, struct run *run)
 {
 	const u32 *record = vm_shadow(vm)->record + slot * SHADOW_SLOT;
+	const u32 frame = paging_large_frame(vm, pde, slot);
 
 	for (u32 i = 0; i < SHADOW_SLOT; i++) {
-		if (!record[i] || large_agrees(record[i], pde, i))
+		if (!record[i] || large_agrees(record[i], pde, frame + i * PAGE_SIZE_4K))
 			continue;
 		add_slot_to_run(vm, run, slot);
 		return;
@@ -145,18 +157,10 @@ static void resync_large(struct vm *vm, u32 slot, u32 pde, struct run *run)
 	finish_run(vm, run);
 }
 
-static u32 directory_entry(const struct vm *vm, u32 slot)
+static void resync_slot(struct vm *vm, u32 slot, u32 pde, struct run *run)
 {
-	const u32 *entry = vm_ram(vm, (vm->cpu.cr3 & 0xfffff000u) + slot * 4, 4);
-
-	return entry ? *(const volatile u32 *)entry : 0;
-}
-
-static void resync_slot(struct vm *vm, u32 slot, struct run *run)
-{
-	u32 pde = directory_entry(vm, slot);
-	const u32 *table = vm_ram(vm, pde & 0xfffff000u, PAGE_SIZE_4K);
-	bool large = (pde & PTE_PS) && (vm->cpu.cr4 & CR4_PSE);
+	const void *table = paging_table(vm, pde, slot);
+	bool large = paging_is_large(vm, pde);
 
 	shadow_note_pde(vm_shadow(vm), slot, pde);
 	/* With A clear in the directory's entry the next access must trap, to set it. */
@@ -165,21 +169,20 @@ static void resync_slot(struct vm *vm, u32 slot, struct run *run)
 	else if (large)
 		resync_large(vm, slot, pde, run);
 	else
-		resync_tables(vm, slot, table, pde & (PTE_W | PTE_U), run);
+		resync_tables(vm, slot, table, pde & (PTE_W | PTE_U | FOLDED_NX), run);
 }
 
 /* Which slots a resync looks at. */
 enum scope { SCOPE_LOCAL, SCOPE_MOVED, SCOPE_ALL };
 
-static bool in_scope(struct vm *vm, enum scope scope, u32 slot)
+static bool in_scope(const struct shadow *s, enum scope scope, u32 slot, u32 pde)
 {
-	const struct shadow *s = vm_shadow(vm);
 
 	switch (scope) {
 	case SCOPE_LOCAL:
 		return s->local[slot];
 	case SCOPE_MOVED:
-		return shadow_pde_differs(s->pde[slot], directory_entry(vm, slot));
+		return shadow_pde_differs(s->pde[slot], pde);
 	default:
 		return true;
 	}
@@ -190,13 +193,16 @@ static void resync(struct vm *vm, enum scope scope)
 	struct shadow *s = vm_shadow(vm);
 	u32 before = s->total;
 	struct run run = {0};
+	struct paging_root root;
 
+	paging_active_root(vm, &root);
 	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
 		for (u64 left = s->used_slots[word]; left; left &= left - 1) {
 			u32 slot = word * 64 + __builtin_ctzll(left);
+			u32 pde = paging_directory(vm, &root, slot);
 
-			if (in_scope(vm, scope, slot))
-				resync_slot(vm, slot, &run);
+			if (in_scope(s, scope, slot, pde))
+				resync_slot(vm, slot, pde, &run);
 			else
 				finish_run(vm, &run);
 		}
@@ -214,25 +220,39 @@ void shadow_resync_moved(struct vm *vm)
 	resync(vm, SCOPE_MOVED);
 }
 
+/* The slots that the large page at `slot` is made of: both halves of 4 MiB without PAE. */
+static void invalidate_large(struct vm *vm, u32 slot)
+{
+	const u32 n = paging_is_pae(vm) ? 1 : 2, first = slot & ~(n - 1);
+	struct run run = {0};
+	struct paging_root root;
+
+	paging_active_root(vm, &root);
+	for (u32 i = first; i < first + n; i++)
+		if (vm_shadow(vm)->large[i])
+			resync_slot(vm, i, paging_directory(vm, &root, i), &run);
+	finish_run(vm, &run);
+}
+
+static bool page_agrees(struct vm *vm, u64 la, u32 record)
+{
+	struct walk w;
+
+	return paging_walk(vm, la, &w) == WALK_OK && w.page_size == PAGE_SIZE_4K && w.accessed &&
+	       (w.gpa & 0xfffff000u) == (record & 0xfffff000u) &&
+	       (!(record & SHADOW_WRITE) || (w.write && w.dirty)) &&
+	       (!(record & SHADOW_USER) || w.user) && (!(record & SHADOW_GLOBAL) || w.global) &&
+	       ((record & SHADOW_NX) || w.exec);
+}
+
 void shadow_invalidate(struct vm *vm, u64 la)
 {
-	u32 page = (u32)la >> 12, slot = page / SHADOW_SLOT, record = vm_shadow(vm)->record[page];
+	const struct shadow *s = vm_shadow(vm);
+	const u32 page = (u32)la >> 12, slot = page / SHADOW_SLOT, record = s->record[page];
 
 	/* invlpg drops the whole large page, mapped at `la` or not, and global entries as well. */
-	if (vm_shadow(vm)->large[slot]) {
-		struct run run = {0};
-
-		resync_slot(vm, slot, &run);
-		finish_run(vm, &run);
-	} else if (record) {
-		struct walk w;
-		bool keep = paging_walk(vm, la, &w) == WALK_OK && w.page_size == PAGE_SIZE_4K &&
-			    w.accessed && (w.gpa & 0xfffff000u) == (record & 0xfffff000u) &&
-			    (!(record & SHADOW_WRITE) || (w.write && w.dirty)) &&
-			    (!(record & SHADOW_USER) || w.user) &&
-			    (!(record & SHADOW_GLOBAL) || w.global);
-
-		if (!keep)
-			shadow_drop(vm, page, page + 1);
-	}
+	if (s->large[slot] || (!paging_is_pae(vm) && s->large[slot ^ 1]))
+		invalidate_large(vm, slot);
+	if (record && !(record & SHADOW_LARGE) && !page_agrees(vm, la, record))
+		shadow_drop(vm, page, page + 1);
 }

@@ -1,20 +1,21 @@
 /*
  * The shadows' records, as shadow.c, resync.c and spaces.c share them.
  *
- * Owns: the record format: page-table layout, so that a record compares with a PTE bit by bit.
+ * Owns: the record format: that of a folded page-table entry, so that the two compare bit by bit.
  * All of it works on the active shadow.
  */
 #ifndef PLEX86_SHADOW_RECORDS_H
 #define PLEX86_SHADOW_RECORDS_H
 
 #include "../guest/include/plex86-abi.h"
-#include "vm.h"
+#include "paging.h"
 
 #define SHADOW_PRESENT 0x001u
 #define SHADOW_WRITE   0x002u
 #define SHADOW_USER    0x004u
-#define SHADOW_LARGE   0x080u /* from a 4 MiB page */
+#define SHADOW_LARGE   0x080u /* from a large page */
 #define SHADOW_GLOBAL  0x100u
+#define SHADOW_NX      FOLDED_NX
 
 /* Slots below the limit of the ABI's user segments. */
 #define SHADOW_USER_SLOTS (PLEX86_USER_LIMIT / (SHADOW_SLOT * PAGE_SIZE_4K))
@@ -31,7 +32,20 @@ static inline bool shadow_pde_differs(u32 a, u32 b)
 	return (a ^ b) & ~0x60u;
 }
 
-/* The directory entry of a slot, as it is now. */
+/* What makes an address space one: its tables, and bit 0 to tell it from none. */
+static inline u32 shadow_space(const struct vm *vm)
+{
+	return ((u32)vm->cpu.cr3 & (paging_is_pae(vm) ? PAE_CR3_MASK : 0xfffff000u)) | 1;
+}
+
+/* With what rights the host has a page of this record. */
+static inline unsigned shadow_rights(u32 record)
+{
+	return HOST_READ | (record & SHADOW_WRITE ? HOST_WRITE : 0) |
+	       (record & SHADOW_NX ? 0 : HOST_EXEC);
+}
+
+/* The folded directory entry of a slot, as it is now. */
 static inline void shadow_note_pde(struct shadow *s, u32 slot, u32 pde)
 {
 	if (shadow_pde_differs(s->pde[slot], pde))

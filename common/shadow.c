@@ -12,6 +12,9 @@
  * host may have dropped the mapping); the same one over and over is a bug of ours. */
 #define MAX_REPEATS 16
 
+/* Pages that one call of the host may map: what a directory entry maps without PAE. */
+#define MAX_REACH 1024u
+
 /* Supervisor pages within user code's reach must be hidden before it runs: no fast return. */
 static void tell_slow(struct vm *vm)
 {
@@ -204,7 +207,7 @@ static u32 record_for(const struct walk *w, bool writable)
 {
 	return (w->gpa & 0xfffff000u) | SHADOW_PRESENT | (writable ? SHADOW_WRITE : 0) |
 	       (w->user ? SHADOW_USER : 0) | (w->global ? SHADOW_GLOBAL : 0) |
-	       (w->page_size > PAGE_SIZE_4K ? SHADOW_LARGE : 0);
+	       (w->exec ? 0 : SHADOW_NX) | (w->page_size > PAGE_SIZE_4K ? SHADOW_LARGE : 0);
 }
 
 /* May `page` be mapped together with a neighbour whose record is `like`, `delta` pages away? */
@@ -222,41 +225,61 @@ static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
 	return record_for(&w, w.write && w.dirty) == like + ((u32)delta << 12);
 }
 
-/* Map [first, end) around `page` in one call: neighbours with the same rights whose gpa follows. */
-static enum shadow_result map_around(struct vm *vm, u32 page, u32 record, u32 pde)
+/* How far around a page others may be mapped with it. Kernel memory is mapped by ranges as long as its
+ * tables allow, and large pages whole; of user pages some, since most of a program's are never
+ * touched again. */
+static u32 reach_of(const struct vm *vm, u32 record)
 {
-	u32 base = page & ~(SHADOW_SLOT - 1), first = page, end = page + 1;
-	unsigned prot = HOST_READ | HOST_EXEC | (record & SHADOW_WRITE ? HOST_WRITE : 0);
-	/* Kernel memory is mapped by ranges as long as its tables allow; user pages by clusters,
-	 * since most of a program's pages are never touched again. */
-	bool user_page = (record & SHADOW_USER) && (vm->cpu.cr0 & CR0_PG);
-	u32 reach = user_page ? SHADOW_REACH : SHADOW_SLOT;
-	/* What is few and has been used will be used. */
-	unsigned populate = user_page ? HOST_POPULATE : 0;
+	const bool user_page = (record & SHADOW_USER) && (vm->cpu.cr0 & CR0_PG);
+
+	return user_page && !(record & SHADOW_LARGE) ? SHADOW_REACH : MAX_REACH;
+}
+
+/* [first, end) has been mapped, `page` with `record`. */
+static void record_range(struct vm *vm, u32 first, u32 end, u32 page, u32 record)
+{
+	struct shadow *s = vm_shadow(vm);
+	struct paging_root root;
+
+	paging_active_root(vm, &root);
+	for (u32 p = first; p < end; p++) {
+		shadow_record(vm, p, record + ((p - page) << 12));
+		if (p == first || p % SHADOW_SLOT == 0)
+			shadow_note_pde(s, p / SHADOW_SLOT,
+					paging_directory(vm, &root, p / SHADOW_SLOT));
+	}
+}
+
+/* Map [first, end) around `page` in one call: neighbours with the same rights whose gpa follows. */
+static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
+{
+	u32 base = page & ~(MAX_REACH - 1), first = page, end = page + 1;
+	u32 reach = reach_of(vm, record);
+	unsigned prot = shadow_rights(record);
 	enum host_error err;
 	u64 gpa;
 
+	/* What is few and has been used will be used; so will a large page, or it would be none. */
+	if ((record & SHADOW_USER) && (vm->cpu.cr0 & CR0_PG))
+		prot |= HOST_POPULATE;
 	while (first > base && page - first < reach &&
 	       extends(vm, first - 1, record, first - 1 - page))
 		first--;
-	while (end < base + SHADOW_SLOT && end - page < reach &&
+	while (end < base + MAX_REACH && end - page < reach &&
 	       extends(vm, end, record, end - page))
 		end++;
 	gpa = (record & 0xfffff000u) - ((u64)(page - first) << 12);
-	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot | populate);
+	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
 	if (err == HOST_LIMIT) {
 		shadow_drop_all(vm);
-		err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12,
-			       prot | populate);
+		err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
 	}
 	if (err == HOST_LOW)
 		return SHADOW_EMULATE;
 	if (err != HOST_OK)
 		return stop_for_map(vm, (u64)first << 12);
 	trace(vm, EV_MAP, (u64)first << 12, end - first);
-	for (u32 p = first; p < end; p++)
-		shadow_record(vm, p, record + ((p - page) << 12));
-	shadow_note_pde(vm_shadow(vm), page / SHADOW_SLOT, pde);
+	record_range(vm, first, end, page, record);
 	return SHADOW_FILLED;
 }
 
@@ -265,8 +288,7 @@ static bool grant_write(struct vm *vm, u32 page, u32 record)
 {
 	if ((vm_shadow(vm)->record[page] ^ record) != SHADOW_WRITE || !(record & SHADOW_WRITE))
 		return false;
-	if (host_protect(vm, (u64)page << 12, PAGE_SIZE_4K, HOST_READ | HOST_WRITE | HOST_EXEC) !=
-	    HOST_OK)
+	if (host_protect(vm, (u64)page << 12, PAGE_SIZE_4K, shadow_rights(record)) != HOST_OK)
 		return false; /* mapping it anew may still work */
 	shadow_record(vm, page, record);
 	return true;
@@ -289,7 +311,7 @@ static enum shadow_result device_fault(struct vm *vm, u32 page, const struct wal
 		return SHADOW_EMULATE;
 	trace(vm, EV_MAP, la, 1);
 	shadow_record(vm, page, record);
-	shadow_note_pde(vm_shadow(vm), page / SHADOW_SLOT, w->entry[0]);
+	shadow_note_pde(vm_shadow(vm), page / SHADOW_SLOT, w->directory);
 	return SHADOW_FILLED;
 }
 
@@ -325,7 +347,7 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 	if (grant_write(vm, page, record))
 		return SHADOW_FILLED;
 	shadow_record(vm, page, 0);
-	return map_around(vm, page, record, w.entry[0]);
+	return map_around(vm, page, record);
 }
 
 /* ------------------------------------------------- expected faults ---- */
@@ -367,6 +389,6 @@ void shadow_fill_expected(struct vm *vm)
 		return;
 	shadow_record(vm, page, 0);
 	/* If this fails, the fault that we wanted to spare comes, and tells. */
-	if (map_around(vm, page, record, w.entry[0]) != SHADOW_FILLED)
+	if (map_around(vm, page, record) != SHADOW_FILLED)
 		vm->exit.kind = EXIT_NONE;
 }

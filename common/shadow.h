@@ -15,7 +15,7 @@
 #include "host.h"
 
 #define SHADOW_PAGES (1u << 20) /* linear pages of a 4 GiB space */
-#define SHADOW_SLOT  1024u	/* linear pages covered by a 4 MiB slot */
+#define SHADOW_SLOT  512u	/* linear pages covered by a 2 MiB slot: paging.h */
 #define SHADOW_SLOTS (SHADOW_PAGES / SHADOW_SLOT)
 #define SHADOW_COUNT 16 /* address spaces whose mappings are kept */
 #define SHADOW_LOG   64
@@ -28,23 +28,25 @@ struct shadow {
 	u16 used[SHADOW_SLOTS];			      /* records in each slot */
 	u16 supervisor[SHADOW_SLOTS];		      /* of these, supervisor-only ones */
 	u16 local[SHADOW_SLOTS];		      /* of these, not global ones */
-	u16 large[SHADOW_SLOTS];		      /* of these, parts of 4 MiB pages */
+	u16 large[SHADOW_SLOTS];		      /* of these, parts of large pages */
 	u32 total, supervisor_total;
 	u32 supervisor_low; /* supervisor-only ones below the ABI's user limit */
 	bool pv_mapped, pv_writable;
 	u64 last_fault; /* loop detection */
 	u32 repeats;
 	u32 ahead, ahead_next; /* pages suggested last, and the page behind them (ahead.c) */
-	u32 space;		      /* the CR3 it belongs to, with bit 0 set; 0: nobody's */
+	u32 space;		      /* shadow_space() of the CR3 it belongs to; 0: nobody's */
 	u64 last_active;	      /* pool.loads at that time */
 	u64 log_seen;		      /* pool.log_end up to which it knows what was invalidated */
 	u64 tls[HOST_TLS_COUNT];      /* TLS descriptors the host has, in each space for itself */
 	u64 tls_seen[HOST_TLS_COUNT]; /* the guest's, of which these were made */
-	/* The tables as records were last compared with them; pde[] also as they were filled from.
+	/* The tables as records were last compared with them; pde[], which is folded, also as they
+	 * were filled from. pte[] is in the tables' own format: page by page, 4 or 8 bytes each.
 	 * A bit of agreed[] for each 64 pages: none of their records allows more than pte[] does.
 	 */
-	u32 pde[SHADOW_SLOTS], pte[SHADOW_PAGES];
-	u16 agreed[SHADOW_SLOTS];
+	u32 pde[SHADOW_SLOTS];
+	u64 pte[SHADOW_PAGES];
+	u8 agreed[SHADOW_SLOTS];
 };
 
 /* What the shadows share. */
@@ -81,7 +83,9 @@ void shadow_fill_expected(struct vm *vm);
 bool shadow_load_cr3(struct vm *vm);
 /* CR0.PG was changed: forget everything, in all shadows. False: vm->exit is set. */
 bool shadow_set_paging(struct vm *vm);
-/* CR0.WP, CR4.PSE or CR4.PGE was changed: what the tables do not say now is forgotten. */
+/* CR4.PAE was changed, and so what tables and CR3 mean: the same. */
+bool shadow_set_format(struct vm *vm);
+/* CR0.WP, CR4.PSE, CR4.PGE or EFER.NXE was changed: what the tables do not say now is forgotten. */
 void shadow_flush(struct vm *vm);
 void shadow_invlpg(struct vm *vm, u64 la);
 /* The virtual CPL changed: hide or show supervisor pages as the segments in use require. */

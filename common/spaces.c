@@ -36,15 +36,17 @@ static bool activate(struct vm *vm, u32 index)
 /* Is the address space no more, or are all its tables others by now? Then nothing is lost. */
 static bool is_dead(const struct vm *vm, const struct shadow *s)
 {
-	const u32 *directory = vm_ram(vm, s->space & 0xfffff000u, PAGE_SIZE_4K);
+	struct paging_root root;
 
-	if (!s->space || !directory)
+	if (!s->space)
 		return true;
+	paging_root(vm, s->space & ~1u, &root);
 	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
 		for (u64 left = s->used_slots[word]; left; left &= left - 1) {
 			u32 slot = word * 64 + __builtin_ctzll(left);
 
-			if (s->local[slot] && !shadow_pde_differs(s->pde[slot], directory[slot]))
+			if (s->local[slot] &&
+			    !shadow_pde_differs(s->pde[slot], paging_directory(vm, &root, slot)))
 				return false;
 		}
 	return true;
@@ -86,7 +88,7 @@ static bool catch_up(struct vm *vm)
 
 bool shadow_load_cr3(struct vm *vm)
 {
-	const u32 space = ((u32)vm->cpu.cr3 & 0xfffff000u) | 1;
+	const u32 space = shadow_space(vm);
 	struct shadow *s;
 	bool all;
 	u32 index;
@@ -124,11 +126,28 @@ bool shadow_set_paging(struct vm *vm)
 	return shadow_load_cr3(vm);
 }
 
+bool shadow_set_format(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->pool.count; i++) {
+		mem_set(vm->shadow[i].agreed, 0, sizeof(vm->shadow[i].agreed));
+		vm->shadow[i].space = 0;
+	}
+	return shadow_set_paging(vm);
+}
+
 void shadow_flush(struct vm *vm)
 {
 	doubt_all(vm);
 	if (vm->cpu.cr0 & CR0_PG)
 		shadow_resync(vm, true);
+}
+
+/* Has a sleeping shadow global pages in the slot? They alone are of interest elsewhere. */
+static bool others_have_globals(const struct vm *vm, u32 slot)
+{
+	const struct shadow *s = &vm->shadow[vm->pool.active];
+
+	return vm->pool.globals[slot] > (u32)(s->used[slot] - s->local[slot]);
 }
 
 void shadow_invlpg(struct vm *vm, u64 la)
@@ -139,9 +158,8 @@ void shadow_invlpg(struct vm *vm, u64 la)
 	trace(vm, EV_INVLPG, la, s->record[page]);
 	if (pv_is_page(la))
 		return;
-	/* Only global pages are of interest elsewhere, and only if a sleeping shadow has any there.
-	 */
-	if (vm->pool.globals[slot] > (u32)(s->used[slot] - s->local[slot])) {
+	if (others_have_globals(vm, slot) ||
+	    (!paging_is_pae(vm) && others_have_globals(vm, slot ^ 1))) {
 		vm->pool.log[vm->pool.log_end++ % SHADOW_LOG] = page;
 		s->log_seen = vm->pool.log_end;
 	}

@@ -62,6 +62,8 @@ enum gpr {
 #define CR4_OSXMMEXCPT 0x0400u
 #define CR4_OSXSAVE    0x40000u
 
+#define EFER_NXE 0x800u
+
 /* State components a guest may have: x87, SSE, AVX, the three of AVX-512. */
 #define XCR0_X87     0x01u
 #define XCR0_SSE     0x02u
@@ -119,9 +121,10 @@ struct vcpu {
 	struct segment ldtr, tr;
 	struct table_register gdtr, idtr;
 	u64 cr0, cr2, cr3, cr4;
+	u64 pdpte[4]; /* with PAE: what CR3 pointed to when it was loaded */
 	u64 dr[8];
 	u64 xcr0;		    /* what the guest has set; the hardware's is the host's */
-	u64 efer;		    /* for long mode, one day */
+	u64 efer;		    /* NXE alone; long mode, one day */
 	u8 iopl;		    /* virtual IOPL; the hardware's is 0 */
 	bool halted;		    /* in hlt, waiting for an interrupt */
 	bool shutdown;		    /* triple fault */

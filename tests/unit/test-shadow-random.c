@@ -2,45 +2,86 @@
  * Random test of common/shadow.c, resync.c and spaces.c: a guest that edits its page tables at will
  * and changes between more address spaces than there are shadows, against a model that says what a
  * TLB may hold (SDM vol. 3, 4.10): after a CR3 load, what the tables say, and global pages as they
- * were when they were filled in, in whichever space, unless they were invalidated since.
+ * were when they were filled in, in whichever space, unless they were invalidated since. Once with
+ * 2-level paging, once with PAE and NX.
  */
 #include "mock-host.h"
+#include "../../common/shadow-records.h"
 
 #define STEPS	 150000
-#define RAM_SIZE 0x300000u /* three quarters of a large page */
+#define RAM_SIZE 0x300000u /* three quarters of a page of 4 MiB, or one and a half of 2 MiB */
 
-/* Where the tables are, and the 4 MiB slots that they map. */
-enum { DIRS = 5, TABLES = 5, SLOTS = 5, DIR_AT = 0x100000, TABLE_AT = 0x110000 };
+/* Where the tables are, and the slots that they map: as many pages as a table has entries. With PAE,
+ * DIR_AT is where what CR3 points to is, and each of these has directories of its own. */
+enum { DIRS = 5, TABLES = 5, SLOTS = 5, DIR_AT = 0x100000, TABLE_AT = 0x110000, PAE_DIR_AT = 0x120000 };
 #define SPACES 3
-static const u32 slots[SLOTS] = {0, 1, 0x2ff, 0x300, 0x3ff};
+static const u32 slots_2level[SLOTS] = {0, 1, 0x2ff, 0x300, 0x3ff};
+static const u32 slots_pae[SLOTS] = {0, 1, 0x5ff, 0x600, 0x7ff};
+static const u32 *slots;
+static bool pae;
+static u32 shift; /* log2 of the pages of a slot */
 
 /* What the tables say of a page. */
 struct translation {
-	bool present, write, user, accessed, dirty, global, large;
+	bool present, write, user, exec, accessed, dirty, global, large;
 	u32 gpa;
 };
 
-static u32 read_table(struct vm *vm, u32 gpa)
+static u64 read_table(struct vm *vm, u32 gpa)
 {
-	return gpa < vm->ram_size ? peek32(vm, gpa) : 0;
+	if (gpa >= vm->ram_size)
+		return 0;
+	return pae ? peek32(vm, gpa) | (u64)peek32(vm, gpa + 4) << 32 : peek32(vm, gpa);
+}
+
+static u32 entry_size(void)
+{
+	return pae ? 8 : 4;
+}
+
+static void write_table(struct vm *vm, u32 gpa, u64 entry)
+{
+	poke32(vm, gpa, entry);
+	if (pae)
+		poke32(vm, gpa + 4, entry >> 32);
+}
+
+/* The directory in force for a page. The PDPTEs are those of the last load of CR3. */
+static u32 directory_of(struct vm *vm, u32 page)
+{
+	return pae ? (u32)vm->cpu.pdpte[page >> 18] & ~0xfffu : (u32)vm->cpu.cr3 & ~0xfffu;
+}
+
+static bool reserved(u64 entry, bool large)
+{
+	if (large && (entry & (pae ? 0x1fe000 : 0x3fe000)))
+		return true;
+	return entry & 0x7fffffff00000000ull;
 }
 
 static struct translation translate(struct vm *vm, u32 page)
 {
-	u32 pde = read_table(vm, (vm->cpu.cr3 & ~0xfffu) + (page >> 10) * 4), last = pde;
+	const u32 mask = (1u << shift) - 1;
+	const u64 pdpte = vm->cpu.pdpte[page >> 18];
+	u64 pde = read_table(vm, directory_of(vm, page) + ((page >> shift) & mask) * entry_size());
+	u64 last = pde;
 	struct translation t = {.large = pde & PTE_PS};
 
-	if (!(pde & PTE_P) || (t.large && pde & 0x3fe000))
+	if ((pae && !(pdpte & PTE_P)) || !(pde & PTE_P) || reserved(pde, t.large))
 		return t;
 	if (!t.large)
-		last = read_table(vm, (pde & ~0xfffu) + (page & 0x3ff) * 4);
+		last = read_table(vm, (u32)(pde & ~0xfffu) + (page & mask) * entry_size());
+	if (reserved(last, false))
+		return t;
 	t.present = last & PTE_P;
 	t.write = pde & last & PTE_W;
 	t.user = pde & last & PTE_U;
+	t.exec = !((pde | last) & PTE_NX);
 	t.accessed = pde & last & PTE_A;
 	t.dirty = last & PTE_D;
 	t.global = (last & PTE_G) && (vm->cpu.cr4 & CR4_PGE);
-	t.gpa = t.large ? (pde & 0xffc00000) + ((page & 0x3ff) << 12) : last & ~0xfffu;
+	t.gpa = t.large ? ((u32)pde & -(0x1000u << shift)) + ((page & mask) << 12) :
+			  (u32)last & ~0xfffu;
 	return t;
 }
 
@@ -57,7 +98,7 @@ static u32 now, page_invalidated[SHADOW_PAGES], large_invalidated[SHADOW_SLOTS],
 
 static u32 invalidated(u32 page, bool large)
 {
-	u32 at = large ? large_invalidated[page >> 10] : page_invalidated[page];
+	u32 at = large ? large_invalidated[page >> shift] : page_invalidated[page];
 
 	return at > all_invalidated ? at : all_invalidated;
 }
@@ -70,19 +111,19 @@ static void assert_allowed(struct vm *vm, u32 page)
 
 	ORIGIN(vm, page).checked = now;
 	if (t.present && t.accessed && MOCK_GPA(mapped) == t.gpa && t.gpa < vm->ram_size &&
-	    (!(mapped & HOST_WRITE) || (t.write && t.dirty)) &&
+	    (!(mapped & HOST_WRITE) || (t.write && t.dirty)) && (!(mapped & HOST_EXEC) || t.exec) &&
 	    (!ORIGIN(vm, page).from.user || t.user) && (!stays_global || t.global))
 		return;
 	fail_msg("page %#x: mapped %#x; tables: gpa %#x, present %u accessed %u write %u dirty %u "
-		 "global %u",
-		 page, mapped, t.gpa, t.present, t.accessed, t.write, t.dirty, t.global);
+		 "global %u exec %u",
+		 page, mapped, t.gpa, t.present, t.accessed, t.write, t.dirty, t.global, t.exec);
 }
 
 /* Look at every page of the slots: call `check` for the mapped ones. */
 static void each_mapping(struct vm *vm, void (*check)(struct vm *vm, u32 page))
 {
 	for (unsigned i = 0; i < SLOTS; i++)
-		for (u32 page = slots[i] << 10; page < (slots[i] + 1) << 10; page++)
+		for (u32 page = slots[i] << shift; page < (slots[i] + 1) << shift; page++)
 			if (mock_of(vm)->page[page] && page != PLEX86_PV_PAGE >> 12)
 				check(vm, page);
 }
@@ -121,84 +162,122 @@ static u32 random_frame(void)
 	return random32() % 8 ? (random32() % 0x100) << 12 : (random32() % 0x1000) << 12;
 }
 
-static u32 random_bits(void)
+static u64 random_bits(void)
 {
-	u32 bits = random32() & (PTE_W | PTE_U | PTE_A | PTE_D);
+	u64 bits = random32() & (PTE_W | PTE_U | PTE_A | PTE_D);
 
 	bits |= random32() % 8 ? PTE_P : 0;
+	if (pae && random32() % 4 == 0)
+		bits |= PTE_NX;
+	if (pae && random32() % 64 == 0)
+		bits |= 1ull << (32 + random32() % 31);
 	return bits | (random32() % 4 ? 0 : PTE_G);
+}
+
+static u32 random_index(void)
+{
+	return random32() % 4 ? random32() % 24 : random32() % (1u << shift);
 }
 
 static u32 random_page(void)
 {
-	u32 index = random32() % 4 ? random32() % 24 : random32() % 1024;
+	return slots[random32() % SLOTS] << shift | random_index();
+}
 
-	return slots[random32() % SLOTS] << 10 | index;
+static u32 random_table(void)
+{
+	return TABLE_AT + random32() % TABLES * 0x1000;
 }
 
 static void edit_entry(struct vm *vm)
 {
-	u32 first = random32() % 4 ? random32() % 24 : random32() % 1024, n = 1 + random32() % 6;
-	u32 frame = random_frame(), bits = random_bits();
-	u32 table = TABLE_AT + random32() % TABLES * 0x1000;
+	u32 first = random_index(), n = 1 + random32() % 6;
+	u32 frame = random_frame(), table = random_table();
+	u64 bits = random_bits();
 
 	if (table < TABLE_AT + 0x2000 && random32() % 64)
 		bits |= PTE_G; /* slots with global pages alone are passed over at CR3 loads */
-	for (u32 i = 0; i < n && first + i < 1024; i++)
-		poke32(vm, table + (first + i) * 4, (frame + (i << 12)) | bits);
+	for (u32 i = 0; i < n && first + i < 1u << shift; i++)
+		write_table(vm, table + (first + i) * entry_size(), (frame + (i << 12)) | bits);
 }
 
 static void edit_bits(struct vm *vm)
 {
-	u32 at = TABLE_AT + random32() % TABLES * 0x1000 + random32() % 24 * 4;
+	u32 at = random_table() + random32() % 24 * entry_size();
+	u64 bit = pae && random32() % 10 == 0 ? PTE_NX : 1u << random32() % 9;
 
-	poke32(vm, at, peek32(vm, at) ^ 1u << random32() % 9);
+	write_table(vm, at, read_table(vm, at) ^ bit);
+}
+
+/* The entry of a directory for a slot, of any of the address spaces. */
+static u32 random_directory_entry(void)
+{
+	u32 space = random32() % DIRS, slot = slots[random32() % SLOTS];
+
+	if (!pae)
+		return DIR_AT + space * 0x1000 + slot * 4;
+	return PAE_DIR_AT + (space * 4 + slot / 512) * 0x1000 + slot % 512 * 8;
 }
 
 static void edit_directory(struct vm *vm)
 {
-	u32 at = DIR_AT + random32() % DIRS * 0x1000 + slots[random32() % SLOTS] * 4;
-	u32 table = TABLE_AT + random32() % TABLES * 0x1000;
+	u32 at = random_directory_entry();
+	u64 nx = pae && random32() % 8 == 0 ? PTE_NX : 0;
 
 	switch (random32() % 8) {
 	case 0:
-		poke32(vm, at, random32() % 2 * 0x400000 | PTE_PS | random_bits());
+		write_table(vm, at, random32() % 2 * (0x1000u << shift) | PTE_PS | random_bits());
 		break;
 	case 1:
-		poke32(vm, at, PTE_PS | random_bits() | 1u << (12 + random32() % 12));
+		write_table(vm, at, PTE_PS | random_bits() | 1u << (12 + random32() % 12));
 		break;
 	case 2:
-		poke32(vm, at, peek32(vm, at) ^ 1u << random32() % 9);
+		write_table(vm, at, read_table(vm, at) ^ 1u << random32() % 9);
 		break;
 	default:
-		poke32(vm, at, table | PTE_P | PTE_W | (random32() % 4 ? PTE_U : 0));
+		write_table(vm, at,
+			    random_table() | PTE_P | PTE_W | (random32() % 4 ? PTE_U : 0) | nx);
 	}
 }
 
-static bool allowed(const struct translation *t, bool write, bool user)
+/* What CR3 points to: seen only when it is loaded. */
+static void edit_pdpt(struct vm *vm)
 {
-	return t->present && (!write || t->write) && (!user || t->user);
+	u32 space = random32() % DIRS, i = random32() % 4;
+	u32 directory = PAE_DIR_AT + (space * 4 + i) * 0x1000;
+
+	if (pae)
+		write_table(vm, DIR_AT + space * 0x1000 + i * 8,
+			    random32() % 4 ? directory | PTE_P : directory);
+}
+
+static bool allowed(const struct translation *t, struct access access)
+{
+	return t->present && (!access.write || t->write) && (!access.user || t->user) &&
+	       (!access.fetch || t->exec);
 }
 
 /* An access by the guest: it faults unless the mapping allows it. */
 static void access_page(struct vm *vm)
 {
-	u32 page = random_page(), error;
-	bool write = random32() % 2, user = vm_cpl(vm) == 3;
+	u32 page = random_page(), error, dice = random32() % 8;
+	struct access access = {.write = dice < 4, .fetch = dice == 7, .user = vm_cpl(vm) == 3};
 	u32 mapped = mock_of(vm)->page[page];
 	struct translation t = translate(vm, page);
 	enum shadow_result result;
 
-	if (page == PLEX86_PV_PAGE >> 12 || (mapped && (!write || mapped & HOST_WRITE)))
+	if (page == PLEX86_PV_PAGE >> 12 || (mapped && (!access.write || mapped & HOST_WRITE) &&
+					     (!access.fetch || mapped & HOST_EXEC)))
 		return;
 	if (random32() % 512 == 0) {
 		mock_of(vm)->fail_maps = 1;
 		mock_of(vm)->map_error = HOST_LIMIT;
 	}
 	mock_of(vm)->changed_from = mock_of(vm)->changed_to = 0;
-	result = shadow_fault(vm, (page << 12) + random32() % 0x1000, write, false, user, &error);
+	result = shadow_fault(vm, (page << 12) + random32() % 0x1000, access.write, access.fetch,
+			      access.user, &error);
 	mock_of(vm)->fail_maps = 0;
-	if (!allowed(&t, write, user))
+	if (!allowed(&t, access))
 		assert_int_equal(result, SHADOW_GUEST);
 	else if (t.gpa >= vm->ram_size)
 		assert_int_equal(result, SHADOW_EMULATE);
@@ -207,22 +286,23 @@ static void access_page(struct vm *vm)
 	if (result == SHADOW_FILLED) {
 		mapped = mock_of(vm)->page[page];
 		assert_int_equal(MOCK_GPA(mapped), t.gpa);
-		assert_true(!write || (mapped & HOST_WRITE));
+		assert_true(!access.write || (mapped & HOST_WRITE));
+		assert_true(!access.fetch || (mapped & HOST_EXEC));
 	}
 	note_new(vm);
 }
 
 static void invalidate(struct vm *vm)
 {
-	u32 page = random_page(), first = page & ~0x3ffu;
+	u32 page = random_page(), first = page & -(1u << shift);
 
 	if (page == PLEX86_PV_PAGE >> 12)
 		return;
 	shadow_invlpg(vm, page << 12);
-	page_invalidated[page] = large_invalidated[page >> 10] = now;
+	page_invalidated[page] = large_invalidated[page >> shift] = now;
 	if (mock_of(vm)->page[page])
 		assert_allowed(vm, page);
-	for (u32 other = first; other < first + 1024; other++)
+	for (u32 other = first; other < first + (1u << shift); other++)
 		if (mock_of(vm)->page[other] && ORIGIN(vm, other).from.large)
 			assert_allowed(vm, other);
 }
@@ -233,12 +313,39 @@ static void enter_kernel(struct vm *vm)
 	shadow_set_user_view(vm, false);
 }
 
+/* A directory may have come to lie where CR3 points to, and its entries have been marked as accessed:
+ * a bit that is reserved there. */
+static bool pdptes_are_good(struct vm *vm, u32 cr3)
+{
+	for (u32 i = 0; pae && i < 4; i++) {
+		u64 pdpte = read_table(vm, cr3 + i * 8);
+
+		if ((pdpte & PTE_P) && (pdpte & 0xffffffff000001e6ull))
+			return false;
+	}
+	return true;
+}
+
 static void load_cr3(struct vm *vm)
 {
+	const u32 cr3 = DIR_AT + random32() % DIRS * 0x1000;
+	const bool good = pdptes_are_good(vm, cr3);
+
 	enter_kernel(vm);
-	vm->cpu.cr3 = DIR_AT + random32() % DIRS * 0x1000;
+	assert_int_equal(paging_load_pdptes(vm, cr3), good);
+	if (!good)
+		return;
+	vm->cpu.cr3 = cr3;
 	assert_true(shadow_load_cr3(vm));
 	each_mapping(vm, check_unless_global);
+}
+
+/* All is forgotten, or compared with the tables. */
+static void set_paging(struct vm *vm)
+{
+	assert_true(shadow_set_paging(vm));
+	all_invalidated = now;
+	each_mapping(vm, assert_allowed);
 }
 
 /* A toggle of CR4.PGE, or CR0.WP set anew. */
@@ -279,12 +386,14 @@ static void step(struct vm *vm)
 		invalidate(vm);
 	else if (dice < 980)
 		load_cr3(vm);
+	else if (dice < 985)
+		edit_pdpt(vm);
 	else if (dice < 998)
 		change_level(vm);
 	else if (dice < 999)
 		flush(vm);
 	else if (random32() % 8 == 0)
-		assert_true(shadow_set_paging(vm));
+		set_paging(vm);
 }
 
 /* The counts must be those of the records, or slots would be skipped. */
@@ -293,14 +402,14 @@ static void check_slot(struct vm *vm, u32 index, u32 slot)
 	const struct shadow *s = &vm->shadow[index];
 	u32 used = 0, supervisor = 0, local = 0, large = 0;
 
-	for (u32 page = slot << 10; page < (slot + 1) << 10; page++) {
+	for (u32 page = slot * SHADOW_SLOT; page < (slot + 1) * SHADOW_SLOT; page++) {
 		const struct translation *from = &origin[index][page].from;
 
 		if (page == PLEX86_PV_PAGE >> 12)
 			continue;
 		assert_int_equal(!!s->record[page], !!mock_of(vm)->space[index][page]);
 		assert_int_equal(!!s->record[page],
-				 s->recorded[slot][page % 1024 / 64] >> page % 64 & 1);
+				 s->recorded[slot][page % SHADOW_SLOT / 64] >> page % 64 & 1);
 		if (!s->record[page])
 			continue;
 		used++;
@@ -326,11 +435,11 @@ static void check_counts(struct vm *vm)
 		if (!mock_of(vm)->space[index])
 			continue;
 		for (u32 slot = 0; slot < SHADOW_SLOTS; slot++) {
-			if (slot < 2 || slot >= slots[2])
+			if (slot < 4 || slot >= 0x5fe)
 				check_slot(vm, index, slot);
 			total += s->used[slot];
 			supervisors += s->supervisor[slot];
-			low += slot < 0x300 ? s->supervisor[slot] : 0;
+			low += slot < SHADOW_USER_SLOTS ? s->supervisor[slot] : 0;
 			globals[slot] += s->used[slot] - s->local[slot];
 		}
 		assert_int_equal(s->total, total);
@@ -346,14 +455,17 @@ static int setup(void **state)
 	return 0;
 }
 
-static void test_random_guest(void **state)
+static void run_random_guest(struct vm *vm)
 {
-	struct vm *vm = *state;
-
 	vm_spaces(vm, SPACES);
 	vm->cpu.cr3 = DIR_AT;
 	vm->cpu.cr0 |= CR0_PG | CR0_WP;
-	vm->cpu.cr4 |= CR4_PSE | CR4_PGE;
+	vm->cpu.cr4 |= CR4_PSE | CR4_PGE | (pae ? CR4_PAE : 0);
+	vm->cpu.efer = pae ? EFER_NXE : 0;
+	now = all_invalidated = 0;
+	mem_set(page_invalidated, 0, sizeof(page_invalidated));
+	mem_set(large_invalidated, 0, sizeof(large_invalidated));
+	assert_true(paging_load_pdptes(vm, DIR_AT));
 	assert_true(shadow_set_paging(vm));
 	for (unsigned n = 0; n < STEPS; n++) {
 		step(vm);
@@ -369,10 +481,32 @@ static void test_random_guest(void **state)
 	assert_int_equal(vm_shadow(vm)->total, 0);
 }
 
+static void test_random_guest(void **state)
+{
+	pae = false;
+	shift = 10;
+	slots = slots_2level;
+	run_random_guest(*state);
+}
+
+static void test_random_guest_with_pae(void **state)
+{
+	struct vm *vm = *state;
+
+	pae = true;
+	shift = 9;
+	slots = slots_pae;
+	for (u32 i = 0; i < DIRS * 4; i++)
+		write_table(vm, DIR_AT + i / 4 * 0x1000 + i % 4 * 8,
+			    (PAE_DIR_AT + i * 0x1000) | PTE_P);
+	run_random_guest(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_random_guest, setup, vm_teardown),
+		cmocka_unit_test_setup_teardown(test_random_guest_with_pae, setup, vm_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
