@@ -11,19 +11,21 @@
 /* No more than a fault maps at once (map_around()), with the page that faulted. */
 #define AHEAD_MAX (SHADOW_REACH - 1)
 
-void ahead_suggest(struct vm *vm, u64 la, u32 error)
+u32 ahead_suggest(struct vm *vm, u64 la, u32 error)
 {
 	struct shadow *s = vm_shadow(vm);
-	const u32 page = (u32)la >> 12;
+	const u32 page = (u32)la >> 12, left = AHEAD_MAX - page % SHADOW_REACH;
+	u32 n;
 
 	if (!vm->fast_paths || (error & (PF_PRESENT | PF_WRITE | PF_USER)) != (PF_WRITE | PF_USER))
-		return;
+		return 0;
 	/* As with a file that is read: the longer it goes on, the more, so that what is never used
-	 * is less than what has been. */
-	if (page == s->ahead_next)
-		s->ahead = s->ahead < AHEAD_MAX / 2 ? s->ahead * 2 + 1 : AHEAD_MAX - page % SHADOW_REACH;
-	else
-		s->ahead = 0;
-	s->ahead_next = page + 1 + s->ahead;
-	pv_page(vm)->ahead = s->ahead ? (page + 1) << 12 | s->ahead : 0;
+	 * is less than what has been. It ends where the host's own clusters do. */
+	s->ahead = page == s->ahead_next ? s->ahead * 2 + 1 : 0;
+	if (s->ahead > AHEAD_MAX)
+		s->ahead = AHEAD_MAX;
+	n = s->ahead < left ? s->ahead : left;
+	s->ahead_next = page + 1 + n;
+	pv_page(vm)->ahead = n ? (page + 1) << 12 | n : 0;
+	return n;
 }

@@ -358,37 +358,48 @@ static void set_expected(struct vm *vm, struct expected_page expected)
 	*(u32 *)((u8 *)pv_page(vm) + STUB_EXPECT) = expected.pending;
 }
 
-void shadow_expect(struct vm *vm, u64 la, bool write)
+void shadow_expect(struct vm *vm, u64 la, bool write, u32 ahead)
 {
+	const struct expected_page page = {.pending = true, .write = write, .la = la, .ahead = ahead};
+
 	/* Without the gate it costs the trap it spares. */
 	if (vm->gate && vm->fast_paths)
-		set_expected(vm, (struct expected_page){.pending = true, .la = la, .write = write});
+		set_expected(vm, page);
 }
 
-void shadow_fill_expected(struct vm *vm)
+/* Map what the tables have at `la`. A and D are the guest's to set, since nothing has been accessed as
+ * yet. A page that user code may not see would have to be hidden again. */
+static void fill_expected(struct vm *vm, u32 la, bool write)
 {
-	const struct expected_page expected = vm->expected;
-	u32 page = expected.la >> 12, record;
+	u32 page = la >> 12, record;
 	struct walk w;
 
-	if (!expected.pending)
-		return;
-	set_expected(vm, (struct expected_page){0});
-	if (expected.la < vm->low_limit || pv_is_page(expected.la) || !(vm->cpu.cr0 & CR0_PG) ||
-	    paging_walk(vm, expected.la, &w) != WALK_OK ||
+	if (la < vm->low_limit || pv_is_page(la) || paging_walk(vm, la, &w) != WALK_OK ||
 	    !vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K))
 		return;
-	/* A and D are the guest's to set, since nothing has been accessed as yet. A page that user
-	 * code may not see would have to be hidden again. */
 	record = record_for(&w, w.dirty && w.write);
-	if (!w.accessed || !w.user || (expected.write && !(record & SHADOW_WRITE)) ||
+	if (!w.accessed || !w.user || (write && !(record & SHADOW_WRITE)) ||
 	    vm_shadow(vm)->record[page] == record)
 		return;
-	trace(vm, EV_PF_FILL, expected.la, w.gpa);
+	trace(vm, EV_PF_FILL, la, w.gpa);
 	if (grant_write(vm, page, record))
 		return;
 	shadow_record(vm, page, 0);
 	/* If this fails, the fault that we wanted to spare comes, and tells. */
 	if (map_around(vm, page, record) != SHADOW_FILLED)
 		vm->exit.kind = EXIT_NONE;
+}
+
+void shadow_fill_expected(struct vm *vm)
+{
+	const struct expected_page expected = vm->expected;
+
+	if (!expected.pending)
+		return;
+	set_expected(vm, (struct expected_page){0});
+	if (!(vm->cpu.cr0 & CR0_PG))
+		return;
+	/* One call maps all of them if their frames follow one another. */
+	for (u32 i = 0; i <= expected.ahead; i++)
+		fill_expected(vm, expected.la + i * PAGE_SIZE_4K, expected.write);
 }

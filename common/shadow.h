@@ -34,7 +34,7 @@ struct shadow {
 	bool pv_mapped, pv_writable;
 	u64 last_fault; /* loop detection */
 	u32 repeats;
-	u32 ahead, ahead_next; /* pages suggested last, and the page behind them (ahead.c) */
+	u32 ahead, ahead_next; /* how many to suggest, and the page behind the last (ahead.c) */
 	u32 space;		      /* shadow_space() of the CR3 it belongs to; 0: nobody's */
 	u64 last_active;	      /* pool.loads at that time */
 	u64 log_seen;		      /* pool.log_end up to which it knows what was invalidated */
@@ -75,8 +75,9 @@ enum shadow_result {
 enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, bool user,
 				u32 *error);
 /* The guest's kernel has been given a page fault at `la`: when it returns, shadow_fill_expected()
- * maps what it has put there, or the access would fault on the host again. */
-void shadow_expect(struct vm *vm, u64 la, bool write);
+ * maps what it has put there and in the `ahead` pages behind, or the access would fault on the host
+ * again. */
+void shadow_expect(struct vm *vm, u64 la, bool write, u32 ahead);
 void shadow_fill_expected(struct vm *vm);
 /* CR3 was loaded: switch to that address space's shadow, and drop or correct what no longer
  * matches. Global pages stay. False: vm->exit is set. */

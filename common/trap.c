@@ -252,8 +252,7 @@ static enum core_next page_fault(struct vm *vm, const struct trap *trap)
 	}
 	trace(vm, EV_PF_GUEST, trap->address, error);
 	raise_page_fault(vm, trap->address, error);
-	shadow_expect(vm, trap->address, write);
-	ahead_suggest(vm, trap->address, error);
+	shadow_expect(vm, trap->address, write, ahead_suggest(vm, trap->address, error));
 	return finish(vm, EMU_FAULT, false);
 }
 
