@@ -143,6 +143,8 @@ static bool run_script(const struct kit *kit, const char *script, const char *ar
 
 /* ---- kernels ---- */
 
+#define DIGITS "0123456789."
+
 /* In the tree a kernel may be half built, or the build may have been interrupted: the script then
  * waits for it, or goes on with it. */
 static char *find_kernel(const struct kit *kit, const char *version)
@@ -157,7 +159,8 @@ static char *find_kernel(const struct kit *kit, const char *version)
 
 static bool build_kernel(struct kit *kit, const char *version, struct error *e)
 {
-	char *fragment = text("guest/config/linux-%s.config", version);
+	char *fragment = text("guest/config/linux-%.*s.config", (int)strspn(version, DIGITS),
+			      version);
 	const bool known = kit->tree && fragment && has(kit->tree, fragment, R_OK);
 	char places[400];
 
@@ -178,9 +181,12 @@ static bool build_kernel(struct kit *kit, const char *version, struct error *e)
 	return kit->kernel || error_set(e, "kernel '%s': it was built, but is not there", version);
 }
 
+/* 6.1, or a flavour of it: 6.1-pae */
 static bool is_version(const char *word)
 {
-	return word[0] >= '0' && word[0] <= '9' && word[strspn(word, "0123456789.")] == '\0';
+	const char *end = word + strspn(word, DIGITS);
+
+	return word[0] >= '0' && word[0] <= '9' && (!*end || !strcmp(end, "-pae"));
 }
 
 bool kit_kernel(struct kit *kit, const char **kernel, struct error *e)

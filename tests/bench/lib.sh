@@ -11,6 +11,7 @@ here=$root/tests/bench
 plex86=${PLEX86:-$root/build/plex86}
 qemu=${QEMU:-qemu-system-i386}
 kernel=$root/build/guest/linux-6.1/vmlinux
+pae_kernel=$root/build/guest/linux-6.1-pae/vmlinux
 plain_kernel=$root/build/guest/linux-6.1-plain/arch/x86/boot/bzImage
 
 note()
@@ -78,7 +79,8 @@ prepare_plex86()
 {
 	{
 		[ -n "${PLEX86:-}" ] || build_plex86
-		"$root/guest/build-kernel" 6.1 --jobs "$jobs"
+		"$root/guest/build-kernel" 6.1 --jobs "$jobs" &&
+			"$root/guest/build-kernel" 6.1-pae --jobs "$jobs"
 	} >&2 || echo "could not be built"
 }
 
