@@ -177,7 +177,6 @@ enum scope { SCOPE_LOCAL, SCOPE_MOVED, SCOPE_ALL };
 
 static bool in_scope(const struct shadow *s, enum scope scope, u32 slot, u32 pde)
 {
-
 	switch (scope) {
 	case SCOPE_LOCAL:
 		return s->local[slot];
@@ -185,6 +184,20 @@ static bool in_scope(const struct shadow *s, enum scope scope, u32 slot, u32 pde
 		return shadow_pde_differs(s->pde[slot], pde);
 	default:
 		return true;
+	}
+}
+
+static void resync_slots(struct vm *vm, enum scope scope, const struct paging_root *root, u32 first,
+			 u64 left, struct run *run)
+{
+	for (; left; left &= left - 1) {
+		u32 slot = first + __builtin_ctzll(left);
+		u32 pde = paging_directory(vm, root, slot);
+
+		if (in_scope(vm_shadow(vm), scope, slot, pde))
+			resync_slot(vm, slot, pde, run);
+		else
+			finish_run(vm, run);
 	}
 }
 
@@ -196,16 +209,13 @@ static void resync(struct vm *vm, enum scope scope)
 	struct paging_root root;
 
 	paging_active_root(vm, &root);
-	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
-		for (u64 left = s->used_slots[word]; left; left &= left - 1) {
-			u32 slot = word * 64 + __builtin_ctzll(left);
-			u32 pde = paging_directory(vm, &root, slot);
-
-			if (in_scope(s, scope, slot, pde))
-				resync_slot(vm, slot, pde, &run);
-			else
-				finish_run(vm, &run);
-		}
+	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++) {
+		/* Most of the kernel's slots have nothing but global pages. */
+		if (scope == SCOPE_LOCAL && s->used_slots[word] && !s->local_slots[word])
+			finish_run(vm, &run);
+		else
+			resync_slots(vm, scope, &root, word * 64, s->used_slots[word], &run);
+	}
 	finish_run(vm, &run);
 	trace(vm, EV_RESYNC, before, s->total);
 }

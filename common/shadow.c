@@ -29,11 +29,17 @@ void shadow_tell_stubs(struct vm *vm)
 	mem_copy((u8 *)pv_page(vm) + STUB_TLS, s->tls_seen, sizeof(s->tls_seen));
 }
 
+static void set_bit(u64 *words, u32 n, bool value)
+{
+	const u64 bit = 1ull << (n % 64);
+
+	words[n / 64] = value ? words[n / 64] | bit : words[n / 64] & ~bit;
+}
+
 void shadow_record(struct vm *vm, u32 page, u32 value)
 {
 	struct shadow *s = vm_shadow(vm);
 	u32 *record = &s->record[page], old = *record, slot = page / SHADOW_SLOT;
-	u64 bit = 1ull << (page % 64), *word = &s->recorded[slot][page % SHADOW_SLOT / 64];
 
 	if (old) {
 		s->used[slot]--;
@@ -62,10 +68,9 @@ void shadow_record(struct vm *vm, u32 page, u32 value)
 	if (value & ~old)
 		s->agreed[slot] &= ~(1u << (page % SHADOW_SLOT / 64));
 	*record = value;
-	*word = value ? *word | bit : *word & ~bit;
-	word = &s->used_slots[slot / 64];
-	bit = 1ull << (slot % 64);
-	*word = s->used[slot] ? *word | bit : *word & ~bit;
+	set_bit(s->recorded[slot], page % SHADOW_SLOT, value);
+	set_bit(s->used_slots, slot, s->used[slot]);
+	set_bit(s->local_slots, slot, s->local[slot]);
 	tell_slow(vm);
 }
 

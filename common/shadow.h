@@ -25,6 +25,7 @@ struct shadow {
 	u32 record[SHADOW_PAGES];		      /* 0, or SHADOW_* | gpa of the page */
 	u64 recorded[SHADOW_SLOTS][SHADOW_SLOT / 64]; /* a bit for each record that is not 0 */
 	u64 used_slots[SHADOW_SLOTS / 64];	      /* a bit for each slot with records */
+	u64 local_slots[SHADOW_SLOTS / 64];	      /* and for each with some that are not global */
 	u16 used[SHADOW_SLOTS];			      /* records in each slot */
 	u16 supervisor[SHADOW_SLOTS];		      /* of these, supervisor-only ones */
 	u16 local[SHADOW_SLOTS];		      /* of these, not global ones */

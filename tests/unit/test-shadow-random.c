@@ -419,6 +419,7 @@ static void check_slot(struct vm *vm, u32 index, u32 slot)
 	}
 	assert_int_equal(s->used[slot], used);
 	assert_int_equal(s->used_slots[slot / 64] >> slot % 64 & 1, !!used);
+	assert_int_equal(s->local_slots[slot / 64] >> slot % 64 & 1, !!local);
 	assert_int_equal(s->supervisor[slot], supervisor);
 	assert_int_equal(s->local[slot], local);
 	assert_int_equal(s->large[slot], large);
