@@ -6,8 +6,8 @@
 
 #include "vm.h"
 
-/* The guest's kernel is going to be given a page fault at `la` with this error code: suggest to it how
- * many of the pages behind it to make present as well. Returns that number. */
+/* The guest's kernel is going to be given a page fault at `la` with this error code: suggest to it
+ * how many of the pages behind it to make present as well. Returns that number. */
 u32 ahead_suggest(struct vm *vm, u64 la, u32 error);
 
 #endif

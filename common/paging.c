@@ -4,11 +4,11 @@
 #include "paging.h"
 
 /* Physical addresses have 32 bits (CPUID 0x80000008): what lies above is reserved, up to NX. */
-#define PAE_HIGH_RESERVED   0x7fffffff00000000ull
-#define PDPTE_LOW_RESERVED  0x1e6u
-#define PAE_LARGE_RESERVED  0x001fe000u
-#define PDPT_ENTRIES	    4
-#define TABLE_ENTRIES_PAE   512u
+#define PAE_HIGH_RESERVED  0x7fffffff00000000ull
+#define PDPTE_LOW_RESERVED 0x1e6u
+#define PAE_LARGE_RESERVED 0x001fe000u
+#define PDPT_ENTRIES	   4
+#define TABLE_ENTRIES_PAE  512u
 
 static u32 read_entry(const struct vm *vm, u64 gpa)
 {
@@ -99,8 +99,8 @@ u32 paging_directory(const struct vm *vm, const struct paging_root *root, u32 sl
 	pdpte = root->pdpte[slot / TABLE_ENTRIES_PAE];
 	if (!(pdpte & PTE_P))
 		return 0;
-	return fold(vm,
-		    read_entry_pae(vm, (pdpte & 0xfffff000u) + slot % TABLE_ENTRIES_PAE * 8), true);
+	return fold(vm, read_entry_pae(vm, (pdpte & 0xfffff000u) + slot % TABLE_ENTRIES_PAE * 8),
+		    true);
 }
 
 bool paging_is_large(const struct vm *vm, u32 directory)

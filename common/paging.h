@@ -19,12 +19,13 @@
 #define PTE_G  0x100u
 #define PTE_NX 0x8000000000000000ull
 
-#define LARGE_PAGE_SIZE	 0x400000u /* 2-level paging with PSE */
-#define PAGING_SLOT_SIZE 0x200000u /* what a directory entry maps with PAE, and half of one without */
-#define PAE_CR3_MASK	 0xffffffe0u
+#define LARGE_PAGE_SIZE 0x400000u /* 2-level paging with PSE */
+#define PAGING_SLOT_SIZE \
+	0x200000u /* what a directory entry maps with PAE, and half of one without */
+#define PAE_CR3_MASK 0xffffffe0u
 
-/* An entry of either format folded into 32 bits: that of 2-level paging without its ignored bits, one
- * of which is NX. One that maps nothing, for a reserved bit is set, is 0. */
+/* An entry of either format folded into 32 bits: that of 2-level paging without its ignored bits,
+ * one of which is NX. One that maps nothing, for a reserved bit is set, is 0. */
 #define FOLDED_IGNORED 0xe00u
 #define FOLDED_NX      0x200u
 
@@ -67,13 +68,13 @@ struct paging_root {
 /* That of an address space as memory has it, and that of the one in force. */
 void paging_root(const struct vm *vm, u64 cr3, struct paging_root *root);
 void paging_active_root(const struct vm *vm, struct paging_root *root);
-/* Load the PDPTEs that `cr3` points to, if CR0 and CR4 ask for that (SDM vol. 3, 4.4.1). False, with
- * nothing changed: a reserved bit is set, which is a #GP. */
+/* Load the PDPTEs that `cr3` points to, if CR0 and CR4 ask for that (SDM vol. 3, 4.4.1). False,
+ * with nothing changed: a reserved bit is set, which is a #GP. */
 bool paging_load_pdptes(struct vm *vm, u64 cr3);
 
-/* The folded directory entry of linear addresses from slot * PAGING_SLOT_SIZE on; does it map a large
- * page; then, the guest-physical address of the slot; else, the part of a table that is the slot's
- * (512 entries in the format in force), or NULL if that is outside RAM. */
+/* The folded directory entry of linear addresses from slot * PAGING_SLOT_SIZE on; does it map a
+ * large page; then, the guest-physical address of the slot; else, the part of a table that is the
+ * slot's (512 entries in the format in force), or NULL if that is outside RAM. */
 u32 paging_directory(const struct vm *vm, const struct paging_root *root, u32 slot);
 bool paging_is_large(const struct vm *vm, u32 directory);
 u32 paging_large_frame(const struct vm *vm, u32 directory, u32 slot);

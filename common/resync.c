@@ -10,8 +10,8 @@
 #include "shadow-records.h"
 #include "shadow.h"
 
-/* What of a 4 KiB record disagrees with `pte`, folded, whose directory entry allows `rights`: W and U,
- * and forbids NX? A record may be weaker than the entry, never stronger. */
+/* What of a 4 KiB record disagrees with `pte`, folded, whose directory entry allows `rights`: W and
+ * U, and forbids NX? A record may be weaker than the entry, never stronger. */
 static u32 disagreement(u32 record, u32 pte, u32 rights)
 {
 	u32 allowed = pte & (rights | PTE_G);
@@ -54,8 +54,8 @@ static void finish_run(struct vm *vm, struct run *run)
 	*run = (struct run){0};
 }
 
-/* A dropped run may reach over pages that are not mapped anyway, a protected one over pages that are
- * read-only as they should be. */
+/* A dropped run may reach over pages that are not mapped anyway, a protected one over pages that
+ * are read-only as they should be. */
 static bool continues(const struct run *run, u32 page, u32 record, u32 wrong)
 {
 	if (run->first == run->end || run->drop != !!(wrong & ~SHADOW_WRITE))

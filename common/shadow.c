@@ -230,8 +230,8 @@ static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
 	return record_for(&w, w.write && w.dirty) == like + ((u32)delta << 12);
 }
 
-/* How far around a page others may be mapped with it. Kernel memory is mapped by ranges as long as its
- * tables allow, and large pages whole; of user pages some, since most of a program's are never
+/* How far around a page others may be mapped with it. Kernel memory is mapped by ranges as long as
+ * its tables allow, and large pages whole; of user pages some, since most of a program's are never
  * touched again. */
 static u32 reach_of(const struct vm *vm, u32 record)
 {
@@ -270,8 +270,7 @@ static enum shadow_result map_around(struct vm *vm, u32 page, u32 record)
 	while (first > base && page - first < reach &&
 	       extends(vm, first - 1, record, first - 1 - page))
 		first--;
-	while (end < base + MAX_REACH && end - page < reach &&
-	       extends(vm, end, record, end - page))
+	while (end < base + MAX_REACH && end - page < reach && extends(vm, end, record, end - page))
 		end++;
 	gpa = (record & 0xfffff000u) - ((u64)(page - first) << 12);
 	err = host_map(vm, (u64)first << 12, gpa, (u64)(end - first) << 12, prot);
@@ -365,15 +364,16 @@ static void set_expected(struct vm *vm, struct expected_page expected)
 
 void shadow_expect(struct vm *vm, u64 la, bool write, u32 ahead)
 {
-	const struct expected_page page = {.pending = true, .write = write, .la = la, .ahead = ahead};
+	const struct expected_page page = {
+		.pending = true, .write = write, .la = la, .ahead = ahead};
 
 	/* Without the gate it costs the trap it spares. */
 	if (vm->gate && vm->fast_paths)
 		set_expected(vm, page);
 }
 
-/* Map what the tables have at `la`. A and D are the guest's to set, since nothing has been accessed as
- * yet. A page that user code may not see would have to be hidden again. */
+/* Map what the tables have at `la`. A and D are the guest's to set, since nothing has been accessed
+ * as yet. A page that user code may not see would have to be hidden again. */
 static void fill_expected(struct vm *vm, u32 la, bool write)
 {
 	u32 page = la >> 12, record;

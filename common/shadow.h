@@ -25,7 +25,7 @@ struct shadow {
 	u32 record[SHADOW_PAGES];		      /* 0, or SHADOW_* | gpa of the page */
 	u64 recorded[SHADOW_SLOTS][SHADOW_SLOT / 64]; /* a bit for each record that is not 0 */
 	u64 used_slots[SHADOW_SLOTS / 64];	      /* a bit for each slot with records */
-	u64 local_slots[SHADOW_SLOTS / 64];	      /* and for each with some that are not global */
+	u64 local_slots[SHADOW_SLOTS / 64]; /* and for each with some that are not global */
 	u16 used[SHADOW_SLOTS];			      /* records in each slot */
 	u16 supervisor[SHADOW_SLOTS];		      /* of these, supervisor-only ones */
 	u16 local[SHADOW_SLOTS];		      /* of these, not global ones */
@@ -36,7 +36,7 @@ struct shadow {
 	u64 last_fault; /* loop detection */
 	u32 repeats;
 	u32 ahead, ahead_next; /* how many to suggest, and the page behind the last (ahead.c) */
-	u32 space;		      /* shadow_space() of the CR3 it belongs to; 0: nobody's */
+	u32 space;	       /* shadow_space() of the CR3 it belongs to; 0: nobody's */
 	u64 last_active;	      /* pool.loads at that time */
 	u64 log_seen;		      /* pool.log_end up to which it knows what was invalidated */
 	u64 tls[HOST_TLS_COUNT];      /* TLS descriptors the host has, in each space for itself */

@@ -39,8 +39,8 @@ struct stubs {
 	u32 handler, esp0, tls;
 };
 
-/* A page fault that the guest's kernel is handling: the page it is likely to make present, and how many
- * behind it. */
+/* A page fault that the guest's kernel is handling: the page it is likely to make present, and how
+ * many behind it. */
 struct expected_page {
 	bool pending, write;
 	u32 la, ahead;

@@ -159,8 +159,8 @@ static char *find_kernel(const struct kit *kit, const char *version)
 
 static bool build_kernel(struct kit *kit, const char *version, struct error *e)
 {
-	char *fragment = text("guest/config/linux-%.*s.config", (int)strspn(version, DIGITS),
-			      version);
+	char *fragment =
+		text("guest/config/linux-%.*s.config", (int)strspn(version, DIGITS), version);
 	const bool known = kit->tree && fragment && has(kit->tree, fragment, R_OK);
 	char places[400];
 

@@ -199,9 +199,9 @@ static void print_walk(const struct printer *p, const char *what, u64 la)
 		fprintf(p->out, " -> %08" PRIx64 " (%s, %s%s%s)\n", w.gpa,
 			w.write ? "writable" : "read-only", w.user ? "user" : "supervisor",
 			w.exec ? "" : ", no execution",
-			w.page_size == PAGE_SIZE_4K	? "" :
-			w.page_size == LARGE_PAGE_SIZE ? ", 4 MiB" :
-							 ", 2 MiB");
+			w.page_size == PAGE_SIZE_4K	 ? ""
+			: w.page_size == LARGE_PAGE_SIZE ? ", 4 MiB"
+							 : ", 2 MiB");
 	else
 		fprintf(p->out, " %s\n",
 			result == WALK_RESERVED ? "reserved bit set" : "not present");

@@ -3,8 +3,8 @@
  * 2 MiB pages, and changing the format (SDM vol. 3, 4.4, 4.6-4.8).
  *
  * Left out: what QEMU 7.2 does otherwise. It reads PDPTEs from memory when it needs them and never
- * finds a reserved bit in them; the SDM has them loaded with CR3. And P, which the SDM has in the error
- * code of a reserved bit, is missing there: it is not printed then.
+ * finds a reserved bit in them; the SDM has them loaded with CR3. And P, which the SDM has in the
+ * error code of a reserved bit, is missing there: it is not printed then.
  */
 #include "guest.h"
 
@@ -117,8 +117,7 @@ static void each_access(u64 pde, u64 pte)
 
 static void permissions(void)
 {
-	static const u64 entry[] = {0,	 P,	     PW,	 PU,
-				    PWU, PWU | PTE_NX, PW | PTE_NX, PU | PTE_NX};
+	static const u64 entry[] = {0, P, PW, PU, PWU, PWU | PTE_NX, PW | PTE_NX, PU | PTE_NX};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(entry); i++)
 		for (unsigned j = 0; j < ARRAY_SIZE(entry); j++)

@@ -30,8 +30,8 @@ static enum host_error host_error(long ret)
 	return ret == -SYS_ENOMEM ? HOST_LIMIT : HOST_FAIL;
 }
 
-/* With a page that is read the host maps its neighbours as well, as many as this (fault-around). That
- * is quicker than MAP_POPULATE, which looks at each page by itself. */
+/* With a page that is read the host maps its neighbours as well, as many as this (fault-around).
+ * That is quicker than MAP_POPULATE, which looks at each page by itself. */
 #define AROUND (16 * PAGE_SIZE_4K)
 
 static void touch(u64 la, u64 len)

@@ -6,9 +6,9 @@
 
 #include "../../common/ahead.h"
 
-#define LA	0x60000u
-#define FRESH	(PF_WRITE | PF_USER)
-#define MAX	(SHADOW_REACH - 1)
+#define LA    0x60000u
+#define FRESH (PF_WRITE | PF_USER)
+#define MAX   (SHADOW_REACH - 1)
 
 /* What a fault at page number `page` leads to, in the PV page as well. */
 static u32 suggested(struct vm *vm, u32 page, u32 error)

@@ -31,8 +31,8 @@ static void test_vendor_and_hypervisor(void **state)
 static void test_features(void **state)
 {
 	/* VME, MCE, APIC, SEP, MTRR, MCA, PAT, PSE-36, DS, ACPI, HT, TM. */
-	const u32 hidden_edx = 1 << 1 | 1 << 7 | 1 << 9 | 1 << 11 | 1 << 12 | 1 << 14 |
-			       1 << 16 | 1 << 17 | 1 << 21 | 1 << 22 | 1 << 28 | 1 << 29;
+	const u32 hidden_edx = 1 << 1 | 1 << 7 | 1 << 9 | 1 << 11 | 1 << 12 | 1 << 14 | 1 << 16 |
+			       1 << 17 | 1 << 21 | 1 << 22 | 1 << 28 | 1 << 29;
 	/* MONITOR, VMX, SMX, PCID, x2APIC, TSC deadline, XSAVE, OSXSAVE, AVX, FMA, F16C. */
 	const u32 hidden_ecx = 1 << 3 | 1 << 5 | 1 << 6 | 1 << 17 | 1 << 21 | 1 << 24 | 1 << 26 |
 			       1 << 27 | 1 << 28 | 1 << 12 | 1 << 29;

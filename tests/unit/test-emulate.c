@@ -113,8 +113,8 @@ static void test_cr2_cr3_cr4(void **state)
 	assert_int_equal(vm->cpu.gpr[GPR_AX], CR4_PSE | CR4_PGE | CR4_TSD | CR4_OSFXSR);
 	/* What CPUID does not announce is reserved. */
 	for (unsigned bit = 0; bit < 32; bit++) {
-		u32 known = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE |
-			    CR4_OSFXSR | CR4_OSXMMEXCPT;
+		u32 known = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR |
+			    CR4_OSXMMEXCPT;
 
 		if (known >> bit & 1)
 			assert_next(vm, set_cr(vm, 4, 1u << bit), AT_CODE + 3);

@@ -1,7 +1,7 @@
 /*
- * Unit tests of PAE and NX: the walk, the directory pointers that are loaded with CR3, IA32_EFER, and
- * what a change of the format does (SDM vol. 3, 4.1.3, 4.4 and 4.7). QEMU is no oracle for the second:
- * it reads the pointers when it needs them.
+ * Unit tests of PAE and NX: the walk, the directory pointers that are loaded with CR3, IA32_EFER,
+ * and what a change of the format does (SDM vol. 3, 4.1.3, 4.4 and 4.7). QEMU is no oracle for the
+ * second: it reads the pointers when it needs them.
  */
 #include "mock-host.h"
 

@@ -11,9 +11,16 @@
 #define STEPS	 150000
 #define RAM_SIZE 0x300000u /* three quarters of a page of 4 MiB, or one and a half of 2 MiB */
 
-/* Where the tables are, and the slots that they map: as many pages as a table has entries. With PAE,
- * DIR_AT is where what CR3 points to is, and each of these has directories of its own. */
-enum { DIRS = 5, TABLES = 5, SLOTS = 5, DIR_AT = 0x100000, TABLE_AT = 0x110000, PAE_DIR_AT = 0x120000 };
+/* Where the tables are, and the slots that they map: as many pages as a table has entries. With
+ * PAE, DIR_AT is where what CR3 points to is, and each of these has directories of its own. */
+enum {
+	DIRS = 5,
+	TABLES = 5,
+	SLOTS = 5,
+	DIR_AT = 0x100000,
+	TABLE_AT = 0x110000,
+	PAE_DIR_AT = 0x120000
+};
 #define SPACES 3
 static const u32 slots_2level[SLOTS] = {0, 1, 0x2ff, 0x300, 0x3ff};
 static const u32 slots_pae[SLOTS] = {0, 1, 0x5ff, 0x600, 0x7ff};
@@ -80,8 +87,8 @@ static struct translation translate(struct vm *vm, u32 page)
 	t.accessed = pde & last & PTE_A;
 	t.dirty = last & PTE_D;
 	t.global = (last & PTE_G) && (vm->cpu.cr4 & CR4_PGE);
-	t.gpa = t.large ? ((u32)pde & -(0x1000u << shift)) + ((page & mask) << 12) :
-			  (u32)last & ~0xfffu;
+	t.gpa = t.large ? ((u32)pde & -(0x1000u << shift)) + ((page & mask) << 12)
+			: (u32)last & ~0xfffu;
 	return t;
 }
 
@@ -313,8 +320,8 @@ static void enter_kernel(struct vm *vm)
 	shadow_set_user_view(vm, false);
 }
 
-/* A directory may have come to lie where CR3 points to, and its entries have been marked as accessed:
- * a bit that is reserved there. */
+/* A directory may have come to lie where CR3 points to, and its entries have been marked as
+ * accessed: a bit that is reserved there. */
 static bool pdptes_are_good(struct vm *vm, u32 cr3)
 {
 	for (u32 i = 0; pae && i < 4; i++) {

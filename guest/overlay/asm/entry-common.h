@@ -1,8 +1,8 @@
 /*
  * Overlay of <asm/entry-common.h>: fresh memory is made present some pages ahead.
  *
- * A page fault costs a trap and a mapping on the host, whether it makes one page present or many. So
- * where a program writes to new anonymous memory page after page, the monitor suggests, with the
+ * A page fault costs a trap and a mapping on the host, whether it makes one page present or many.
+ * So where a program writes to new anonymous memory page after page, the monitor suggests, with the
  * fault, how many more it could map (PLEX86_PV_AHEAD), and on its way back to the program the
  * kernel has them made by its own fault handler, as the program's own accesses would. They belong
  * to the mapping that has faulted, so nothing is allocated that the program has no right to.
