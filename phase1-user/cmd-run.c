@@ -243,7 +243,12 @@ static int status_of(struct run *r)
 
 	switch (m->end) {
 	case END_HALTED:
+	case END_MET:
 		return STATUS_OK;
+	case END_LATE:
+		error_set(&r->error, "timeout: the guest was still running after %g s",
+			  r->options.timeout_ns / 1e9);
+		return failed(r, STATUS_LATE);
 	case END_VALUE:
 		return command ? m->value & 0xff : ((m->value << 1) | 1) & 0xff;
 	case END_RESET:
@@ -272,6 +277,21 @@ static int status_of(struct run *r)
 	}
 	error_set(&r->error, "the run ended for no reason (a bug in plex86)");
 	return failed(r, STATUS_SELF);
+}
+
+/* Has a guest that was to say something ended in peace, but without a word of it? */
+static bool is_unmet(const struct run *r)
+{
+	const enum machine_end end = r->machine.end;
+
+	return r->options.expect && (end == END_HALTED || end == END_VALUE || end == END_RESET);
+}
+
+static int failed_unmet(struct run *r)
+{
+	error_set(&r->error, "expect '%s': the guest ended (%s) and has not said it",
+		  r->options.expect, machine_end_text(r->machine.end));
+	return failed(r, STATUS_UNMET);
 }
 
 static void report_crash(struct run *r)
@@ -342,10 +362,11 @@ static int run_machine(struct run *r)
 	machine_run(m);
 	if (r->control)
 		control_end(r->control);
-	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT;
+	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
+		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
 	write_results(r);
-	return close_trace(r, status_of(r));
+	return close_trace(r, is_unmet(r) ? failed_unmet(r) : status_of(r));
 }
 
 static int run_engine(struct run *r, struct console *console)
@@ -358,7 +379,8 @@ static int run_engine(struct run *r, struct console *console)
 		return failed(r, STATUS_USAGE);
 	}
 	drop_files(r);
-	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error)) {
+	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
+	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error)) {
 		m->console = console;
 		m->started = r->tsc;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))

@@ -13,6 +13,8 @@
 enum {
 	STATUS_OK = 0,	    /* the guest powered off or halted */
 	STATUS_USAGE = 2,   /* bad usage or bad input; no guest was run */
+	STATUS_UNMET = 122, /* the guest ended without having said what --expect waits for */
+	STATUS_LATE = 123,  /* the guest took longer than --timeout */
 	STATUS_RESET = 124, /* the guest asked for a reset (a Linux panic ends so, too) */
 	STATUS_HOST = 125,  /* this host lacks something plex86 needs; see `plex86 doctor` */
 	STATUS_CRASH = 126, /* the guest crashed; a report was written */

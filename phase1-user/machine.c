@@ -31,11 +31,10 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 const char *machine_end_text(enum machine_end end)
 {
 	static const char *const texts[] = {
-		[END_NONE] = "running",	      [END_HALTED] = "powered-off",
-		[END_VALUE] = "exited",	      [END_RESET] = "reset",
-		[END_CRASH] = "crashed",      [END_GONE] = "gone",
-		[END_QUIT] = "quit",	      [END_SIGNAL] = "signal",
-		[END_OUTPUT] = "output-lost", [END_TRACE] = "trace-lost",
+		[END_NONE] = "running",	 [END_HALTED] = "powered-off", [END_VALUE] = "exited",
+		[END_RESET] = "reset",	 [END_CRASH] = "crashed",      [END_GONE] = "gone",
+		[END_QUIT] = "quit",	 [END_LATE] = "timeout",       [END_MET] = "expected",
+		[END_SIGNAL] = "signal", [END_OUTPUT] = "output-lost", [END_TRACE] = "trace-lost",
 	};
 
 	return texts[end];
@@ -62,6 +61,19 @@ void machine_power_off(struct machine *m)
 bool machine_agent_listens(const struct machine *m)
 {
 	return m->agent && agent_listens(m->agent);
+}
+
+static void goal_late(void *owner)
+{
+	struct machine *m = owner;
+
+	end_run(m, END_LATE, 0);
+	console_give_up(m->console);
+}
+
+static void goal_met(void *owner)
+{
+	end_run(owner, END_MET, 0);
 }
 
 static void guest_exited(void *opaque, u32 value)
@@ -127,6 +139,7 @@ static void console_out(void *opaque, const u8 *data, size_t n)
 	struct machine *m = opaque;
 
 	console_write(m->console, data, n);
+	goal_look(&m->goal, data, n);
 }
 
 static void serial_out(void *opaque, const u8 *data, size_t n)
@@ -451,7 +464,7 @@ bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct
 	m->engine = engine;
 	m->loop = loop;
 	m->signals.fd = -1;
-	m->input.timer.fd = -1;
+	m->input.timer.fd = m->goal.timer.fd = -1;
 	m->input.opened = input_opened;
 	m->input.idle = guest_idles;
 	m->input.owner = m;
@@ -459,8 +472,17 @@ bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct
 	       input_gate_init(&m->input, loop, &m->serial, e);
 }
 
+bool machine_set_goal(struct machine *m, u64 timeout_ns, const char *expect, struct error *e)
+{
+	m->goal.late = goal_late;
+	m->goal.met = goal_met;
+	m->goal.owner = m;
+	return goal_init(&m->goal, m->loop, timeout_ns, expect, e);
+}
+
 void machine_destroy(struct machine *m)
 {
+	goal_destroy(&m->goal);
 	input_gate_destroy(&m->input);
 	loop_unwatch(m->loop, &m->signals);
 	if (m->signals.fd >= 0)

@@ -10,6 +10,7 @@
 #include "console.h"
 #include "console-route.h"
 #include "engine.h"
+#include "goal.h"
 #include "hal/bus.h"
 #include "hal/device.h"
 #include "hal/debugport.h"
@@ -30,6 +31,8 @@ enum machine_end {
 	END_CRASH,  /* triple fault or EXIT_FAULT: `exit` says which */
 	END_GONE,   /* the engine died: `exit` says how */
 	END_QUIT,   /* Ctrl-A x */
+	END_LATE,   /* its time is over */
+	END_MET,    /* it has said what was waited for */
 	END_SIGNAL, /* `value` is its number */
 	END_OUTPUT, /* standard output cannot be written: `value` is errno */
 	END_TRACE,  /* the trace file cannot be written: `value` is errno */
@@ -45,6 +48,7 @@ struct machine {
 	struct debugport debugport;
 	struct reset reset;
 	struct input_gate input;
+	struct goal goal;
 	struct hal *hal;
 	struct hal_device *hvc;	  /* NULL: none */
 	struct hal_device *agent; /* NULL: none */
@@ -61,6 +65,9 @@ struct machine {
  * machine_run() needs m->console and m->started as well. */
 bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
 		  struct loop *loop, struct error *e);
+/* Have the run end after `timeout_ns` (0: never), and when a line of the guest's console has the
+ * regular expression `expect` in it (NULL: never). */
+bool machine_set_goal(struct machine *m, u64 timeout_ns, const char *expect, struct error *e);
 void machine_destroy(struct machine *m);
 /* Block, in this thread and those it will start, the signals machine_init() takes. */
 void machine_block_signals(void);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "../common/types.h"
 #include "control-dir.h"
+#include "pattern.h"
 
 static bool shift_of_suffix(const char *suffix, unsigned *shift)
 {
@@ -79,6 +80,30 @@ static bool take_name(struct run_options *o, struct error *e)
 	return true;
 }
 
+static bool take_timeout(struct run_options *o, struct error *e)
+{
+	const double most = 1e9;
+	char *end;
+	double seconds = strtod(optarg, &end);
+
+	if (optarg[0] < '0' || optarg[0] > '9' || *end || !(seconds > 0) || seconds > most)
+		return error_set(e, "timeout '%s': not a number of seconds above 0 and up to %.0f",
+				 optarg, most);
+	o->timeout_ns = seconds * 1e9 + 1;
+	return true;
+}
+
+static bool take_expect(struct run_options *o, struct error *e)
+{
+	regex_t compiled;
+
+	if (!pattern_compile(&compiled, "expect", optarg, e))
+		return false;
+	regfree(&compiled);
+	o->expect = optarg;
+	return true;
+}
+
 /* -d, -n and the like: opened later, when all options are known to be right. */
 static bool add_device(struct run_options *o, const char *option, const char *spec, struct error *e)
 {
@@ -103,6 +128,8 @@ enum {
 	OPT_IMAGE,
 	OPT_NAME,
 	OPT_VHOST_USER,
+	OPT_TIMEOUT,
+	OPT_EXPECT,
 };
 
 static const struct option long_options[] = {
@@ -120,6 +147,8 @@ static const struct option long_options[] = {
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"stats", no_argument, NULL, OPT_STATS},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
@@ -169,6 +198,10 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_NAME:
 		return take_name(o, e);
+	case OPT_TIMEOUT:
+		return take_timeout(o, e);
+	case OPT_EXPECT:
+		return take_expect(o, e);
 	case OPT_NO_JAIL:
 		o->no_jail = true;
 		return true;

@@ -32,6 +32,8 @@ struct run_options {
 	const char *trace;   /* file for --trace, NULL: none */
 	const char *console; /* --console, NULL: the standard streams */
 	const char *name;    /* --name, NULL: derived from the image's or kernel's */
+	u64 timeout_ns;	     /* --timeout, 0: none */
+	const char *expect;  /* --expect, a regular expression that compiles, NULL: none */
 	bool stats, no_jail, no_fast_paths, verbose, help, net_given;
 	struct device_option device[DEVICE_OPTIONS_MAX];
 	unsigned devices;
