@@ -351,6 +351,32 @@ static void test_large_page_changes(void **state)
 	}
 }
 
+/* A range that one fault has mapped reaches into the next slot, of which an older directory entry was
+ * remembered. When that one comes back, with another CR3, the range is not its. */
+static void test_range_over_two_slots(void **state)
+{
+	const u32 bits = KPAGE | PTE_A | PTE_D | PTE_G, table = 0x90000, directory = 0x91000;
+	const u32 boundary = SHADOW_SLOT * PAGE_SIZE_4K, last = boundary - PAGE_SIZE_4K;
+	struct vm *vm = *state;
+	u32 old;
+
+	vm_paging(vm, 0);
+	*pte_of(vm, boundary + 0x8000) = 0x30000 | bits;
+	assert_filled(vm, boundary + 0x8000, true);
+	old = *pde_of(vm, 0);
+	*pde_of(vm, 0) = table | PTE_P | PTE_W | PTE_A;
+	*pte_of(vm, last) = 0x40000 | bits;
+	*pte_of(vm, boundary) = 0x41000 | bits;
+	assert_filled(vm, last, true);
+	assert_int_equal(mock_mapping(vm, boundary), 0x41000 | RWX);
+	poke32(vm, directory, old);
+	vm->cpu.cr3 = directory;
+	assert_true(shadow_load_cr3(vm));
+	assert_int_equal(mock_mapping(vm, last), 0);
+	assert_int_equal(mock_mapping(vm, boundary), 0);
+	assert_int_equal(mock_mapping(vm, boundary + 0x8000), 0x30000 | RWX);
+}
+
 /* invlpg of any address in a large page drops all of it, also if that address is not mapped. */
 static void test_invlpg_of_large_page(void **state)
 {
@@ -510,6 +536,7 @@ int main(void)
 		VM_TEST(test_global_pages_survive_loads_only),
 		VM_TEST(test_large_page),
 		VM_TEST(test_large_page_changes),
+		VM_TEST(test_range_over_two_slots),
 		VM_TEST(test_invlpg_of_large_page),
 		VM_TEST(test_invlpg_is_for_one_page),
 		VM_TEST(test_user_view_hides_supervisor_pages),
