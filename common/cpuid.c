@@ -19,6 +19,8 @@
 /* Leaf 1 ECX: SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, RDRAND. */
 #define LEAF1_ECX \
 	(BIT(0) | BIT(1) | BIT(9) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
+#define LEAF1_ECX_RDRAND     BIT(30)
+#define LEAF7_EBX_RDSEED     BIT(18)
 #define LEAF1_ECX_OSXSAVE    BIT(27)
 #define LEAF1_ECX_HYPERVISOR BIT(31)
 /* With XSAVE: FMA, XSAVE, AVX, F16C; AVX2 and the AVX-512 family of leaf 7. */
@@ -123,6 +125,8 @@ static void leaf_basic(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 		out[2] = (host[2] & LEAF1_ECX) | LEAF1_ECX_HYPERVISOR;
 		if (vcpu_xcr0_mask(vm))
 			out[2] |= host[2] & LEAF1_ECX_XSAVE;
+		if (vm->clock.deterministic)
+			out[2] &= ~LEAF1_ECX_RDRAND;
 		if (vm->cpu.cr4 & CR4_OSXSAVE)
 			out[2] |= LEAF1_ECX_OSXSAVE;
 		out[3] = host[3] & LEAF1_EDX;
@@ -134,6 +138,8 @@ static void leaf_basic(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 		out[1] = host[1] & LEAF7_EBX;
 		if (vcpu_xcr0_mask(vm))
 			out[1] |= host[1] & LEAF7_EBX_XSAVE;
+		if (vm->clock.deterministic)
+			out[1] &= ~LEAF7_EBX_RDSEED;
 		out[3] = host[3] & LEAF7_EDX;
 		return;
 	case XSAVE_LEAF:

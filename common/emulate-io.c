@@ -42,7 +42,7 @@ static void byte_port(struct vm *vm, u16 port, bool write, u8 *value)
 		else
 			*value = pic_read(&vm->pic, port);
 	} else if (pit_owns(port)) {
-		u64 now = host_now(vm);
+		u64 now = clock_now(vm);
 
 		if (write) {
 			pit_write(&vm->pit, port, *value, now);
@@ -52,9 +52,9 @@ static void byte_port(struct vm *vm, u16 port, bool write, u8 *value)
 		}
 	} else {
 		if (write)
-			cmos_write(&vm->cmos, port, *value, host_utc(vm));
+			cmos_write(&vm->cmos, port, *value, clock_utc(vm));
 		else
-			*value = cmos_read(&vm->cmos, port, host_utc(vm));
+			*value = cmos_read(&vm->cmos, port, clock_utc(vm));
 	}
 }
 

@@ -98,7 +98,7 @@ enum emu emulate_rdmsr(struct vm *vm, const struct insn *insn)
 		return EMU_FAULT;
 	trace(vm, EV_MSR, index, 0);
 	if (index == MSR_TSC) {
-		set_edx_eax(vm, host_tsc(vm));
+		set_edx_eax(vm, clock_tsc(vm));
 		return EMU_NEXT;
 	}
 	if (index == MSR_EFER && vcpu_has_nx(vm)) {
@@ -129,10 +129,14 @@ enum emu emulate_wrmsr(struct vm *vm, const struct insn *insn)
 
 enum emu emulate_rdtsc(struct vm *vm, const struct insn *insn)
 {
+	u64 value;
+
 	(void)insn;
 	if ((vm->cpu.cr4 & CR4_TSD) && !at_cpl0(vm))
 		return EMU_FAULT;
-	set_edx_eax(vm, host_tsc(vm));
+	value = clock_tsc(vm);
+	trace(vm, EV_TSC, value, 0);
+	set_edx_eax(vm, value);
 	return EMU_NEXT;
 }
 

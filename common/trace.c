@@ -2,6 +2,7 @@
  * Event trace and statistics: the writer's side.
  */
 #include "trace.h"
+#include "clock.h"
 #include "pv.h"
 
 /* Is there a better cause of a trap than this? */
@@ -10,14 +11,25 @@ static bool says_little(u32 event)
 	return event == EV_TRAP || event == EV_GATE || event == EV_EMULATE;
 }
 
+/* FNV-1a over what the guest's code has made of its registers. */
+static u32 digest(const struct vcpu *cpu)
+{
+	u32 hash = 2166136261u;
+
+	for (unsigned i = 0; i < GPR_R8; i++)
+		hash = (hash ^ (u32)cpu->gpr[i]) * 16777619u;
+	return (hash ^ (u32)cpu->rflags) * 16777619u;
+}
+
 void trace(struct vm *vm, enum event event, u64 a, u64 b)
 {
 	struct trace_ring *ring = &vm->trace;
 	struct trace_record *r = &ring->record[ring->head % TRACE_RING];
 	/* Nothing has been done for this trap yet: spare reading the TSC. */
-	const u64 time = vm->stats.cause == EV_TRAP ? vm->stats.begun : host_tsc(vm);
+	const u64 time = vm->stats.cause == EV_TRAP && !vm->clock.deterministic ? vm->stats.begun : clock_tsc(vm);
 
 	vm->stats.count[event]++;
+	clock_event(vm, event);
 	if (says_little(vm->stats.cause))
 		vm->stats.cause = event;
 	*r = (struct trace_record){
@@ -27,6 +39,7 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 		.b = b,
 		.event = event,
 		.cpl = vm_cpl(vm),
+		.digest = vm->clock.deterministic ? digest(&vm->cpu) : 0,
 	};
 	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }
@@ -34,7 +47,7 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 void stats_trap_begins(struct vm *vm)
 {
 	vm->stats.cause = EV_TRAP;
-	vm->stats.begun = host_tsc(vm);
+	vm->stats.begun = clock_tsc(vm);
 }
 
 void stats_trap_ends(struct vm *vm)
@@ -44,7 +57,7 @@ void stats_trap_ends(struct vm *vm)
 	const u32 cause = s->cause < EV_COUNT ? s->cause : EV_TRAP;
 
 	s->traps[cause]++;
-	s->trap_time[cause] += host_tsc(vm) - s->begun;
+	s->trap_time[cause] += clock_tsc(vm) - s->begun;
 }
 
 void stats_exit_ends(struct vm *vm, u32 kind, u64 since)
@@ -52,17 +65,17 @@ void stats_exit_ends(struct vm *vm, u32 kind, u64 since)
 	if (kind == EXIT_NONE || kind >= EXIT_COUNT)
 		return;
 	vm->stats.exits[kind]++;
-	vm->stats.exit_time[kind] += host_tsc(vm) - since;
+	vm->stats.exit_time[kind] += clock_tsc(vm) - since;
 }
 
 void stats_idle_begins(struct vm *vm)
 {
-	vm->stats.idle_since = host_tsc(vm);
+	vm->stats.idle_since = clock_tsc(vm);
 }
 
 void stats_idle_ends(struct vm *vm)
 {
-	const u64 passed = host_tsc(vm) - vm->stats.idle_since;
+	const u64 passed = clock_tsc(vm) - vm->stats.idle_since;
 
 	vm->stats.idle_since = 0;
 	vm->stats.idle_time += passed;

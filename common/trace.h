@@ -25,6 +25,7 @@
 	X(CR, "cr", "register", "value")                \
 	X(MSR, "msr", "index", "value")                 \
 	X(CPUID, "cpuid", "leaf", "subleaf")            \
+	X(TSC, "rdtsc", "value", "")                    \
 	X(IRET, "iret", "cs", "eip")                    \
 	X(SEGMENT, "segment", "register", "selector")   \
 	X(TABLE, "table", "register", "base")           \
@@ -48,12 +49,28 @@
 enum event { PLEX86_EVENTS(PLEX86_EVENT_ENUM) EV_COUNT };
 #undef PLEX86_EVENT_ENUM
 
+/* Of these, what happens to the guest whatever engine runs it, and as often. The others are an
+ * engine's way to make it so: shadow page tables, mappings, hand-overs. */
+#define EVENT_BIT(name) (1ull << EV_##name)
+#define EVENTS_VISIBLE                                                                        \
+	(EVENT_BIT(INJECT) | EVENT_BIT(IRQ) | EVENT_BIT(PF_GUEST) | EVENT_BIT(IO) |           \
+	 EVENT_BIT(MMIO) | EVENT_BIT(DEVICE) | EVENT_BIT(CR) | EVENT_BIT(MSR) |               \
+	 EVENT_BIT(CPUID) | EVENT_BIT(TSC) | EVENT_BIT(IRET) | EVENT_BIT(TABLE) |             \
+	 EVENT_BIT(INVLPG) | EVENT_BIT(PV_STORE) | EVENT_BIT(HLT) | EVENT_BIT(SYSCALL) |      \
+	 EVENT_BIT(INT) | EVENT_BIT(SHUTDOWN))
+
+static inline bool event_is_visible(u32 event)
+{
+	return event < EV_COUNT && EVENTS_VISIBLE >> event & 1;
+}
+
 struct trace_record {
-	u64 time; /* host_tsc(): reading it costs no system call */
+	u64 time; /* clock_tsc(): reading it costs no system call */
 	u64 rip;
 	u64 a, b;
 	u16 event; /* enum event */
 	u8 cpl;
+	u32 digest; /* of the general registers and flags; 0 but in a deterministic run */
 };
 
 #define TRACE_RING 4096 /* records, a power of two */

@@ -60,9 +60,9 @@ static void poll_timer(struct vm *vm)
 {
 	u64 now;
 
-	if (!vm->timer || !host_due(vm, vm->timer))
+	if (!vm->timer || !clock_due(vm, vm->timer))
 		return;
-	now = host_now(vm);
+	now = clock_now(vm);
 	if (now < vm->timer)
 		return;
 	if (pit_take_edges(&vm->pit, now)) {
@@ -166,11 +166,39 @@ static bool deliver_interrupts(struct vm *vm)
 	return true;
 }
 
-static enum core_next settle(struct vm *vm)
+/* What is due by the guest's time. False: vm->exit is set. */
+static bool take_interrupts(struct vm *vm)
 {
+	bool ok;
+
+	if (!clock_moved(vm))
+		return true;
 	poll_lines(vm);
 	poll_timer(vm);
-	if (!vm->cpu.shutdown && !deliver_interrupts(vm))
+	ok = vm->cpu.shutdown || deliver_interrupts(vm);
+	clock_settled(vm);
+	return ok;
+}
+
+/* A wait that costs no time: what ends it comes at once. False: vm->exit is set. */
+static bool skip_wait(struct vm *vm)
+{
+	if (!vm->cpu.halted || !vm_if(vm) || !clock_skip(vm, vm->timer))
+		return true;
+	poll_timer(vm);
+	if (!deliver_interrupts(vm))
+		return false;
+	clock_settled(vm);
+	if (!vm->cpu.halted)
+		return true;
+	/* A timer that wakes nobody: the VMM must have its chance to end this. */
+	vm->exit = (struct vm_exit){.kind = EXIT_KICKED};
+	return false;
+}
+
+static enum core_next settle(struct vm *vm)
+{
+	if (!take_interrupts(vm) || !skip_wait(vm))
 		return CORE_EXIT;
 	if (vm->cpu.shutdown) {
 		vm->exit = (struct vm_exit){.kind = EXIT_SHUTDOWN};
@@ -181,7 +209,11 @@ static enum core_next settle(struct vm *vm)
 		vm->exit.deadline = vm->timer;
 		return CORE_EXIT;
 	}
-	if (vm->timer != vm->armed) {
+	if (clock_stops(vm)) {
+		vm->exit = (struct vm_exit){.kind = EXIT_DEBUG};
+		return CORE_EXIT;
+	}
+	if (vm->timer != vm->armed && !vm->clock.deterministic) {
 		vm->armed = vm->timer;
 		host_arm_timer(vm, vm->timer);
 	}
@@ -207,6 +239,8 @@ static enum core_next finish(struct vm *vm, enum emu result, bool stepping)
 		break;
 	case EMU_NEXT:
 	case EMU_DONE:
+		if (clock_flips(vm))
+			vm->cpu.gpr[GPR_AX] ^= 1;
 		vm->cpu.rflags &= ~(u64)FLAG_RF;
 		if (stepping && (vm->cpu.rflags & FLAG_TF)) {
 			vm->cpu.dr[6] |= DR6_BS;
@@ -458,7 +492,7 @@ void core_reset(struct vm *vm)
 	for (unsigned i = 0; i < SHADOW_COUNT; i++)
 		vm->shadow[i].pv_writable = true;
 	pic_reset(&vm->pic);
-	pit_reset(&vm->pit, host_now(vm));
+	pit_reset(&vm->pit, clock_now(vm));
 	cmos_reset(&vm->cmos);
 	pv_reset(vm);
 }

@@ -6,6 +6,7 @@
 #ifndef PLEX86_VM_H
 #define PLEX86_VM_H
 
+#include "clock.h"
 #include "cmos.h"
 #include "device-page.h"
 #include "exit.h"
@@ -51,6 +52,7 @@ struct vm {
 	struct pic_pair pic;
 	struct pit pit;
 	struct cmos cmos;
+	struct clock clock;
 	struct exception_info exc;
 	struct vm_exit exit;
 	struct pending pending;
@@ -60,7 +62,7 @@ struct vm {
 	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically; above them a
 			    * count of DEVICE_NEWS */
 	u32 irq_seen;	   /* of these, what the interrupt controller has been told */
-	u64 timer;	   /* host_now() time at which the PIT wants attention; 0: never */
+	u64 timer;	   /* clock_now() time at which the PIT wants attention; 0: never */
 	u64 armed;	   /* what host_arm_timer() was last told */
 	u64 low_limit;	   /* linear addresses below this cannot be mapped by the host */
 	u64 ram_size;	   /* bytes; a multiple of 4 KiB; PV and device pages follow */

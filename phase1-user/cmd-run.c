@@ -74,6 +74,11 @@ static bool is_captured(const struct run *r)
 	       !isatty(STDOUT_FILENO);
 }
 
+static u64 run_khz(const struct run *r)
+{
+	return r->options.deterministic ? CLOCK_TSC_KHZ : tsc_khz(&r->tsc);
+}
+
 static bool compose_cmdline(struct run *r)
 {
 	struct run_options *o = &r->options;
@@ -82,9 +87,9 @@ static bool compose_cmdline(struct run *r)
 		.devices = devices,
 		.append = o->append,
 		.command = o->command,
-		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : tsc_khz(&r->tsc),
+		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : run_khz(r),
 		.verbose = o->verbose,
-		.pipe = is_pipe(r),
+		.pipe = is_pipe(r) || o->deterministic,
 		.captured = is_captured(r),
 		.image = o->image != NULL,
 		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
@@ -114,7 +119,7 @@ static bool add_unasked(struct run *r)
 	/* Whoever names a console shall have that one. */
 	const char *not = cmdline_names_console(r->options.append) ? "virtio-console" : "";
 
-	if (r->image.kind == IMAGE_MULTIBOOT)
+	if (r->image.kind == IMAGE_MULTIBOOT || r->options.deterministic)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (!strcmp(kinds[i], not ))
@@ -176,7 +181,7 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-		r->trace = trace_file_open(o->trace, r->symbols, &r->error);
+		r->trace = trace_file_open(o->trace, r->symbols, o->deterministic, &r->error);
 		if (!r->trace)
 			return false;
 	}
@@ -244,6 +249,7 @@ static int status_of(struct run *r)
 	switch (m->end) {
 	case END_HALTED:
 	case END_MET:
+	case END_EVENTS:
 		return STATUS_OK;
 	case END_LATE:
 		error_set(&r->error, "timeout: the guest was still running after %g s",
@@ -324,7 +330,8 @@ static void write_results(struct run *r)
 	char text[STATS_TEXT_SIZE];
 	struct stats stats;
 
-	if (r->machine.end == END_CRASH || r->machine.end == END_GONE)
+	if (r->machine.end == END_CRASH || r->machine.end == END_GONE ||
+	    r->machine.end == END_EVENTS)
 		report_crash(r);
 	else
 		report_undriven(r);
@@ -387,6 +394,7 @@ static int run_engine(struct run *r, struct console *console)
 			input_gate_hold(&m->input,
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
+		m->deterministic = r->options.deterministic;
 		status = run_machine(r);
 	} else {
 		console_close(console, 0);
@@ -421,6 +429,9 @@ static int run_with_loop(struct run *r)
 		.keep_trace = r->trace != NULL,
 		.no_jail = r->options.no_jail,
 		.no_fast_paths = r->options.no_fast_paths,
+		.deterministic = r->options.deterministic,
+		.stop_at = r->options.stop_after,
+		.flip_at = r->options.test_flip,
 		.level_irqs = r->hal.count ? hal_irqs() : 0,
 	};
 	struct console *console = console_open(&r->loop, &console_config, &r->error);

@@ -553,9 +553,13 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->ram_size = cfg->ram_size;
 	e->shared->vmm_pid = getpid();
 	e->shared->abi = cfg->abi;
-	e->shared->fast_paths = !cfg->no_fast_paths;
+	e->shared->fast_paths = !cfg->no_fast_paths && !cfg->deterministic;
+	e->shared->deterministic = cfg->deterministic;
+	e->shared->stop_at = cfg->stop_at;
+	e->shared->flip_at = cfg->flip_at;
 	e->shared->jail = !cfg->no_jail;
-	e->shared->spin = several_cpus();
+	/* Who looks for its turn reads the TSC: the vcpu cannot. */
+	e->shared->spin = several_cpus() && !cfg->deterministic;
 	e->shared->vm.trace.keep = cfg->keep_trace;
 	if (!start_vcpu(e, err, err_size))
 		goto fail;

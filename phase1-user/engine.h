@@ -15,6 +15,9 @@ struct engine_config {
 	u64 ram_size;	 /* bytes, a multiple of 4 KiB */
 	bool abi;	 /* the kernel carries the plex86 ELF note */
 	bool no_fast_paths; /* every privileged event traps: the twin to compare with */
+	bool deterministic; /* time is a function of the guest's events (common/clock.h); fast paths
+			     * are off */
+	u64 stop_at, flip_at; /* of such a run: struct clock's */
 	bool keep_trace; /* stop (EXIT_KICKED) rather than lose trace records */
 	u16 level_irqs;	 /* interrupt lines that are level-triggered, as firmware would set the ELCR
 			  */

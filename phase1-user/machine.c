@@ -34,6 +34,7 @@ const char *machine_end_text(enum machine_end end)
 		[END_NONE] = "running",	 [END_HALTED] = "powered-off", [END_VALUE] = "exited",
 		[END_RESET] = "reset",	 [END_CRASH] = "crashed",      [END_GONE] = "gone",
 		[END_QUIT] = "quit",	 [END_LATE] = "timeout",       [END_MET] = "expected",
+		[END_EVENTS] = "stopped",
 		[END_SIGNAL] = "signal", [END_OUTPUT] = "output-lost", [END_TRACE] = "trace-lost",
 	};
 
@@ -193,6 +194,8 @@ size_t machine_input_room(void *owner)
 {
 	struct machine *m = owner;
 
+	if (m->deterministic)
+		return 0;
 	if (!hvc_runs(m))
 		return input_gate_room(&m->input);
 	if (input_gate_holds(&m->input) || !virtio_console_room(m->hvc))
@@ -396,7 +399,10 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 		end_run(m, END_HALTED, 0);
 		return;
 	case EXIT_KICKED:
+		return;
 	case EXIT_DEBUG:
+		m->exit = *exit;
+		end_run(m, END_EVENTS, 0);
 		return;
 	default:
 		/* EXIT_SHUTDOWN, EXIT_FAULT, or whatever a broken engine says. */

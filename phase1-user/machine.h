@@ -34,6 +34,7 @@ enum machine_end {
 	END_LATE,   /* its time is over */
 	END_MET,    /* it has said what was waited for */
 	END_SIGNAL, /* `value` is its number */
+	END_EVENTS, /* --stop-after: `exit` is EXIT_DEBUG */
 	END_OUTPUT, /* standard output cannot be written: `value` is errno */
 	END_TRACE,  /* the trace file cannot be written: `value` is errno */
 };
@@ -56,6 +57,7 @@ struct machine {
 	struct loop_source signals;
 	struct tsc_sample started;
 	bool stats_wanted;
+	bool deterministic; /* nothing the user types reaches the guest */
 	enum machine_end end;
 	u32 value;
 	struct vm_exit exit; /* END_CRASH, END_GONE */

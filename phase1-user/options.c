@@ -93,6 +93,17 @@ static bool take_timeout(struct run_options *o, struct error *e)
 	return true;
 }
 
+static bool take_count(u64 *count, const char *what, struct error *e)
+{
+	char *end;
+
+	errno = 0;
+	*count = strtoull(optarg, &end, 10);
+	if (optarg[0] < '0' || optarg[0] > '9' || *end || errno || !*count)
+		return error_set(e, "%s '%s': not a number of events above 0", what, optarg);
+	return true;
+}
+
 static bool take_expect(struct run_options *o, struct error *e)
 {
 	regex_t compiled;
@@ -130,6 +141,9 @@ enum {
 	OPT_VHOST_USER,
 	OPT_TIMEOUT,
 	OPT_EXPECT,
+	OPT_DETERMINISTIC,
+	OPT_STOP_AFTER,
+	OPT_TEST_FLIP,
 };
 
 static const struct option long_options[] = {
@@ -151,6 +165,9 @@ static const struct option long_options[] = {
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
+	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
+	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
+	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
 
@@ -202,6 +219,13 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_timeout(o, e);
 	case OPT_EXPECT:
 		return take_expect(o, e);
+	case OPT_DETERMINISTIC:
+		o->deterministic = true;
+		return true;
+	case OPT_STOP_AFTER:
+		return take_count(&o->stop_after, "stop-after", e);
+	case OPT_TEST_FLIP:
+		return take_count(&o->test_flip, "test-flip-after", e);
 	case OPT_NO_JAIL:
 		o->no_jail = true;
 		return true;
@@ -249,6 +273,20 @@ static bool complete_image(struct run_options *o, struct error *e)
 	return o->net_given || add_net(o, "user", e);
 }
 
+/* What would bring the host's time or the outside world into a run that must not know them. */
+static bool check_deterministic(const struct run_options *o, struct error *e)
+{
+	if (!o->deterministic && (o->stop_after || o->test_flip))
+		return error_set(e, "run: --stop-after counts the events of a deterministic run: "
+				    "give --deterministic as well");
+	if (o->deterministic && o->devices)
+		return error_set(e,
+				 "run: --deterministic with --%s '%s': what a device does "
+				 "depends on the host's time (put files into the initrd, -i)",
+				 o->device[0].option, o->device[0].spec);
+	return true;
+}
+
 bool options_parse_run(struct run_options *o, int argc, char **argv, struct error *e)
 {
 	int option;
@@ -267,12 +305,12 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		return false;
 	if (!o->memory)
 		o->memory = o->image ? MEMORY_DEFAULT_IMAGE : MEMORY_DEFAULT;
-	if (o->image)
-		return complete_image(o, e);
+	if (o->image && !complete_image(o, e))
+		return false;
 	if (!o->kernel)
 		return error_set(e, "run: no kernel given (-k KERNEL or --image IMAGE; see plex86 "
 				    "run --help)");
-	return true;
+	return check_deterministic(o, e);
 }
 
 void options_free(struct run_options *o)

@@ -33,8 +33,10 @@ struct run_options {
 	const char *console; /* --console, NULL: the standard streams */
 	const char *name;    /* --name, NULL: derived from the image's or kernel's */
 	u64 timeout_ns;	     /* --timeout, 0: none */
+	u64 stop_after;	     /* --stop-after, events; 0: never */
+	u64 test_flip;	     /* events after which to emulate one thing wrongly; 0: never */
 	const char *expect;  /* --expect, a regular expression that compiles, NULL: none */
-	bool stats, no_jail, no_fast_paths, verbose, help, net_given;
+	bool stats, no_jail, no_fast_paths, deterministic, verbose, help, net_given;
 	struct device_option device[DEVICE_OPTIONS_MAX];
 	unsigned devices;
 	char **command; /* NULL-terminated, NULL: none */

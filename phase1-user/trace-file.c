@@ -13,11 +13,13 @@
 struct trace_file {
 	FILE *file;
 	const struct symbols *symbols;
+	bool deterministic; /* guest-visible events alone, with their digests */
 	bool started;
 	u64 start;
 };
 
-struct trace_file *trace_file_open(const char *path, const struct symbols *symbols, struct error *e)
+struct trace_file *trace_file_open(const char *path, const struct symbols *symbols,
+				   bool deterministic, struct error *e)
 {
 	struct trace_file *t = calloc(1, sizeof(*t));
 
@@ -26,6 +28,7 @@ struct trace_file *trace_file_open(const char *path, const struct symbols *symbo
 		return NULL;
 	}
 	t->symbols = symbols;
+	t->deterministic = deterministic;
 	t->file = fopen(path, "we");
 	if (!t->file) {
 		error_set(e, "trace file '%s': %s", path, strerror(errno));
@@ -64,14 +67,19 @@ void trace_line(const struct trace_record *r, u64 start, const struct symbols *s
 static int write_record(struct trace_file *t, const struct trace_record *r)
 {
 	char line[TRACE_LINE_SIZE];
+	int n;
 
+	if (t->deterministic && !event_is_visible(r->event))
+		return 0;
 	if (!t->started) {
 		t->started = true;
 		t->start = r->time;
 	}
 	trace_line(r, t->start, t->symbols, line, sizeof(line));
 	errno = 0;
-	return fprintf(t->file, "%s\n", line) < 0 ? (errno ? errno : EIO) : 0;
+	n = t->deterministic ? fprintf(t->file, "%s regs=%08x\n", line, r->digest)
+			     : fprintf(t->file, "%s\n", line);
+	return n < 0 ? (errno ? errno : EIO) : 0;
 }
 
 int trace_file_drain(struct trace_file *t, struct engine *engine)

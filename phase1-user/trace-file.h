@@ -13,8 +13,9 @@
 
 struct trace_file;
 
+/* `deterministic`: of a run of this kind, only what is visible to the guest (common/trace.h). */
 struct trace_file *trace_file_open(const char *path, const struct symbols *symbols,
-				   struct error *e);
+				   bool deterministic, struct error *e);
 /* Take the engine's new records. 0, or the errno of a failed write. */
 int trace_file_drain(struct trace_file *t, struct engine *engine);
 /* 0, or the errno with which the last of it could not be written. */

@@ -62,6 +62,9 @@ static void map_ram(void)
 	vm->ram_size = shared->ram_size;
 	vm->abi = shared->abi;
 	vm->fast_paths = shared->fast_paths;
+	vm->clock.deterministic = shared->deterministic;
+	vm->clock.stop_at = shared->stop_at;
+	vm->clock.flip_at = shared->flip_at;
 }
 
 /* What is not inherited over fork, in the other processes. */
@@ -92,6 +95,9 @@ _Noreturn void vcpu_main(void)
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());
+	/* For the monitor as well, and inherited over fork. */
+	if (shared->deterministic)
+		check(STEP_TSC, sys3(__NR_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0));
 	pool_create(prepare_fork);
 	ret = dispatch_setup();
 	shared->dispatch = !is_error(ret);

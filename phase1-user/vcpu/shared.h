@@ -33,6 +33,7 @@ enum vcpu_mode {
 	X(LDT, "set LDT entries (modify_ldt)") \
 	X(TIMER, "create a timer")             \
 	X(JAIL, "install the seccomp filter")  \
+	X(TSC, "have RDTSC trap (PR_SET_TSC)") \
 	X(TRAPS, "keep the guest's system calls from the host")
 
 enum vcpu_step {
@@ -80,6 +81,8 @@ struct vcpu_shared {
 	u32 vmm_pid;
 	bool abi;
 	bool fast_paths;
+	bool deterministic;
+	u64 stop_at, flip_at; /* struct clock's */
 	bool jail;
 	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
 

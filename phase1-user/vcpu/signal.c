@@ -47,7 +47,7 @@ static void hand_over(void)
 {
 	struct vm *vm = &shared->vm;
 	const u32 kind = vm->exit.kind;
-	const u64 since = host_tsc(vm);
+	const u64 since = clock_tsc(vm);
 
 	trace(vm, EV_EXIT, kind, 0);
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
