@@ -76,6 +76,11 @@ static void print_reason(const struct printer *p)
 		print_end(p, (int)exit->fault.detail);
 		return;
 	}
+	if (exit->kind == EXIT_DEBUG) {
+		fprintf(p->out, "\nplex86: the guest was stopped, as asked for, after %" PRIu64 " events\n",
+			p->vm->clock.events);
+		return;
+	}
 	fprintf(p->out, "\nplex86: the guest crashed: ");
 	if (exit->kind == EXIT_SHUTDOWN)
 		fprintf(p->out, "triple fault: an exception could not be delivered, nor the double "

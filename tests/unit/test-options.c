@@ -63,6 +63,28 @@ static void test_sizes(void **state)
 	options_parse_run(o, ARRAY_SIZE(((char *[]){"run", __VA_ARGS__})), \
 			  (char *[]){"run", __VA_ARGS__, NULL}, e)
 
+static void test_deterministic(void **state)
+{
+	struct run_options o;
+	struct error e;
+
+	(void)state;
+	assert_true(PARSE(&o, &e, "-k", "K", "--deterministic", "--stop-after", "12"));
+	assert_true(o.deterministic);
+	assert_int_equal(o.stop_after, 12);
+	options_free(&o);
+	assert_false(PARSE(&o, &e, "-k", "K", "--stop-after", "12"));
+	assert_non_null(strstr(e.text, "give --deterministic as well"));
+	assert_false(PARSE(&o, &e, "-k", "K", "--deterministic", "--stop-after", "0"));
+	assert_false(PARSE(&o, &e, "-k", "K", "--deterministic", "--stop-after", "1x"));
+	assert_false(PARSE(&o, &e, "-k", "K", "--deterministic", "-d", "D"));
+	assert_non_null(strstr(e.text, "--disk 'D'"));
+	assert_false(PARSE(&o, &e, "--image", "I", "--deterministic"));
+	assert_false(PARSE(&o, &e, "-k", "K", "--deterministic", "-n", "user"));
+	assert_true(PARSE(&o, &e, "-k", "K", "--deterministic", "-n", "none"));
+	options_free(&o);
+}
+
 static void test_options(void **state)
 {
 	struct run_options o;
@@ -315,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),	    cmocka_unit_test(test_options),
+		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_cmdline),
 		cmocka_unit_test(test_command),	    cmocka_unit_test(test_cmdline_limit),
 		cmocka_unit_test(test_symbols),	    cmocka_unit_test(test_json),
