@@ -1,9 +1,10 @@
 /*
  * The guest's time: the host's, or in a deterministic run a function of what the guest has done.
  *
- * Owns: the count of guest-visible events (trace.h) and what follows from it. Each lets CLOCK_EVENT_NS
- * pass; nothing else does but a wait, which is over at once. Interrupts come only where an event
- * has been counted, so that neither the host's signals nor an engine's own events show.
+ * Owns: the count of guest-visible events (trace.h) and what follows from it. Each lets
+ * CLOCK_EVENT_NS pass; nothing else does but a wait, which is over at once. Interrupts come only
+ * where an event has been counted, so that neither the host's signals nor an engine's own events
+ * show.
  */
 #ifndef PLEX86_CLOCK_H
 #define PLEX86_CLOCK_H
@@ -14,7 +15,7 @@
 struct vm;
 
 #define CLOCK_EVENT_NS 1000u
-#define CLOCK_TSC_KHZ  1000000u	  /* of a deterministic run's TSC: a cycle a nanosecond */
+#define CLOCK_TSC_KHZ  1000000u	 /* of a deterministic run's TSC: a cycle a nanosecond */
 #define CLOCK_UTC      946684800 /* when it begins: 2000-01-01 */
 
 struct clock {
@@ -23,7 +24,7 @@ struct clock {
 	u64 settled;	    /* of these, how many there were when interrupts were last looked at */
 	u64 skipped;	    /* ns of waits that were over at once */
 	u64 stop_at;	    /* events after which to stop with EXIT_DEBUG; 0: never */
-	u64 flip_at;	    /* tests: events after which the next emulation gives a wrong EAX; 0: none */
+	u64 flip_at; /* tests: events after which the next emulation gives a wrong EBX; 0: none */
 };
 
 /* Monotonic nanoseconds, seconds since 1970 UTC, and the TSC. */

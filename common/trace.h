@@ -52,12 +52,12 @@ enum event { PLEX86_EVENTS(PLEX86_EVENT_ENUM) EV_COUNT };
 /* Of these, what happens to the guest whatever engine runs it, and as often. The others are an
  * engine's way to make it so: shadow page tables, mappings, hand-overs. */
 #define EVENT_BIT(name) (1ull << EV_##name)
-#define EVENTS_VISIBLE                                                                        \
-	(EVENT_BIT(INJECT) | EVENT_BIT(IRQ) | EVENT_BIT(PF_GUEST) | EVENT_BIT(IO) |           \
-	 EVENT_BIT(MMIO) | EVENT_BIT(DEVICE) | EVENT_BIT(CR) | EVENT_BIT(MSR) |               \
-	 EVENT_BIT(CPUID) | EVENT_BIT(TSC) | EVENT_BIT(IRET) | EVENT_BIT(TABLE) |             \
-	 EVENT_BIT(INVLPG) | EVENT_BIT(PV_STORE) | EVENT_BIT(HLT) | EVENT_BIT(SYSCALL) |      \
-	 EVENT_BIT(INT) | EVENT_BIT(SHUTDOWN))
+#define EVENTS_VISIBLE                                                                             \
+	(EVENT_BIT(INJECT) | EVENT_BIT(IRQ) | EVENT_BIT(PF_GUEST) | EVENT_BIT(IO) |                \
+	 EVENT_BIT(MMIO) | EVENT_BIT(DEVICE) | EVENT_BIT(CR) | EVENT_BIT(MSR) | EVENT_BIT(CPUID) | \
+	 EVENT_BIT(TSC) | EVENT_BIT(IRET) | EVENT_BIT(TABLE) | EVENT_BIT(INVLPG) |                 \
+	 EVENT_BIT(PV_STORE) | EVENT_BIT(HLT) | EVENT_BIT(SYSCALL) | EVENT_BIT(INT) |              \
+	 EVENT_BIT(SHUTDOWN))
 
 static inline bool event_is_visible(u32 event)
 {
@@ -84,8 +84,8 @@ struct trace_ring {
 
 /* Times are in TSC cycles. The cause of a trap is the first event recorded for it, with EV_TRAP,
  * EV_GATE and EV_EMULATE giving way to any that says more: a new event needs no more than its line
- * above to be a cause as well. A trap's time is what passes in the monitor, exits included and idling
- * not; the host's own share of it cannot be seen here. */
+ * above to be a cause as well. A trap's time is what passes in the monitor, exits included and
+ * idling not; the host's own share of it cannot be seen here. */
 struct vm_stats {
 	u64 count[EV_COUNT];
 	u64 traps[EV_COUNT], trap_time[EV_COUNT]; /* by cause */

@@ -240,7 +240,7 @@ static enum core_next finish(struct vm *vm, enum emu result, bool stepping)
 	case EMU_NEXT:
 	case EMU_DONE:
 		if (clock_flips(vm))
-			vm->cpu.gpr[GPR_AX] ^= 1;
+			vm->cpu.gpr[GPR_BX] ^= 1;
 		vm->cpu.rflags &= ~(u64)FLAG_RF;
 		if (stepping && (vm->cpu.rflags & FLAG_TF)) {
 			vm->cpu.dr[6] |= DR6_BS;

@@ -106,8 +106,7 @@ static bool parse_spec(struct side *s, struct error *e)
 		else if (!strncmp(word, "test-flip=", 10))
 			ok = add_word(s, "--test-flip-after") && add_word(s, word + 10);
 		else
-			return error_set(e,
-					 "engine '%s': no variant '%s' (see plex86 diff --help)",
+			return error_set(e, "engine '%s': no variant '%s' (see plex86 diff --help)",
 					 s->spec, word);
 		if (!ok)
 			return error_set(e, "engine '%s': too many variants", s->spec);

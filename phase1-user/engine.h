@@ -12,16 +12,16 @@
 struct engine;
 
 struct engine_config {
-	u64 ram_size;	 /* bytes, a multiple of 4 KiB */
-	bool abi;	 /* the kernel carries the plex86 ELF note */
+	u64 ram_size;	    /* bytes, a multiple of 4 KiB */
+	bool abi;	    /* the kernel carries the plex86 ELF note */
 	bool no_fast_paths; /* every privileged event traps: the twin to compare with */
 	bool deterministic; /* time is a function of the guest's events (common/clock.h); fast paths
 			     * are off */
 	u64 stop_at, flip_at; /* of such a run: struct clock's */
-	bool keep_trace; /* stop (EXIT_KICKED) rather than lose trace records */
-	u16 level_irqs;	 /* interrupt lines that are level-triggered, as firmware would set the ELCR
-			  */
-	bool no_jail;	 /* debugging plex86 itself: run the vcpu process without its filter */
+	bool keep_trace;      /* stop (EXIT_KICKED) rather than lose trace records */
+	u16 level_irqs; /* interrupt lines that are level-triggered, as firmware would set the ELCR
+			 */
+	bool no_jail;	/* debugging plex86 itself: run the vcpu process without its filter */
 };
 
 /* NULL on failure, with one line in err saying what was attempted, why it failed, what to do. */

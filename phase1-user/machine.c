@@ -31,11 +31,13 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 const char *machine_end_text(enum machine_end end)
 {
 	static const char *const texts[] = {
-		[END_NONE] = "running",	 [END_HALTED] = "powered-off", [END_VALUE] = "exited",
-		[END_RESET] = "reset",	 [END_CRASH] = "crashed",      [END_GONE] = "gone",
-		[END_QUIT] = "quit",	 [END_LATE] = "timeout",       [END_MET] = "expected",
-		[END_EVENTS] = "stopped",
-		[END_SIGNAL] = "signal", [END_OUTPUT] = "output-lost", [END_TRACE] = "trace-lost",
+		[END_NONE] = "running",	    [END_HALTED] = "powered-off",
+		[END_VALUE] = "exited",	    [END_RESET] = "reset",
+		[END_CRASH] = "crashed",    [END_GONE] = "gone",
+		[END_QUIT] = "quit",	    [END_LATE] = "timeout",
+		[END_MET] = "expected",	    [END_EVENTS] = "stopped",
+		[END_SIGNAL] = "signal",    [END_OUTPUT] = "output-lost",
+		[END_TRACE] = "trace-lost",
 	};
 
 	return texts[end];
@@ -333,7 +335,8 @@ void machine_block_signals(void)
 
 	signals_taken(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	/* Errors of the call that meets them, which go to whom they concern: a guest's disk, say. */
+	/* Errors of the call that meets them, which go to whom they concern: a guest's disk, say.
+	 */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }

@@ -77,7 +77,8 @@ static void print_reason(const struct printer *p)
 		return;
 	}
 	if (exit->kind == EXIT_DEBUG) {
-		fprintf(p->out, "\nplex86: the guest was stopped, as asked for, after %" PRIu64 " events\n",
+		fprintf(p->out,
+			"\nplex86: the guest was stopped, as asked for, after %" PRIu64 " events\n",
 			p->vm->clock.events);
 		return;
 	}

@@ -180,14 +180,10 @@ static void test_random_numbers_are_hidden(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(test_host_time_without),
-		VM_TEST(test_time_is_a_count),
-		VM_TEST(test_interrupts_only_at_events),
-		VM_TEST(test_ticks_are_a_count),
-		VM_TEST(test_waits_are_over_at_once),
-		VM_TEST(test_wait_that_nothing_ends),
-		VM_TEST(test_stops_where_asked),
-		VM_TEST(test_digest_tells_registers),
+		VM_TEST(test_host_time_without),	 VM_TEST(test_time_is_a_count),
+		VM_TEST(test_interrupts_only_at_events), VM_TEST(test_ticks_are_a_count),
+		VM_TEST(test_waits_are_over_at_once),	 VM_TEST(test_wait_that_nothing_ends),
+		VM_TEST(test_stops_where_asked),	 VM_TEST(test_digest_tells_registers),
 		VM_TEST(test_random_numbers_are_hidden),
 	};
 

@@ -336,12 +336,17 @@ static void test_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),	    cmocka_unit_test(test_options),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_deterministic),
-		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_cmdline),
-		cmocka_unit_test(test_command),	    cmocka_unit_test(test_cmdline_limit),
-		cmocka_unit_test(test_symbols),	    cmocka_unit_test(test_json),
-		cmocka_unit_test(test_image),	    cmocka_unit_test(test_too_many_devices),
+		cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_cmdline),
+		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_cmdline_limit),
+		cmocka_unit_test(test_symbols),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_image),
+		cmocka_unit_test(test_too_many_devices),
 		cmocka_unit_test(test_streams),
 	};
 
