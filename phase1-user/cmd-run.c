@@ -169,6 +169,11 @@ static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
+	if (!engine_exists(o->engine))
+		return error_set(&r->error,
+				 "engine '%s': there is none of this name (see plex86 run --help)",
+				 o->engine);
+
 	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
 	    !image_identify(&r->image, &r->kernel, &r->error))
 		return false;
@@ -439,7 +444,8 @@ static int run_with_loop(struct run *r)
 
 	if (!console)
 		return failed(r, STATUS_SELF);
-	r->engine = engine_user_create(&engine_config, r->error.text, sizeof(r->error.text));
+	r->engine = engine_create(r->options.engine, &engine_config, r->error.text,
+				  sizeof(r->error.text));
 	if (!r->engine) {
 		console_close(console, 0);
 		return failed(r, STATUS_HOST);

@@ -5,7 +5,7 @@
  * address space in use. What is read from the shared memory may have been written by guest code: it
  * is copied once and checked.
  */
-#include "engine.h"
+#include "engine-ops.h"
 #include "affinity.h"
 #include "vcpu/shared.h"
 
@@ -27,21 +27,24 @@
 #include <time.h>
 #include <unistd.h>
 
-struct engine {
+struct user {
+	struct engine base;
 	struct vcpu_shared *shared;
-	u8 *ram;
-	u64 ram_size;
-	int ram_fd, shared_fd;
+	int shared_fd;
 	pid_t pid[SHADOW_COUNT]; /* the first has started the others, and leads their group */
 	u32 processes;
 	bool dead;    /* one of them has been waited for: the machine is no more */
 	int status;   /* its wait status */
 	bool running; /* it is the vcpu's turn: engine_run() returned for a doorbell */
-	u64 trace_tail;
 	struct turn_patience patience;
 	struct affinity affinity;
 	u64 stop_by; /* CLOCK_MONOTONIC, ns: the guest must have stopped by then; 0: it may run */
 };
+
+static struct user *user_of(struct engine *engine)
+{
+	return (struct user *)((char *)engine - offsetof(struct user, base));
+}
 
 #define STOP_NS 3000000000u /* how long it may take */
 
@@ -52,7 +55,7 @@ static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 
 /* ---------------------------------------------------------- hand-over ---- */
 
-static void kill_all(struct engine *e)
+static void kill_all(struct user *e)
 {
 	for (u32 i = 0; i < e->processes; i++)
 		if (e->pid[i] > 0)
@@ -60,7 +63,7 @@ static void kill_all(struct engine *e)
 }
 
 /* Has a vcpu process ended? Remembers its status; the others have nothing left to do. */
-static bool vcpu_ended(struct engine *e)
+static bool vcpu_ended(struct user *e)
 {
 	for (u32 i = 0; !e->dead && i < e->processes; i++)
 		if (waitpid(e->pid[i], &e->status, WNOHANG) == e->pid[i]) {
@@ -80,7 +83,7 @@ static u64 now(void)
 }
 
 /* Guest code that broke out of its 32-bit world may have cut off every other way to stop it. */
-static void end_disobedient(struct engine *e)
+static void end_disobedient(struct user *e)
 {
 	const u64 stop_by = __atomic_load_n(&e->stop_by, __ATOMIC_ACQUIRE);
 
@@ -88,7 +91,7 @@ static void end_disobedient(struct engine *e)
 		kill_all(e);
 }
 
-static void choose_cpu(struct engine *e)
+static void choose_cpu(struct user *e)
 {
 	const struct vm *vm = &e->shared->vm;
 
@@ -96,7 +99,7 @@ static void choose_cpu(struct engine *e)
 }
 
 /* Is there something to do? Looks for a while, and as long as it does doorbells need no exit. */
-static bool turn_comes_or_bell(struct engine *e)
+static bool turn_comes_or_bell(struct user *e)
 {
 	struct device_pages *d = &e->shared->vm.devices;
 
@@ -108,7 +111,7 @@ static bool turn_comes_or_bell(struct engine *e)
 }
 
 /* Wait until it is the VMM's turn or a doorbell rings; false if a vcpu process ended instead. */
-static bool wait_for_turn(struct engine *e)
+static bool wait_for_turn(struct user *e)
 {
 	/* A process that dies wakes nobody: look now and then. */
 	const struct timespec look = {.tv_nsec = 100 * 1000 * 1000};
@@ -125,7 +128,7 @@ static bool wait_for_turn(struct engine *e)
 	return true;
 }
 
-static void give_turn(struct engine *e)
+static void give_turn(struct user *e)
 {
 	if (e->running)
 		return;
@@ -136,7 +139,7 @@ static void give_turn(struct engine *e)
 
 /* Interrupt the process that runs guest code. Should it pass the baton before the signal comes, the
  * next one looks by itself before it runs any. */
-static void signal_active(struct engine *e)
+static void signal_active(struct user *e)
 {
 	u32 active = __atomic_load_n(&e->shared->vm.pool.active, __ATOMIC_SEQ_CST);
 
@@ -145,7 +148,7 @@ static void signal_active(struct engine *e)
 }
 
 /* irq_lines or kick have changed: make the vcpu look. */
-static void get_attention(struct engine *e)
+static void get_attention(struct user *e)
 {
 	switch (__atomic_load_n(&e->shared->mode, __ATOMIC_SEQ_CST)) {
 	case MODE_GUEST:
@@ -158,8 +161,9 @@ static void get_attention(struct engine *e)
 	}
 }
 
-void engine_set_irq(struct engine *e, unsigned irq, bool level)
+static void user_set_irq(struct engine *engine, unsigned irq, bool level)
 {
+	struct user *e = user_of(engine);
 	u32 bit = 1u << irq;
 
 	if (level)
@@ -169,92 +173,62 @@ void engine_set_irq(struct engine *e, unsigned irq, bool level)
 	get_attention(e);
 }
 
-u8 *engine_device_pages(struct engine *e)
+static void user_add_device(struct engine *engine, unsigned index, const struct device_page *page)
 {
-	return e->ram + e->ram_size + PAGE_SIZE_4K;
-}
+	struct user *e = user_of(engine);
 
-void engine_add_device(struct engine *e, unsigned index, const struct device_page *page)
-{
 	e->shared->vm.devices.page[index] = *page;
 }
 
-void engine_device_changed(struct engine *e)
+static void user_device_changed(struct engine *engine)
 {
+	struct user *e = user_of(engine);
+
 	__atomic_add_fetch(&e->shared->vm.irq_lines, DEVICE_NEWS, __ATOMIC_SEQ_CST);
 	get_attention(e);
 }
 
-void engine_ring(struct engine *e, u64 bells)
+static void user_ring(struct engine *engine, u64 bells)
 {
+	struct user *e = user_of(engine);
+
 	__atomic_or_fetch(&e->shared->vm.devices.rung, bells, __ATOMIC_SEQ_CST);
 }
 
-u64 engine_take_bells(struct engine *e)
+static u64 user_take_bells(struct engine *engine)
 {
+	struct user *e = user_of(engine);
+
 	return __atomic_exchange_n(&e->shared->vm.devices.rung, 0, __ATOMIC_SEQ_CST);
 }
 
-void engine_kick(struct engine *e)
+static void user_kick(struct engine *engine)
 {
+	struct user *e = user_of(engine);
+
 	__atomic_store_n(&e->shared->kick, 1, __ATOMIC_SEQ_CST);
 	get_attention(e);
 }
 
-void engine_stop(struct engine *e)
+static void user_stop(struct engine *engine)
 {
+	struct user *e = user_of(engine);
+
 	__atomic_store_n(&e->stop_by, now() + STOP_NS, __ATOMIC_RELEASE);
-	engine_kick(e);
+	user_kick(&e->base);
 }
 
-/* A bool that may have been written by guest code: any byte. */
-static void repair_bool(bool *b)
+static bool user_is_idle(struct engine *engine)
 {
-	u8 byte;
+	struct user *e = user_of(engine);
 
-	memcpy(&byte, b, sizeof(byte));
-	*b = byte != 0;
-}
-
-bool engine_is_idle(struct engine *e)
-{
 	return __atomic_load_n(&e->shared->mode, __ATOMIC_SEQ_CST) == MODE_IDLE;
 }
 
-/* An exit copied out of shared memory, with everything the VMM relies on made true. */
-static void sanitize_exit(struct vm_exit *exit)
+static void user_run(struct engine *engine, struct vm_exit *exit)
 {
-	bool plausible;
+	struct user *e = user_of(engine);
 
-	switch (exit->kind) {
-	case EXIT_IO:
-		repair_bool(&exit->io.write);
-		plausible = exit->io.size == 1 || exit->io.size == 2 || exit->io.size == 4;
-		break;
-	case EXIT_MMIO:
-		repair_bool(&exit->mmio.write);
-		plausible = exit->mmio.size == 1 || exit->mmio.size == 2 || exit->mmio.size == 4 ||
-			    exit->mmio.size == 8;
-		break;
-	case EXIT_FAULT:
-		plausible = exit->fault.reason != FAULT_GONE; /* for us to say */
-		break;
-	case EXIT_BELL: /* never the vcpu's */
-		plausible = false;
-		break;
-	default:
-		plausible = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
-	}
-	if (plausible)
-		return;
-	memset(exit, 0, sizeof(*exit));
-	exit->kind = EXIT_FAULT;
-	exit->fault.reason = FAULT_MONITOR;
-}
-
-void engine_run(struct engine *e, struct vm_exit *exit)
-{
-	memset(exit, 0, sizeof(*exit));
 	if (!e->dead)
 		give_turn(e);
 	if (e->dead || !wait_for_turn(e)) {
@@ -270,11 +244,15 @@ void engine_run(struct engine *e, struct vm_exit *exit)
 	}
 	e->running = false;
 	memcpy(exit, &e->shared->vm.exit, sizeof(*exit));
-	sanitize_exit(exit);
+	/* Not the vcpu's to say. */
+	if (exit->kind == EXIT_BELL ||
+	    (exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE))
+		exit->kind = EXIT_NONE;
 }
 
-void engine_complete(struct engine *e, u64 value)
+static void user_complete(struct engine *engine, u64 value)
 {
+	struct user *e = user_of(engine);
 	struct vm_exit *exit = &e->shared->vm.exit;
 
 	if (exit->kind == EXIT_IO)
@@ -285,95 +263,31 @@ void engine_complete(struct engine *e, u64 value)
 
 /* -------------------------------------------------------------- state ---- */
 
-u8 *engine_ram(struct engine *e)
+static void user_get_state(struct engine *engine, struct vm *state)
 {
-	return e->ram;
-}
+	struct user *e = user_of(engine);
 
-int engine_ram_fd(struct engine *e)
-{
-	return e->ram_fd;
-}
-
-void engine_release_ram(struct engine *e, u64 gpa, u64 len)
-{
-	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-
-	if (gpa % PAGE_SIZE_4K || len % PAGE_SIZE_4K || !len)
-		return;
-	if (gpa >= e->ram_size || len > e->ram_size - gpa)
-		return;
-	/* Holes are holes for all who map the file: the vcpu, and backends of devices, which
-	 * find zeros as we do. What the guest does not use is in no request of theirs; if it lies,
-	 * its own request is what it spoils. If the host refuses, nothing but memory is lost. */
-	while (fallocate(e->ram_fd, how, gpa, len) && errno == EINTR)
-		;
-}
-
-void engine_get_state(struct engine *e, struct vm *state)
-{
 	/* All but the shadows, which come last and are of no use outside. */
 	memcpy(state, &e->shared->vm, offsetof(struct vm, shadow));
-	repair_bool(&state->cpu.halted);
-	repair_bool(&state->cpu.shutdown);
-	repair_bool(&state->abi);
-	state->pool.active = 0; /* may name anything, and none is copied */
-	state->ram = e->ram;
-	state->ram_size = e->ram_size;
 }
 
-void engine_set_cpu(struct engine *e, const struct vcpu *cpu)
+static void user_set_cpu(struct engine *engine, const struct vcpu *cpu)
 {
+	struct user *e = user_of(engine);
+
 	e->shared->vm.cpu = *cpu;
 }
 
-void engine_get_stats(struct engine *e, struct vm_stats *out)
+static void user_get_stats(struct engine *engine, struct vm_stats *out)
 {
+	struct user *e = user_of(engine);
+
 	memcpy(out, &e->shared->vm.stats, sizeof(*out));
 }
 
-static u64 resident(int fd)
+static u64 user_shared_resident(struct engine *engine)
 {
-	struct stat st;
-
-	return fstat(fd, &st) ? 0 : (u64)st.st_blocks * 512;
-}
-
-void engine_get_memory(struct engine *e, struct engine_memory *out)
-{
-	out->ram_size = e->ram_size;
-	out->ram_resident = resident(e->ram_fd);
-	out->shared_resident = resident(e->shared_fd);
-}
-
-/* Copy records [from, head) out of the ring; at most `max`, the oldest still there first. */
-static size_t copy_trace(struct engine *e, u64 from, struct trace_record *out, size_t max, u64 *end)
-{
-	const struct trace_ring *ring = &e->shared->vm.trace;
-	u64 head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
-	size_t n = 0;
-
-	if (head - from > TRACE_RING)
-		from = head - TRACE_RING;
-	while (from != head && n < max)
-		out[n++] = ring->record[from++ % TRACE_RING];
-	*end = from;
-	return n;
-}
-
-size_t engine_read_trace(struct engine *e, struct trace_record *out, size_t max)
-{
-	size_t n = copy_trace(e, e->trace_tail, out, max, &e->trace_tail);
-
-	__atomic_store_n(&e->shared->vm.trace.tail, e->trace_tail, __ATOMIC_RELEASE);
-	return n;
-}
-
-size_t engine_last_events(struct engine *e, struct trace_record *out, size_t max)
-{
-	u64 head = __atomic_load_n(&e->shared->vm.trace.head, __ATOMIC_ACQUIRE), end;
-
-	return copy_trace(e, head > max ? head - max : 0, out, max, &end);
+	return engine_resident(user_of(engine)->shared_fd);
 }
 
 /* -------------------------------------------------------------- start ---- */
@@ -428,7 +342,7 @@ static int open_vcpu_program(char *err, size_t err_size)
 }
 
 /* In the child: nothing of the VMM is left open but the two memfds. */
-static _Noreturn void exec_vcpu(const struct engine *e, int program)
+static _Noreturn void exec_vcpu(const struct user *e, int program)
 {
 	char *const argv[] = {"plex86-vcpu", NULL}, *const envp[] = {NULL};
 	const struct rlimit no_core = {0, 0};
@@ -437,7 +351,7 @@ static _Noreturn void exec_vcpu(const struct engine *e, int program)
 	int ram, shared, prog;
 
 	/* Move out of the way of the fixed numbers first. */
-	ram = fcntl(e->ram_fd, F_DUPFD, high);
+	ram = fcntl(e->base.ram_fd, F_DUPFD, high);
 	shared = fcntl(e->shared_fd, F_DUPFD, high);
 	prog = fcntl(program, F_DUPFD_CLOEXEC, high);
 	if (ram < 0 || shared < 0 || prog < 0 || dup2(ram, VCPU_FD_RAM) < 0 ||
@@ -459,7 +373,7 @@ static _Noreturn void exec_vcpu(const struct engine *e, int program)
 
 /* No guest code has run yet: what the first vcpu process says of the others it has started is true.
  */
-static void note_processes(struct engine *e)
+static void note_processes(struct user *e)
 {
 	const struct vcpu_shared *s = e->shared;
 
@@ -467,7 +381,7 @@ static void note_processes(struct engine *e)
 		e->pid[e->processes] = s->pid[e->processes];
 }
 
-static bool start_vcpu(struct engine *e, char *err, size_t err_size)
+static bool start_vcpu(struct user *e, char *err, size_t err_size)
 {
 	int program = open_vcpu_program(err, err_size);
 	struct vcpu_shared *s = e->shared;
@@ -499,29 +413,9 @@ static bool start_vcpu(struct engine *e, char *err, size_t err_size)
 	return false;
 }
 
-static void *create_memory(const char *name, u64 size, int *fd)
+static bool create_shared(struct user *e, char *err, size_t err_size)
 {
-	void *p;
-
-	/* Other processes have it, too: none may cut it off under us (that is SIGBUS). */
-	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0 || ftruncate(*fd, size) ||
-	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		return NULL;
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static bool create_memories(struct engine *e, char *err, size_t err_size)
-{
-	e->ram = create_memory("plex86-ram", e->ram_size + HOST_EXTRA_BYTES, &e->ram_fd);
-	if (!e->ram) {
-		snprintf(err, err_size,
-			 "cannot create %llu MiB of guest RAM: %s (try a smaller -m)",
-			 (unsigned long long)e->ram_size >> 20, strerror(errno));
-		return false;
-	}
-	e->shared = create_memory("plex86-shared", sizeof(*e->shared), &e->shared_fd);
+	e->shared = engine_create_memory("plex86-shared", sizeof(*e->shared), &e->shared_fd);
 	if (!e->shared) {
 		snprintf(err, err_size, "cannot create the vcpu's shared memory: %s",
 			 strerror(errno));
@@ -537,18 +431,51 @@ static bool several_cpus(void)
 	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
 }
 
+static void user_destroy(struct engine *engine)
+{
+	struct user *e = user_of(engine);
+
+	kill_all(e);
+	for (u32 i = 0; i < e->processes; i++)
+		if (e->pid[i] > 0)
+			waitpid(e->pid[i], NULL, 0);
+	if (e->shared)
+		munmap(e->shared, sizeof(*e->shared));
+	if (e->shared_fd >= 0)
+		close(e->shared_fd);
+	free(e);
+}
+
+static const struct engine_ops ops = {
+	.destroy = user_destroy,
+	.get_state = user_get_state,
+	.set_cpu = user_set_cpu,
+	.run = user_run,
+	.complete = user_complete,
+	.set_irq = user_set_irq,
+	.add_device = user_add_device,
+	.device_changed = user_device_changed,
+	.take_bells = user_take_bells,
+	.ring = user_ring,
+	.is_idle = user_is_idle,
+	.kick = user_kick,
+	.stop = user_stop,
+	.get_stats = user_get_stats,
+	.shared_resident = user_shared_resident,
+};
+
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
-	struct engine *e = calloc(1, sizeof(*e));
+	struct user *e = calloc(1, sizeof(*e));
 
 	if (!e) {
 		snprintf(err, err_size, "out of memory");
 		return NULL;
 	}
-	e->ram_fd = e->shared_fd = -1;
-	e->ram_size = cfg->ram_size;
-	if (!create_memories(e, err, err_size))
+	e->shared_fd = -1;
+	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !create_shared(e, err, err_size))
 		goto fail;
+	e->base.trace = &e->shared->vm.trace;
 	e->shared->turn = TURN_VCPU;
 	e->shared->ram_size = cfg->ram_size;
 	e->shared->vmm_pid = getpid();
@@ -565,30 +492,9 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 		goto fail;
 	e->shared->vm.pic.chip[0].elcr = cfg->level_irqs;
 	e->shared->vm.pic.chip[1].elcr = cfg->level_irqs >> 8;
-	return e;
+	e->base.spaces = e->processes;
+	return &e->base;
 fail:
-	engine_destroy(e);
+	engine_destroy(&e->base);
 	return NULL;
-}
-
-unsigned engine_spaces(const struct engine *e)
-{
-	return e->processes;
-}
-
-void engine_destroy(struct engine *e)
-{
-	kill_all(e);
-	for (u32 i = 0; i < e->processes; i++)
-		if (e->pid[i] > 0)
-			waitpid(e->pid[i], NULL, 0);
-	if (e->ram)
-		munmap(e->ram, e->ram_size + HOST_EXTRA_BYTES);
-	if (e->shared)
-		munmap(e->shared, sizeof(*e->shared));
-	if (e->ram_fd >= 0)
-		close(e->ram_fd);
-	if (e->shared_fd >= 0)
-		close(e->shared_fd);
-	free(e);
 }

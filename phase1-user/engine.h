@@ -9,6 +9,8 @@
 
 #include "../common/vm.h"
 
+#define ENGINE_DEFAULT "user" /* ordinary processes */
+
 struct engine;
 
 struct engine_config {
@@ -25,7 +27,10 @@ struct engine_config {
 };
 
 /* NULL on failure, with one line in err saying what was attempted, why it failed, what to do. */
-struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
+struct engine *engine_create(const char *name, const struct engine_config *cfg, char *err,
+			     size_t err_size);
+/* Is there an engine of this name? */
+bool engine_exists(const char *name);
 void engine_destroy(struct engine *e);
 /* How many guest address spaces keep their mappings while others run: at least 1. */
 unsigned engine_spaces(const struct engine *e);

@@ -142,6 +142,7 @@ enum {
 	OPT_TIMEOUT,
 	OPT_EXPECT,
 	OPT_DETERMINISTIC,
+	OPT_ENGINE,
 	OPT_STOP_AFTER,
 	OPT_TEST_FLIP,
 };
@@ -165,6 +166,7 @@ static const struct option long_options[] = {
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
+	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
@@ -219,6 +221,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_timeout(o, e);
 	case OPT_EXPECT:
 		return take_expect(o, e);
+	case OPT_ENGINE:
+		o->engine = optarg;
+		return true;
 	case OPT_DETERMINISTIC:
 		o->deterministic = true;
 		return true;
@@ -291,7 +296,7 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 {
 	int option;
 
-	*o = (struct run_options){.append = ""};
+	*o = (struct run_options){.append = "", .engine = "user"};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')

@@ -67,6 +67,7 @@ const char run_help[] =
 	"      --stats           at the end, show how often what had to be virtualized, and how long it\n"
 	"                        took (see plex86 stat --help)\n"
 	"      --trace FILE      write every event to FILE, one line each\n"
+	"      --engine NAME     what runs the guest's code: user, the only one so far, is ordinary processes\n"
 	"      --deterministic   let time, the TSC and interrupts depend on nothing but what the guest\n"
 	"                        does: each event is a microsecond, waits are over at once, the clock\n"
 	"                        begins at 2000-01-01. Two runs have the same --trace, byte for byte: of\n"
