@@ -39,7 +39,7 @@ const char diff_help[] =
 	"  -h, --help      show this text\n"
 	"\n"
 	"The console of side a goes to standard output, that of b nowhere. A run without an end needs\n"
-	"--expect or --timeout among its arguments; an end by --timeout is no difference.\n"
+	"--expect or --timeout among its arguments; if it ends both, that is no difference.\n"
 	"\n"
 	"Exit status: 0 no difference, 1 a difference, 2 bad usage or no event at all,\n"
 	"127 plex86 itself failed.\n"
@@ -259,23 +259,36 @@ static bool is_late(const struct diff *d)
 	return d->side[0].status == STATUS_LATE || d->side[1].status == STATUS_LATE;
 }
 
+/* Hear a side out, whose events nothing can be compared with any more. */
+static void drain(struct side *s)
+{
+	while (!s->ended)
+		next(s);
+	if (s->pid > 0)
+		s->status = wait_for(s->pid);
+	s->pid = 0;
+}
+
 /* At least one of the traces has come to its end. */
 static int judge_end(struct diff *d)
 {
 	struct side *a = &d->side[0], *b = &d->side[1];
 	const bool both = a->ended && b->ended;
 
-	/* A run that --timeout ended has no last event of its own. */
 	for (unsigned i = 0; i < 2; i++)
-		if (d->side[i].ended) {
-			d->side[i].status = wait_for(d->side[i].pid);
-			d->side[i].pid = 0;
-		}
+		if (d->side[i].ended)
+			drain(&d->side[i]);
+	/* A run that --timeout ended has no last event of its own; but one that hung is told from it
+	 * by the other's having ended by itself. */
 	if (!both && !is_late(d))
 		return report(d);
-	if (both && !is_late(d) && a->status != b->status) {
-		fprintf(stderr, "plex86: diff: a (%s) ended with status %d, b (%s) with %d\n",
-			a->spec, a->status, b->spec, b->status);
+	drain(a);
+	drain(b);
+	if (a->status != b->status) {
+		fprintf(stderr,
+			"plex86: diff: after %llu equal events a (%s) ended with status %d, b (%s) "
+			"with %d\n",
+			(unsigned long long)d->events, a->spec, a->status, b->spec, b->status);
 		return d->events ? STATUS_DIFFER : STATUS_USAGE;
 	}
 	if (!d->events) {
