@@ -22,16 +22,16 @@
 /* Guest RAM, and behind it HOST_EXTRA_BYTES for the PV and device pages: memory of the caller's, at
  * a multiple of 4 KiB, pinned until the file is closed, against RLIMIT_MEMLOCK. */
 struct plex86_memory {
-	__u64 address;
-	__u64 ram_size; /* a multiple of 4 KiB, without the extra bytes */
-	__u32 abi;	/* the kernel carries the plex86 note */
-	__u32 layout;	/* PLEX86_LAYOUT */
+	u64 address;
+	u64 ram_size; /* a multiple of 4 KiB, without the extra bytes */
+	u32 abi;	/* the kernel carries the plex86 note */
+	u32 layout;	/* PLEX86_LAYOUT */
 };
-#define PLEX86_LAYOUT ((__u32)(sizeof(struct vcpu) << 16 | sizeof(struct vm_exit)))
+#define PLEX86_LAYOUT ((u32)(sizeof(struct vcpu) << 16 | sizeof(struct vm_exit)))
 
 struct plex86_irq {
-	__u32 irq; /* 0-15 */
-	__u32 level;
+	u32 irq; /* 0-15 */
+	u32 level;
 };
 
 /* Mapped shared from the file, offset 0, one page. Before PLEX86_RUN returns 0 the module fills in

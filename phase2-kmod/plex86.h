@@ -12,8 +12,11 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <asm/io.h>
 #include <asm/fpu/api.h>
+#define vm_fault plex86_fault /* the kernel has a struct of this name */
 #include "../common/core.h"
+#undef vm_fault
 #include "nexus.h"
 #include "plex86-ioctl.h"
 

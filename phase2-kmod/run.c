@@ -33,7 +33,7 @@ static bool something_new(struct machine *m)
 	       READ_ONCE(m->kick);
 }
 
-static enum core_next fault(struct machine *m, enum vm_fault reason, u64 detail)
+static enum core_next fault(struct machine *m, enum plex86_fault reason, u64 detail)
 {
 	m->vm.exit = (struct vm_exit){.kind = EXIT_FAULT};
 	m->vm.exit.fault.reason = reason;
