@@ -283,7 +283,7 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 	}
 	local_irq_enable();
 	if (vector == NX_ABORTED)
-		return -1;
+		return NX_ABORTED; /* nothing to be saved */
 	*trap = (struct trap){
 		.vector = vector,
 		.error = vector == NX_FAULTED ? NX64(m, NX_FAULT_RIP) : NX32(m, NX_ERROR),

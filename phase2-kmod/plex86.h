@@ -55,8 +55,8 @@ static inline struct machine *machine_of(struct vm *vm)
 int nexus_supported(void);
 int nexus_create(struct machine *m);
 void nexus_destroy(struct machine *m);
-/* Run the guest with vm.cpu once. The vector of its trap with vm.cpu updated, NX_FAULTED, or -1: a
- * host event, which has been dealt with. The guest's FPU state must be in use. */
+/* Run the guest with vm.cpu once. The vector of its trap, or -1: a host event, which has been dealt
+ * with; vm.cpu and hw are updated. NX_ABORTED, NX_FAULTED: nothing has run, and they are not. The guest's FPU state must be in use. */
 int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT]);
 /* Descriptor `index` of the guest's LDT or GDT; made harmless. */
 void nexus_set_descriptor(struct machine *m, bool ldt, unsigned index, u64 descriptor);

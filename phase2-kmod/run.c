@@ -64,10 +64,13 @@ static enum core_next enter_guest(struct machine *m)
 
 	if (vector == NX_FAULTED)
 		return fault(m, FAULT_MONITOR, trap.error);
+	if (vector == NX_ABORTED)
+		return CORE_RESUME;
+	/* After host interrupts as well: the guest may have loaded others since it was entered. */
+	core_sync_selectors(&m->vm, hw);
 	if (vector < 0)
 		return CORE_RESUME;
 	stats_trap_begins(&m->vm);
-	core_sync_selectors(&m->vm, hw);
 	return vector == INT80 ? core_int80(&m->vm) : core_trap(&m->vm, &trap);
 }
 

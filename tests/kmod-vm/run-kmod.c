@@ -1,12 +1,12 @@
 /*
  * run-kmod GUEST: run one test guest on /dev/plex86, its serial port on stdout.
  *
- * Owns: the smallest VMM that the test guests need: the transmitter of a 16550 at 0x3f8, and the exit
- * port 0xf4. Exit status: as tests/guest/run-guest has them (0-99 the guest's, 100 shut down, 102).
+ * Owns: the smallest VMM that the test guests need: a serial port, and the exit port 0xf4. Exit status: as tests/guest/run-guest has them (0-99 the guest's, 100 shut down, 102).
  */
 #define _GNU_SOURCE
 #include "../../common/host.h"
 #include "../../common/vm.h"
+#include "../../phase1-user/hal/serial.h"
 #include "../../phase1-user/loader/loader.h"
 #include "../../phase2-kmod/plex86-ioctl.h"
 #include <errno.h>
@@ -18,9 +18,6 @@
 #include <sys/mman.h>
 
 #define RAM_SIZE (16u << 20)
-#define COM1	 0x3f8
-#define COM1_LSR 0x3fd
-#define LSR_IDLE 0x60
 #define PORT_EXIT 0xf4
 enum { RUN_SHUTDOWN = 100, RUN_FAILED = 102 };
 
@@ -59,34 +56,55 @@ static int load(const char *path, u8 *ram, int fd)
 	return 0;
 }
 
-/* True: the guest has ended, with *status. */
-static bool port(struct vm_exit *exit, int *status)
+struct devices {
+	int fd;
+	struct bus bus;
+	struct serial serial;
+};
+
+static void print(void *opaque, const u8 *data, size_t n)
 {
-	if (!exit->io.write) {
-		exit->io.value = exit->io.port == COM1_LSR ? LSR_IDLE : ~0u;
-		return false;
-	}
-	if (exit->io.port == COM1)
-		putchar((u8)exit->io.value);
-	if (exit->io.port != PORT_EXIT)
-		return false;
-	*status = exit->io.value & 0x7f;
-	return true;
+	(void)opaque;
+	fwrite(data, 1, n, stdout);
 }
 
-static int run(int fd, struct plex86_run *shared)
+static void set_line(void *opaque, bool level)
+{
+	const struct devices *d = opaque;
+	struct plex86_irq irq = {.irq = SERIAL_COM1_IRQ, .level = level};
+
+	if (ioctl(d->fd, PLEX86_SET_IRQ, &irq))
+		exit(fail("PLEX86_SET_IRQ"));
+}
+
+/* True: the guest has ended, with *status. */
+static bool port(struct devices *d, struct vm_exit *exit, int *status)
+{
+	u64 value = exit->io.value;
+
+	if (exit->io.write && exit->io.port == PORT_EXIT) {
+		*status = value & 0x7f;
+		return true;
+	}
+	bus_io(&d->bus, exit->io.port, exit->io.size, exit->io.write, &value);
+	if (!exit->io.write)
+		exit->io.value = value;
+	return false;
+}
+
+static int run(struct devices *d, struct plex86_run *shared)
 {
 	int status = RUN_FAILED;
 
 	for (;;) {
-		if (ioctl(fd, PLEX86_RUN)) {
+		if (ioctl(d->fd, PLEX86_RUN)) {
 			if (errno == EINTR)
 				continue;
 			return fail("PLEX86_RUN");
 		}
 		switch (shared->exit.kind) {
 		case EXIT_IO:
-			if (port(&shared->exit, &status))
+			if (port(d, &shared->exit, &status))
 				return status;
 			break;
 		case EXIT_MMIO:
@@ -107,6 +125,8 @@ static int run(int fd, struct plex86_run *shared)
 
 int main(int argc, char **argv)
 {
+	static struct devices d;
+	const struct serial_config serial = {.out = print, .irq = set_line, .opaque = &d};
 	struct plex86_run *shared;
 	int fd, ret;
 	u8 *ram;
@@ -125,9 +145,15 @@ int main(int argc, char **argv)
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED || ram == MAP_FAILED)
 		return fail("mmap");
+	d.fd = fd;
+	bus_init(&d.bus);
+	serial_init(&d.serial, &serial);
+	if (!serial_register(&d.serial, &d.bus, SERIAL_COM1))
+		return RUN_FAILED;
 	ret = load(argv[1], ram, fd);
 	if (!ret)
-		ret = run(fd, shared);
+		ret = run(&d, shared);
+	serial_flush(&d.serial);
 	fflush(stdout);
 	return ret;
 }
