@@ -1,0 +1,176 @@
+/*
+ * /dev/plex86.
+ *
+ * Owns: the life of a machine, and the border to the VMM, all of whose arguments are hostile.
+ */
+#include "plex86.h"
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+static void machine_free(struct machine *m)
+{
+	hrtimer_cancel(&m->timer);
+	memory_release(m);
+	if (m->nexus)
+		nexus_destroy(m);
+	tables_destroy(m);
+	if (m->fpu.fpstate)
+		fpu_free_guest_fpstate(&m->fpu);
+	vfree(m->run);
+	vfree(m);
+}
+
+static int plex86_open(struct inode *inode, struct file *file)
+{
+	struct machine *m = __vmalloc(sizeof(*m), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	int ret = -ENOMEM;
+
+	if (!m)
+		return ret;
+	mutex_init(&m->lock);
+	spin_lock_init(&m->runner_lock);
+	init_waitqueue_head(&m->wait);
+	INIT_LIST_HEAD(&m->tables);
+	hrtimer_init(&m->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	m->timer.function = host_timer_fired;
+	m->run = vmalloc_user(PAGE_SIZE);
+	if (m->run && fpu_alloc_guest_fpstate(&m->fpu))
+		ret = tables_create(m);
+	if (!ret)
+		ret = nexus_create(m);
+	if (ret) {
+		machine_free(m);
+		return ret;
+	}
+	file->private_data = m;
+	return 0;
+}
+
+static int plex86_release(struct inode *inode, struct file *file)
+{
+	machine_free(file->private_data);
+	return 0;
+}
+
+static int plex86_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct machine *m = file->private_data;
+
+	return remap_vmalloc_range(vma, m->run, vma->vm_pgoff);
+}
+
+static int set_memory(struct machine *m, void __user *arg)
+{
+	struct plex86_memory mem;
+
+	if (copy_from_user(&mem, arg, sizeof(mem)))
+		return -EFAULT;
+	return memory_set(m, &mem);
+}
+
+/* Before the first run only: later the core's own records depend on what is in there. */
+static int set_cpu(struct machine *m, void __user *arg)
+{
+	if (!m->vm.ram || m->started)
+		return -EINVAL;
+	if (copy_from_user(&m->vm.cpu, arg, sizeof(m->vm.cpu)))
+		return -EFAULT;
+	m->ready = true;
+	return 0;
+}
+
+static int get_cpu_state(struct machine *m, void __user *arg)
+{
+	return copy_to_user(arg, &m->vm.cpu, sizeof(m->vm.cpu)) ? -EFAULT : 0;
+}
+
+static int set_irq(struct machine *m, void __user *arg)
+{
+	struct plex86_irq irq;
+
+	if (copy_from_user(&irq, arg, sizeof(irq)))
+		return -EFAULT;
+	if (irq.irq > 15)
+		return -EINVAL;
+	if (irq.level)
+		__atomic_fetch_or(&m->vm.irq_lines, 1u << irq.irq, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&m->vm.irq_lines, ~(1u << irq.irq), __ATOMIC_SEQ_CST);
+	machine_notify(m);
+	return 0;
+}
+
+static long locked(struct machine *m, unsigned cmd, void __user *arg)
+{
+	switch (cmd) {
+	case PLEX86_SET_MEMORY:
+		return set_memory(m, arg);
+	case PLEX86_SET_CPU:
+		return set_cpu(m, arg);
+	case PLEX86_GET_CPU:
+		return get_cpu_state(m, arg);
+	case PLEX86_RUN:
+		return machine_run(m);
+	}
+	return -ENOTTY;
+}
+
+static long plex86_ioctl(struct file *file, unsigned cmd, unsigned long arg)
+{
+	struct machine *m = file->private_data;
+	long ret;
+
+	switch (cmd) {
+	case PLEX86_GET_VERSION:
+		return PLEX86_API_VERSION;
+	case PLEX86_SET_IRQ:
+		return set_irq(m, (void __user *)arg);
+	case PLEX86_KICK:
+		WRITE_ONCE(m->kick, true);
+		machine_notify(m);
+		return 0;
+	}
+	if (mutex_lock_interruptible(&m->lock))
+		return -EINTR;
+	ret = locked(m, cmd, (void __user *)arg);
+	mutex_unlock(&m->lock);
+	return ret;
+}
+
+static const struct file_operations plex86_fops = {
+	.owner = THIS_MODULE,
+	.open = plex86_open,
+	.release = plex86_release,
+	.mmap = plex86_mmap,
+	.unlocked_ioctl = plex86_ioctl,
+};
+
+static struct miscdevice plex86_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "plex86",
+	.fops = &plex86_fops,
+};
+
+static int __init plex86_init(void)
+{
+	int ret = nexus_supported();
+
+	if (ret) {
+		pr_err("plex86: this CPU has no FSGSBASE or no NX, or is Xen's: not loaded\n");
+		return ret;
+	}
+	return misc_register(&plex86_device);
+}
+
+static void __exit plex86_exit(void)
+{
+	misc_deregister(&plex86_device);
+}
+
+module_init(plex86_init);
+module_exit(plex86_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("plex86: a whole i386 machine as user-mode code");

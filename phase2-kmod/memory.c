@@ -1,0 +1,84 @@
+/*
+ * Guest RAM: memory of the VMM's, pinned and mapped for the core.
+ *
+ * Owns: the pinned pages, and their account against RLIMIT_MEMLOCK.
+ */
+#include "plex86.h"
+#include <linux/sched/mm.h>
+#include <linux/vmalloc.h>
+
+#define RAM_MAX (3ull << 30)
+
+static int pin(struct machine *m, unsigned long address)
+{
+	unsigned long done = 0;
+
+	while (done < m->page_count) {
+		long n = pin_user_pages_fast(address + done * PAGE_SIZE,
+					     min(m->page_count - done, 1024ul),
+					     FOLL_WRITE | FOLL_LONGTERM, m->pages + done);
+
+		if (n <= 0) {
+			unpin_user_pages(m->pages, done);
+			return n ? n : -EFAULT;
+		}
+		done += n;
+	}
+	return 0;
+}
+
+static int pin_and_map(struct machine *m, unsigned long address)
+{
+	int ret;
+
+	m->pages = kvcalloc(m->page_count, sizeof(*m->pages), GFP_KERNEL_ACCOUNT);
+	if (!m->pages)
+		return -ENOMEM;
+	ret = pin(m, address);
+	if (ret)
+		goto free;
+	m->vm.ram = vmap(m->pages, m->page_count, VM_MAP, PAGE_KERNEL);
+	if (m->vm.ram)
+		return 0;
+	ret = -ENOMEM;
+	unpin_user_pages(m->pages, m->page_count);
+free:
+	kvfree(m->pages);
+	return ret;
+}
+
+int memory_set(struct machine *m, const struct plex86_memory *mem)
+{
+	int ret;
+
+	if (m->vm.ram || mem->layout != PLEX86_LAYOUT || !mem->ram_size || mem->ram_size > RAM_MAX ||
+	    !PAGE_ALIGNED(mem->ram_size) || !PAGE_ALIGNED(mem->address))
+		return -EINVAL;
+	m->page_count = (mem->ram_size + HOST_EXTRA_BYTES) >> PAGE_SHIFT;
+	ret = account_locked_vm(current->mm, m->page_count, true);
+	if (ret)
+		return ret;
+	ret = pin_and_map(m, mem->address);
+	if (ret) {
+		account_locked_vm(current->mm, m->page_count, false);
+		return ret;
+	}
+	m->mm = current->mm;
+	mmgrab(m->mm);
+	m->vm.ram_size = mem->ram_size;
+	m->vm.abi = mem->abi;
+	m->vm.fast_paths = false;
+	core_reset(&m->vm);
+	return 0;
+}
+
+void memory_release(struct machine *m)
+{
+	if (!m->vm.ram)
+		return;
+	vunmap(m->vm.ram);
+	unpin_user_pages_dirty_lock(m->pages, m->page_count, true);
+	kvfree(m->pages);
+	account_locked_vm(m->mm, m->page_count, false);
+	mmdrop(m->mm);
+}
