@@ -18,6 +18,7 @@
 #define STUB_GATE    0x038 /* 8 bytes: the monitor's 64-bit entry */
 #define STUB_TLS     0x040 /* 24 bytes: the guest's TLS descriptors as the host has them */
 #define STUB_EXPECT  0x058 /* not 0: the next iret must be made by the monitor (shadow_expect) */
+/* 0x05c is the guest kernel's: PLEX86_PV_AHEAD_TASK. */
 
 /* How far a stub has got, by the instruction about to be executed: what must be undone. */
 #define STUB_IRET_START	 0  /* nothing */

@@ -263,6 +263,34 @@ static void test_changing_the_format(void **state)
 	assert_int_equal(mock_mapping(vm, LA), 0);
 }
 
+/* What a sleeping shadow remembers of a table is in the old format: here the same directory entry, and
+ * bytes equal to those that it would take for the table's. */
+static void test_a_sleeping_shadow_and_the_format(void **state)
+{
+	const u32 word = 64 * 8, directory = 0x82000, pdpt = 0x83000;
+	struct vm *vm = *state;
+	u32 error;
+
+	vm_spaces(vm, 2);
+	vm_paging(vm, UPAGE | PTE_A | PTE_D);
+	for (u32 at = word; at < 2 * word; at += 4)
+		poke32(vm, AT_PT + at, 0); /* with PAE, the entries around LA's */
+	assert_int_equal(shadow_fault(vm, LA, true, false, false, &error), SHADOW_FILLED);
+	assert_true(shadow_load_cr3(vm)); /* compares, and remembers */
+	poke32(vm, directory, *pde_of(vm, 0));
+	vm->cpu.cr3 = directory;
+	assert_true(shadow_load_cr3(vm));
+	assert_int_equal(vm->pool.active, 1);
+	poke64(vm, AT_DIR, peek32(vm, AT_PD));
+	poke64(vm, pdpt, AT_DIR | PTE_P);
+	vm->cpu.cr3 = pdpt;
+	vm->cpu.cr4 |= CR4_PAE;
+	assert_true(paging_load_pdptes(vm, pdpt));
+	assert_true(shadow_set_format(vm));
+	assert_int_equal(vm->pool.active, 0);
+	assert_int_equal(mock_mapping(vm, LA), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +302,7 @@ int main(void)
 		VM_TEST(test_efer),
 		VM_TEST(test_protecting_keeps_nx),
 		VM_TEST(test_changing_the_format),
+		VM_TEST(test_a_sleeping_shadow_and_the_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
