@@ -9,6 +9,7 @@
 #include <string.h>
 #include "../common/types.h"
 #include "control-dir.h"
+#include "engine.h"
 #include "pattern.h"
 
 static bool shift_of_suffix(const char *suffix, unsigned *shift)
@@ -296,7 +297,7 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 {
 	int option;
 
-	*o = (struct run_options){.append = "", .engine = "user"};
+	*o = (struct run_options){.append = "", .engine = ENGINE_DEFAULT};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
