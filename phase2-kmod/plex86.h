@@ -56,6 +56,7 @@ struct machine {
 	struct plex86_run *run;
 	bool ready;   /* PLEX86_SET_CPU has been called */
 	bool started; /* guest code has run */
+	bool in_trap; /* the guest has trapped, and not been entered since */
 	bool exited;  /* vm.exit was given to the VMM, whose answer is awaited */
 	u64 exit_at;  /* host_tsc() then */
 

@@ -64,11 +64,14 @@ static int idle(struct machine *m, u64 deadline)
 static enum core_next enter_guest(struct machine *m)
 {
 	struct vm *vm = &m->vm;
-	enum core_next next;
 	u16 hw[SEG_COUNT];
 	struct trap trap;
-	int vector = nexus_run(m, &trap, hw);
+	int vector;
 
+	if (m->in_trap)
+		stats_trap_ends(vm);
+	m->in_trap = false;
+	vector = nexus_run(m, &trap, hw);
 	if (vector == NX_FAULTED)
 		return fault(m, FAULT_MONITOR, trap.address);
 	if (vector == NX_ABORTED)
@@ -78,10 +81,8 @@ static enum core_next enter_guest(struct machine *m)
 	if (vector < 0)
 		return CORE_RESUME;
 	stats_trap_begins(vm);
-	next = vector == INT80 ? core_int80(vm) : core_trap(vm, &trap);
-	if (next == CORE_RESUME)
-		stats_trap_ends(vm);
-	return next;
+	m->in_trap = true;
+	return vector == INT80 ? core_int80(vm) : core_trap(vm, &trap);
 }
 
 static enum core_next begin(struct machine *m)
