@@ -32,26 +32,26 @@ static int load(const char *path, u8 *ram, int fd)
 {
 	struct blob file;
 	struct image image;
-	struct vcpu cpu;
+	static struct vm vm;
 	struct error e;
 	struct boot boot = {.ram = ram, .ram_size = RAM_SIZE, .cmdline = ""};
 	struct plex86_memory mem = {
-		.address = (u64)ram, .ram_size = RAM_SIZE, .abi = 1, .layout = PLEX86_LAYOUT};
+		.address = (u64)ram, .ram_size = RAM_SIZE, .layout = PLEX86_LAYOUT};
 
 	if (!blob_read(&file, "guest", path, &e) || !image_identify(&image, &file, &e)) {
 		fprintf(stderr, "run-kmod: %s\n", e.text);
 		return RUN_FAILED;
 	}
-	mem.abi = image.abi;
+	mem.flags = image.abi ? PLEX86_ABI : 0;
 	if (ioctl(fd, PLEX86_SET_MEMORY, &mem))
 		return fail("PLEX86_SET_MEMORY");
-	if (ioctl(fd, PLEX86_GET_CPU, &cpu))
-		return fail("PLEX86_GET_CPU");
-	if (!image_load(&image, &boot, &cpu, &e)) {
+	if (ioctl(fd, PLEX86_GET_STATE, &vm))
+		return fail("PLEX86_GET_STATE");
+	if (!image_load(&image, &boot, &vm.cpu, &e)) {
 		fprintf(stderr, "run-kmod: %s\n", e.text);
 		return RUN_FAILED;
 	}
-	if (ioctl(fd, PLEX86_SET_CPU, &cpu))
+	if (ioctl(fd, PLEX86_SET_CPU, &vm.cpu))
 		return fail("PLEX86_SET_CPU");
 	return 0;
 }
@@ -140,7 +140,7 @@ int main(int argc, char **argv)
 		return fail("open /dev/plex86");
 	if (ioctl(fd, PLEX86_GET_VERSION) != PLEX86_API_VERSION)
 		return fail("PLEX86_GET_VERSION");
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ram = mmap(NULL, RAM_SIZE + HOST_EXTRA_BYTES, PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED || ram == MAP_FAILED)
