@@ -111,6 +111,7 @@ struct segment {
 struct table_register {
 	u64 base;
 	u16 limit;
+	u16 reserved[3]; /* 0; all of a vcpu may go to the VMM, so that nothing is left undefined */
 };
 
 struct vcpu {
