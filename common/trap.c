@@ -503,6 +503,8 @@ void core_reset(struct vm *vm)
 
 bool core_load_segments(struct vm *vm)
 {
+	/* Whatever they hold, it is not what the host's registers do. */
+	mem_set(vm->cpu.hw_selector, 0, sizeof(vm->cpu.hw_selector));
 	if (!seg_init(vm))
 		return false;
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {
