@@ -8,12 +8,6 @@
 #include "paging.h"
 #include "pv.h"
 
-#define CR0_DEFINED                                                                                \
-	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
-	 CR0_PG)
-/* What CPUID announces: no VME, MCE, SMEP and so on. */
-#define CR4_DEFINED \
-	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define DR6_FIXED   0xffff0ff0u
 #define DR7_FIXED   0x00000400u
 

@@ -13,7 +13,7 @@ static bool at_cpl0(struct vm *vm)
 
 enum emu emulate_table_load(struct vm *vm, const struct insn *insn)
 {
-	struct table_register table;
+	struct table_register table = {0};
 	u64 la;
 	u32 base = 0;
 

@@ -150,11 +150,15 @@ static bool sti_shadow(struct vm *vm)
 	return cli && behind_sti(vm, (u32)vm->cpu.rip);
 }
 
+/* A line each, all nested: no more can come at once, but with automatic EOI, a trap gate and a
+ * level that stays. There a CPU would be busy for ever as well, but it could be turned off. */
+#define MAX_AT_ONCE 16
+
 /* Deliver what is pending. False: vm->exit is set. */
 static bool deliver_interrupts(struct vm *vm)
 {
-	while (pic_pending(&vm->pic)) {
-		if (!vm_if(vm) || sti_shadow(vm)) {
+	for (unsigned n = 0; pic_pending(&vm->pic) && !vm->cpu.shutdown; n++) {
+		if (n == MAX_AT_ONCE || !vm_if(vm) || sti_shadow(vm)) {
 			/* The store that sets IF again, or clears it, will trap. */
 			shadow_pv_protect(vm, false);
 			return true;
@@ -497,6 +501,8 @@ void core_reset(struct vm *vm)
 
 bool core_load_segments(struct vm *vm)
 {
+	/* Whatever they hold, it is not what the host's registers do. */
+	mem_set(vm->cpu.hw_selector, 0, sizeof(vm->cpu.hw_selector));
 	if (!seg_init(vm))
 		return false;
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {

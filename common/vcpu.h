@@ -48,6 +48,9 @@ enum gpr {
 #define CR0_NW 0x20000000u
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
+#define CR0_DEFINED                                                                                \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
 
 #define CR4_VME	       0x0001u
 #define CR4_PVI	       0x0002u
@@ -61,6 +64,9 @@ enum gpr {
 #define CR4_OSFXSR     0x0200u
 #define CR4_OSXMMEXCPT 0x0400u
 #define CR4_OSXSAVE    0x40000u
+/* What CPUID announces, but for OSXSAVE: no VME, MCE, SMEP and so on. */
+#define CR4_DEFINED \
+	(CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 
 #define EFER_NXE 0x800u
 
@@ -111,6 +117,7 @@ struct segment {
 struct table_register {
 	u64 base;
 	u16 limit;
+	u16 reserved[3]; /* 0; all of a vcpu may go to the VMM, so that nothing is left undefined */
 };
 
 struct vcpu {

@@ -4,6 +4,7 @@
  * Owns: the life of a machine, and the border to the VMM, all of whose arguments are hostile.
  */
 #include "plex86.h"
+#include "../common/vcpu-check.h"
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -96,10 +97,15 @@ static int set_memory(struct machine *m, void __user *arg)
 /* Before the first run only: later the core's own records depend on what is in there. */
 static int set_cpu(struct machine *m, void __user *arg)
 {
+	struct vcpu cpu;
+
 	if (!m->vm.ram || m->started)
 		return -EINVAL;
-	if (copy_from_user(&m->vm.cpu, arg, sizeof(m->vm.cpu)))
+	if (copy_from_user(&cpu, arg, sizeof(cpu)))
 		return -EFAULT;
+	if (!vcpu_valid(&cpu))
+		return -EINVAL;
+	m->vm.cpu = cpu;
 	m->ready = true;
 	return 0;
 }

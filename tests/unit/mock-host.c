@@ -312,8 +312,8 @@ struct vm *vm_create(u64 ram_size)
 	enter_space(m, 0);
 	core_reset(vm);
 	fill_tables(vm);
-	vm->cpu.gdtr = (struct table_register){AT_GDT, GDT_LIMIT};
-	vm->cpu.idtr = (struct table_register){AT_IDT, 256 * 8 - 1};
+	vm->cpu.gdtr = (struct table_register){.base = AT_GDT, .limit = GDT_LIMIT};
+	vm->cpu.idtr = (struct table_register){.base = AT_IDT, .limit = 256 * 8 - 1};
 	seg_unpack(get_descriptor(vm, TSS), TSS, &vm->cpu.tr);
 	seg_unpack(get_descriptor(vm, LDT), LDT, &vm->cpu.ldtr);
 	vm_kernel(vm);

@@ -10,6 +10,7 @@
 #include <asm/bootparam.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../../common/vcpu-check.h"
 #include "../../phase1-user/symbols.h"
 #include "loader-files.h"
 
@@ -34,6 +35,7 @@ static void attempt_begin(struct attempt *a, const struct file *f)
 	a->boot = (struct boot){.ram = ram, .ram_size = RAM_SIZE, .cmdline = "console=ttyS0"};
 	a->cpu.rflags = FLAG_ONE | FLAG_IF;
 	a->cpu.cr0 = CR0_PE | CR0_PG;
+	a->cpu.xcr0 = XCR0_X87;
 }
 
 static bool attempt_load(struct attempt *a, const struct file *f)
@@ -49,6 +51,8 @@ static bool loads(struct attempt *a, const struct file *f)
 	attempt_begin(a, f);
 	bool ok = attempt_load(a, f);
 
+	/* An engine may refuse any other state. */
+	assert_true(!ok || vcpu_valid(&a->cpu));
 	free(a->copy);
 	return ok;
 }

@@ -90,6 +90,41 @@ static void test_priority_and_nesting(void **state)
 	assert_int_equal(delivered(vm, core_kick(vm), 0x20).eip, HANDLER(0x21));
 }
 
+/* Automatic EOI and a level that stays: there is always another one to deliver. */
+static void endless_interrupt(struct vm *vm)
+{
+	pic_ready(vm);
+	pic_write(&vm->pic, 0x20, 0x11);
+	pic_write(&vm->pic, 0x21, 0x20);
+	pic_write(&vm->pic, 0x21, 0x04);
+	pic_write(&vm->pic, 0x21, 0x03);
+	pic_write(&vm->pic, 0x4d0, 1 << IRQ);
+	put_gate(vm, IRQ_VECTOR, KCS, HANDLER(IRQ_VECTOR), D_TRAP32);
+	vm_set_if(vm, FLAG_IF);
+	raise_irq(vm);
+}
+
+static void test_endless_interrupt(void **state)
+{
+	struct vm *vm = *state;
+
+	endless_interrupt(vm);
+	assert_int_equal(delivered(vm, core_kick(vm), IRQ_VECTOR).eip, HANDLER(IRQ_VECTOR));
+	assert_true(pic_pending(&vm->pic));
+	/* Somebody must look again. */
+	assert_true(vm_shadow(vm)->pv_readonly);
+}
+
+static void test_endless_interrupt_shuts_down(void **state)
+{
+	struct vm *vm = *state;
+
+	endless_interrupt(vm);
+	vm->cpu.idtr.limit = 0;
+	assert_int_equal(core_kick(vm), CORE_EXIT);
+	assert_int_equal(vm->exit.kind, EXIT_SHUTDOWN);
+}
+
 static void test_interrupt_of_user_code(void **state)
 {
 	struct vm *vm = *state;
@@ -403,6 +438,8 @@ int main(void)
 		VM_TEST(test_pending_protects_the_pv_page),
 		VM_TEST(test_pending_in_popf),
 		VM_TEST(test_priority_and_nesting),
+		VM_TEST(test_endless_interrupt),
+		VM_TEST(test_endless_interrupt_shuts_down),
 		VM_TEST(test_interrupt_of_user_code),
 		VM_TEST(test_hlt_waits),
 		VM_TEST(test_hlt_for_good),
