@@ -36,6 +36,7 @@ enum vm_fault {
 	FAULT_ESCAPE,	    /* guest code left 32-bit mode or made a host system call */
 	FAULT_MONITOR,	    /* a trap inside the monitor itself */
 	FAULT_GONE,	    /* the engine's process ended: its wait status */
+	FAULT_HOST,	    /* the host would not run the guest any more: an error number */
 	FAULT_COUNT
 };
 

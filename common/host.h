@@ -11,8 +11,9 @@
 
 struct vm;
 
-/* HOST_POPULATE: the memory is about to be used, so have the host map all of it now. */
-enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4, HOST_POPULATE = 8 };
+/* HOST_POPULATE: the memory is about to be used, so have the host map all of it now.
+ * HOST_USER: for user code as well, where the host keeps a view for each privilege level. */
+enum { HOST_READ = 1, HOST_WRITE = 2, HOST_EXEC = 4, HOST_POPULATE = 8, HOST_USER = 16 };
 
 /* Guest-physical address of the PV page: just behind RAM, so no guest page table can name it
  * without passing vm_ram()'s check first. */

@@ -24,16 +24,19 @@ static u32 disagreement(u32 record, u32 pte, u32 rights)
 	       (~record & (pte | rights) & SHADOW_NX) | (record & SHADOW_LARGE) | (~pte & PTE_A);
 }
 
+/* Of a record, what taking the right to write leaves. */
+#define KEPT (SHADOW_NX | SHADOW_USER)
+
 /* Pages to be treated alike in one host call. */
 struct run {
 	u32 first, end;
 	bool drop; /* else: make them read-only */
-	u32 nx;	   /* then: SHADOW_NX of all of them */
+	u32 kept;  /* then: what all of them have of KEPT */
 };
 
-static void make_read_only(struct vm *vm, u32 first, u32 end, u32 nx)
+static void make_read_only(struct vm *vm, u32 first, u32 end, u32 kept)
 {
-	if (host_protect(vm, (u64)first << 12, (u64)(end - first) << 12, shadow_rights(nx)) !=
+	if (host_protect(vm, (u64)first << 12, (u64)(end - first) << 12, shadow_rights(kept)) !=
 	    HOST_OK) {
 		shadow_drop(vm, first, end);
 		return;
@@ -49,7 +52,7 @@ static void finish_run(struct vm *vm, struct run *run)
 		if (run->drop)
 			shadow_drop(vm, run->first, run->end);
 		else
-			make_read_only(vm, run->first, run->end, run->nx);
+			make_read_only(vm, run->first, run->end, run->kept);
 	}
 	*run = (struct run){0};
 }
@@ -62,7 +65,7 @@ static bool continues(const struct run *run, u32 page, u32 record, u32 wrong)
 		return false;
 	if (run->drop)
 		return wrong;
-	return page == run->end && (record & SHADOW_NX) == run->nx &&
+	return page == run->end && (record & KEPT) == run->kept &&
 	       (wrong || !(record & SHADOW_WRITE));
 }
 
@@ -77,7 +80,7 @@ static void add_to_run(struct vm *vm, struct run *run, u32 page, u32 wrong)
 	}
 	finish_run(vm, run);
 	if (wrong)
-		*run = (struct run){page, page + 1, wrong & ~SHADOW_WRITE, record & SHADOW_NX};
+		*run = (struct run){page, page + 1, wrong & ~SHADOW_WRITE, record & KEPT};
 }
 
 /* Have `bytes` of a table changed? The monitor may use no vector registers. */

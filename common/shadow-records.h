@@ -42,7 +42,7 @@ static inline u32 shadow_space(const struct vm *vm)
 static inline unsigned shadow_rights(u32 record)
 {
 	return HOST_READ | (record & SHADOW_WRITE ? HOST_WRITE : 0) |
-	       (record & SHADOW_NX ? 0 : HOST_EXEC);
+	       (record & SHADOW_NX ? 0 : HOST_EXEC) | (record & SHADOW_USER ? HOST_USER : 0);
 }
 
 /* The folded directory entry of a slot, as it is now. */

@@ -123,7 +123,7 @@ static enum shadow_result stop_for_map(struct vm *vm, u64 la)
 
 static unsigned pv_rights(const struct shadow *s)
 {
-	return HOST_READ | HOST_EXEC | (s->pv_writable ? HOST_WRITE : 0);
+	return HOST_READ | HOST_EXEC | (s->pv_readonly ? 0 : HOST_WRITE);
 }
 
 static enum shadow_result pv_fault(struct vm *vm, bool write)
@@ -142,9 +142,9 @@ void shadow_pv_protect(struct vm *vm, bool writable)
 {
 	struct shadow *s = vm_shadow(vm);
 
-	if (s->pv_writable == writable)
+	if (s->pv_readonly != writable)
 		return;
-	s->pv_writable = writable;
+	s->pv_readonly = !writable;
 	if (s->pv_mapped)
 		host_protect(vm, PLEX86_PV_PAGE, PAGE_SIZE_4K, pv_rights(s));
 }
@@ -174,7 +174,7 @@ void shadow_set_user_view(struct vm *vm, bool user)
 {
 	struct shadow *s = vm_shadow(vm);
 
-	if (!user)
+	if (!user || vm->two_views)
 		return; /* what was hidden comes back by faults */
 	if (user_is_limited(vm)) {
 		if (s->supervisor_low)
@@ -311,7 +311,8 @@ static enum shadow_result device_fault(struct vm *vm, u32 page, const struct wal
 		return SHADOW_STOP;
 	shadow_drop(vm, page, page + 1);
 	/* If the host has no room the access is emulated, as it is where there is no such page. */
-	if (host_map(vm, la, HOST_DEVICE_GPA(vm, index), PAGE_SIZE_4K, HOST_READ) != HOST_OK)
+	if (host_map(vm, la, HOST_DEVICE_GPA(vm, index), PAGE_SIZE_4K,
+		     shadow_rights(record | SHADOW_NX)) != HOST_OK)
 		return SHADOW_EMULATE;
 	trace(vm, EV_MAP, la, 1);
 	shadow_record(vm, page, record);

@@ -32,7 +32,7 @@ struct shadow {
 	u16 large[SHADOW_SLOTS];		      /* of these, parts of large pages */
 	u32 total, supervisor_total;
 	u32 supervisor_low; /* supervisor-only ones below the ABI's user limit */
-	bool pv_mapped, pv_writable;
+	bool pv_mapped, pv_readonly;
 	u64 last_fault; /* loop detection */
 	u32 repeats;
 	u32 ahead, ahead_next; /* how many to suggest, and the page behind the last (ahead.c) */

@@ -29,6 +29,7 @@ const char *vm_fault_text(enum vm_fault reason)
 		[FAULT_ESCAPE] = "guest code left 32-bit mode or made a host system call",
 		[FAULT_MONITOR] = "a trap inside the monitor itself: a bug in plex86",
 		[FAULT_GONE] = "the process that ran the guest ended",
+		[FAULT_HOST] = "the host would not run the guest, with error",
 	};
 
 	return (unsigned)reason < FAULT_COUNT ? texts[reason] : "an unknown fault";

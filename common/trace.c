@@ -23,7 +23,7 @@ static u32 digest(const struct vcpu *cpu)
 
 void trace(struct vm *vm, enum event event, u64 a, u64 b)
 {
-	struct trace_ring *ring = &vm->trace;
+	struct trace_ring *ring = vm->trace;
 	struct trace_record *r = &ring->record[ring->head % TRACE_RING];
 	/* Nothing has been done for this trap yet: spare reading the TSC. */
 	const u64 time = vm->stats.cause == EV_TRAP && !vm->clock.deterministic ? vm->stats.begun
@@ -43,6 +43,14 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 		.digest = vm->clock.deterministic ? digest(&vm->cpu) : 0,
 	};
 	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
+}
+
+bool trace_is_full(const struct vm *vm)
+{
+	const struct trace_ring *ring = vm->trace;
+
+	return ring->keep &&
+	       ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) > TRACE_RING / 2;
 }
 
 void stats_trap_begins(struct vm *vm)

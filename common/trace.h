@@ -107,6 +107,8 @@ const struct event_text *event_text(enum event event);
 struct vm;
 /* Count `event` and record it with its two arguments. */
 void trace(struct vm *vm, enum event event, u64 a, u64 b);
+/* Must the reader have its chance before the guest runs on? */
+bool trace_is_full(const struct vm *vm);
 
 /* Around everything that is done for one trap. */
 void stats_trap_begins(struct vm *vm);

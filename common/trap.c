@@ -493,8 +493,6 @@ void core_reset(struct vm *vm)
 	vm->cpu.dr[6] = DR6_RESET;
 	vm->cpu.dr[7] = DR7_RESET;
 	vm->pool.count = 1; /* for the engine to raise */
-	for (unsigned i = 0; i < SHADOW_COUNT; i++)
-		vm->shadow[i].pv_writable = true;
 	pic_reset(&vm->pic);
 	pit_reset(&vm->pit, clock_now(vm));
 	cmos_reset(&vm->cmos);

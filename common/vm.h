@@ -57,7 +57,7 @@ struct vm {
 	struct vm_exit exit;
 	struct pending pending;
 	struct vm_stats stats;
-	struct trace_ring trace;
+	struct trace_ring *trace; /* the host's, set before core_reset() */
 	struct device_pages devices;
 	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically; above them a
 			    * count of DEVICE_NEWS */
@@ -69,6 +69,7 @@ struct vm {
 	u8 *ram;	   /* alias of all these in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
 	bool fast_paths;   /* stubs may run without a trap */
+	bool two_views;	   /* the host shows user code only what is mapped with HOST_USER */
 	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
 	struct stubs stubs;
 	struct expected_page expected;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "../common/types.h"
 #include "cmd.h"
+#include "engine.h"
 #include "error.h"
 
 #define HISTORY	   8  /* events shown that both had */
@@ -33,9 +34,10 @@ const char diff_help[] =
 	"\n"
 	"Options:\n"
 	"  -a, --a ENGINE  the one side; default: user\n"
-	"  -b, --b ENGINE  the other; default: user. ENGINE is\n"
+	"  -b, --b ENGINE  the other; default: kmod where there is a /dev/plex86, else user. ENGINE is\n"
 	"                    user          ordinary processes, as in plex86 run\n"
 	"                    user,no-jail  the same without their system call filter\n"
+	"                    kmod          the kernel module\n"
 	"  -h, --help      show this text\n"
 	"\n"
 	"The console of side a goes to standard output, that of b nowhere. A run without an end needs\n"
@@ -95,9 +97,11 @@ static bool parse_spec(struct side *s, struct error *e)
 		return error_set(e, "engine '%s': too long", s->spec);
 	strcpy(s->words, s->spec);
 	word = strtok_r(s->words, ",", &rest);
-	if (!word || strcmp(word, "user"))
-		return error_set(e, "engine '%s': there is only 'user' (see plex86 diff --help)",
+	if (!word || !engine_exists(word))
+		return error_set(e, "engine '%s': there is none of this name (see plex86 diff --help)",
 				 s->spec);
+	add_word(s, "--engine");
+	add_word(s, word);
 	while ((word = strtok_r(NULL, ",", &rest))) {
 		bool ok;
 
@@ -352,9 +356,16 @@ static bool parse(struct diff *d, int argc, char **argv, bool *help)
 	return parse_spec(&d->side[0], &d->error) && parse_spec(&d->side[1], &d->error);
 }
 
+/* What there is to compare with. */
+static const char *other_engine(void)
+{
+	return access("/dev/plex86", F_OK) ? ENGINE_DEFAULT : ENGINE_KMOD;
+}
+
 int cmd_diff(int argc, char **argv)
 {
-	struct diff d = {.side = {{.name = 'a', .spec = "user"}, {.name = 'b', .spec = "user"}}};
+	struct diff d = {.side = {{.name = 'a', .spec = ENGINE_DEFAULT},
+				  {.name = 'b', .spec = other_engine()}}};
 	bool help = false;
 	int status;
 

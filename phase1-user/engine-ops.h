@@ -35,6 +35,7 @@ struct engine {
 	u64 ram_size;
 	int ram_fd;
 	unsigned spaces;
+	bool pinned; /* the guest keeps the host's pages it has: none can be given back */
 	struct trace_ring *trace; /* set by the engine: where the core writes it */
 	u64 trace_tail;		  /* read so far */
 };
@@ -50,5 +51,6 @@ u64 engine_resident(int fd);
 
 /* The engines: engine-NAME.c. As engine_create(). */
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
+struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, size_t err_size);
 
 #endif

@@ -475,7 +475,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared_fd = -1;
 	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !create_shared(e, err, err_size))
 		goto fail;
-	e->base.trace = &e->shared->vm.trace;
+	e->base.trace = &e->shared->trace;
 	e->shared->turn = TURN_VCPU;
 	e->shared->ram_size = cfg->ram_size;
 	e->shared->vmm_pid = getpid();
@@ -487,7 +487,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->jail = !cfg->no_jail;
 	/* Who looks for its turn reads the TSC: the vcpu cannot. */
 	e->shared->spin = several_cpus() && !cfg->deterministic;
-	e->shared->vm.trace.keep = cfg->keep_trace;
+	e->shared->trace.keep = cfg->keep_trace;
 	if (!start_vcpu(e, err, err_size))
 		goto fail;
 	e->shared->vm.pic.chip[0].elcr = cfg->level_irqs;

@@ -17,7 +17,7 @@
 static const struct {
 	const char *name;
 	struct engine *(*create)(const struct engine_config *cfg, char *err, size_t err_size);
-} engines[] = {{ENGINE_DEFAULT, engine_user_create}};
+} engines[] = {{ENGINE_DEFAULT, engine_user_create}, {ENGINE_KMOD, engine_kmod_create}};
 
 struct engine *engine_create(const char *name, const struct engine_config *cfg, char *err,
 			     size_t err_size)
@@ -93,7 +93,7 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len)
 {
 	const int how = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
-	if (gpa % PAGE_SIZE_4K || len % PAGE_SIZE_4K || !len)
+	if (e->pinned || gpa % PAGE_SIZE_4K || len % PAGE_SIZE_4K || !len)
 		return;
 	if (gpa >= e->ram_size || len > e->ram_size - gpa)
 		return;

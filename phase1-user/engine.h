@@ -10,6 +10,7 @@
 #include "../common/vm.h"
 
 #define ENGINE_DEFAULT "user" /* ordinary processes */
+#define ENGINE_KMOD    "kmod" /* the kernel module */
 
 struct engine;
 

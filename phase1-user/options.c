@@ -144,6 +144,7 @@ enum {
 	OPT_EXPECT,
 	OPT_DETERMINISTIC,
 	OPT_ENGINE,
+	OPT_KMOD,
 	OPT_STOP_AFTER,
 	OPT_TEST_FLIP,
 };
@@ -168,6 +169,7 @@ static const struct option long_options[] = {
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
 	{"engine", required_argument, NULL, OPT_ENGINE},
+	{"kmod", no_argument, NULL, OPT_KMOD},
 	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
@@ -224,6 +226,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_expect(o, e);
 	case OPT_ENGINE:
 		o->engine = optarg;
+		return true;
+	case OPT_KMOD:
+		o->engine = ENGINE_KMOD;
 		return true;
 	case OPT_DETERMINISTIC:
 		o->deterministic = true;

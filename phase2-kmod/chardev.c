@@ -24,24 +24,46 @@ static void machine_free(struct machine *m)
 	vfree(m);
 }
 
-static int plex86_open(struct inode *inode, struct file *file)
+/* Each has 12.6 MiB of records, and what page tables it fills. */
+static unsigned spaces = 4;
+module_param(spaces, uint, 0444);
+MODULE_PARM_DESC(spaces, "guest address spaces that keep their mappings, 1-16 (4)");
+
+static struct machine *machine_alloc(void)
 {
-	struct machine *m = __vmalloc(sizeof(*m), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	int ret = -ENOMEM;
+	const unsigned count = clamp(spaces, 1u, (unsigned)SHADOW_COUNT);
+	struct machine *m = __vmalloc(offsetof(struct machine, vm.shadow[count]),
+				      GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 
 	if (!m)
-		return ret;
+		return NULL;
+	m->space_count = count;
 	mutex_init(&m->lock);
 	spin_lock_init(&m->runner_lock);
 	init_waitqueue_head(&m->wait);
 	INIT_LIST_HEAD(&m->tables);
 	hrtimer_init(&m->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	m->timer.function = host_timer_fired;
-	m->run = vmalloc_user(PAGE_SIZE);
-	if (m->run && fpu_alloc_guest_fpstate(&m->fpu))
-		ret = tables_create(m);
-	if (!ret)
-		ret = nexus_create(m);
+	return m;
+}
+
+static int machine_init(struct machine *m)
+{
+	m->run = vmalloc_user(PAGE_ALIGN(sizeof(*m->run)));
+	if (!m->run || !fpu_alloc_guest_fpstate(&m->fpu))
+		return -ENOMEM;
+	m->spaces[0] = m->space = tables_create_space(m);
+	return m->space ? nexus_create(m) : -ENOMEM;
+}
+
+static int plex86_open(struct inode *inode, struct file *file)
+{
+	struct machine *m = machine_alloc();
+	int ret;
+
+	if (!m)
+		return -ENOMEM;
+	ret = machine_init(m);
 	if (ret) {
 		machine_free(m);
 		return ret;
@@ -88,9 +110,32 @@ static int set_cpu(struct machine *m, void __user *arg)
 	return 0;
 }
 
-static int get_cpu_state(struct machine *m, void __user *arg)
+static int get_state(struct machine *m, void __user *arg)
 {
-	return copy_to_user(arg, &m->vm.cpu, sizeof(m->vm.cpu)) ? -EFAULT : 0;
+	const size_t size = offsetof(struct vm, shadow);
+	struct vm *copy = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, &m->vm, size);
+	copy->ram = NULL; /* no addresses of the kernel's */
+	copy->trace = NULL;
+	ret = copy_to_user(arg, copy, size) ? -EFAULT : 0;
+	kvfree(copy);
+	return ret;
+}
+
+static int add_device(struct machine *m, void __user *arg)
+{
+	struct plex86_device d;
+
+	if (copy_from_user(&d, arg, sizeof(d)))
+		return -EFAULT;
+	if (m->started || d.index >= DEVICE_PAGES || d.page.irq > 15)
+		return -EINVAL;
+	m->vm.devices.page[d.index] = d.page;
+	return 0;
 }
 
 static int set_irq(struct machine *m, void __user *arg)
@@ -116,8 +161,10 @@ static long locked(struct machine *m, unsigned cmd, void __user *arg)
 		return set_memory(m, arg);
 	case PLEX86_SET_CPU:
 		return set_cpu(m, arg);
-	case PLEX86_GET_CPU:
-		return get_cpu_state(m, arg);
+	case PLEX86_GET_STATE:
+		return get_state(m, arg);
+	case PLEX86_ADD_DEVICE:
+		return add_device(m, arg);
 	case PLEX86_RUN:
 		return machine_run(m);
 	}
@@ -132,8 +179,16 @@ static long plex86_ioctl(struct file *file, unsigned cmd, unsigned long arg)
 	switch (cmd) {
 	case PLEX86_GET_VERSION:
 		return PLEX86_API_VERSION;
+	case PLEX86_GET_SPACES:
+		return m->space_count;
+	case PLEX86_GET_STATS:
+		return copy_to_user((void __user *)arg, &m->vm.stats, sizeof(m->vm.stats)) ? -EFAULT : 0;
 	case PLEX86_SET_IRQ:
 		return set_irq(m, (void __user *)arg);
+	case PLEX86_NEWS:
+		__atomic_fetch_add(&m->vm.irq_lines, DEVICE_NEWS, __ATOMIC_SEQ_CST);
+		machine_notify(m);
+		return 0;
 	case PLEX86_KICK:
 		WRITE_ONCE(m->kick, true);
 		machine_notify(m);

@@ -47,12 +47,35 @@ free:
 	return ret;
 }
 
+static bool is_acceptable(const struct plex86_memory *mem)
+{
+	return mem->layout == PLEX86_LAYOUT && mem->ram_size && mem->ram_size <= RAM_MAX &&
+	       PAGE_ALIGNED(mem->ram_size) && PAGE_ALIGNED(mem->address) &&
+	       !(mem->flags & ~PLEX86_FLAGS);
+}
+
+static void reset(struct machine *m, const struct plex86_memory *mem)
+{
+	struct vm *vm = &m->vm;
+
+	vm->ram_size = mem->ram_size;
+	vm->abi = mem->flags & PLEX86_ABI;
+	vm->two_views = true;
+	vm->trace = &m->run->trace;
+	vm->clock.deterministic = mem->flags & PLEX86_DETERMINISTIC;
+	vm->clock.stop_at = mem->stop_at;
+	vm->clock.flip_at = mem->flip_at;
+	core_reset(vm);
+	vm->pool.count = m->space_count;
+	vm->pic.chip[0].elcr = mem->level_irqs;
+	vm->pic.chip[1].elcr = mem->level_irqs >> 8;
+}
+
 int memory_set(struct machine *m, const struct plex86_memory *mem)
 {
 	int ret;
 
-	if (m->vm.ram || mem->layout != PLEX86_LAYOUT || !mem->ram_size || mem->ram_size > RAM_MAX ||
-	    !PAGE_ALIGNED(mem->ram_size) || !PAGE_ALIGNED(mem->address))
+	if (m->vm.ram || !is_acceptable(mem))
 		return -EINVAL;
 	m->page_count = (mem->ram_size + HOST_EXTRA_BYTES) >> PAGE_SHIFT;
 	ret = account_locked_vm(current->mm, m->page_count, true);
@@ -65,10 +88,7 @@ int memory_set(struct machine *m, const struct plex86_memory *mem)
 	}
 	m->mm = current->mm;
 	mmgrab(m->mm);
-	m->vm.ram_size = mem->ram_size;
-	m->vm.abi = mem->abi;
-	m->vm.fast_paths = false;
-	core_reset(&m->vm);
+	reset(m, mem);
 	return 0;
 }
 

@@ -1,34 +1,24 @@
 /*
- * The world switch: from the host's CR3, descriptor tables and TSS to the monitor's, and back.
+ * The world switch: from the host's descriptor tables and CR3 to the monitor's, into the guest, and
+ * back.
  *
- * Owns: every instruction that runs with the monitor's tables at CPL 0. No calls, no per-CPU data and
- * no host stack in there: only this section and the nexus's pages (nexus.h) are mapped. %r8 is the
- * nexus throughout; 32-bit code cannot see it.
- * Interrupts are off. NMI and #MC are not: on the way they are noted, and turn an entry back.
+ * Owns: what cannot be written in C. While we are away (between nexus_depart and nexus_arrive) C code
+ * of the module runs on the monitor's tables: all that is above the low half is the host's own.
+ * %r8 is the nexus (nexus.h); 32-bit code cannot see it. Interrupts are off. NMI and #MC are not:
+ * away they are noted, and turn an entry into the guest back.
  */
 #include <linux/linkage.h>
 #include <asm/nospec-branch.h>
 #include <asm/smap.h>
 #include "nexus.h"
 
-	.section .nexus, "ax"
-	.balign 4096
-	.globl nexus_start
-nexus_start:
-
-/* void nexus_switch(void *nexus): run the guest until anything happens */
-	.globl nexus_switch
-nexus_switch:
+	.text
+/* void nexus_depart(void *nexus): from the host's descriptor tables to the monitor's. CR3 stays. */
+	.balign 16
+	.globl nexus_depart
+nexus_depart:
 	endbr64
-	push %rbp
-	push %rbx
-	push %r12
-	push %r13
-	push %r14
-	push %r15
-	pushfq
 	mov %rdi, %r8
-	mov %rsp, NX_HOST_RSP(%r8)
 	mov %cr3, %rax
 	or NX_NOFLUSH(%r8), %rax
 	mov %rax, NX_HOST_CR3(%r8)
@@ -42,67 +32,37 @@ nexus_switch:
 	mov %rax, NX_HOST_FSBASE(%r8)
 	rdgsbase %rax
 	mov %rax, NX_HOST_GSBASE(%r8)
-	mov NX_MON_CR3(%r8), %rdx
-	lea NX_STACK_TOP(%r8), %rsp
-.Lentry_start:
-	lgdt NX_T_GDTR(%r8)			/* the host's IDT still works with this */
 	lidt NX_MON_IDTR(%r8)
-	andb $0xfd, (NX_T + NX_SEL_TSS + 5)(%r8)	/* not busy */
+	lgdt NX_MON_GDTR(%r8)
+	andb $0xfd, (NX_GDT + NX_SEL_TSS + 5)(%r8)	/* not busy */
 	mov $NX_SEL_TSS, %eax
 	ltr %ax
-	mov %rdx, %cr3
-	lgdt NX_MON_GDTR(%r8)
 	mov $NX_SEL_LDT, %eax
 	lldt %ax
-	mov NX_DS(%r8), %ds
-	mov NX_ES(%r8), %es
-	mov NX_FS(%r8), %fs
-	mov NX_GS(%r8), %gs
-	mov NX_RAX(%r8), %eax
-	mov NX_RCX(%r8), %ecx
-	mov NX_RDX(%r8), %edx
-	mov NX_RBX(%r8), %ebx
-	mov NX_RBP(%r8), %ebp
-	mov NX_RSI(%r8), %esi
-	mov NX_RDI(%r8), %edi
-	lea NX_RIP(%r8), %rsp
-.Liretq:
-	iretq
-.Lentry_end:
+	movl $1, NX_AWAY(%r8)
+	ANNOTATE_UNRET_SAFE
+	ret
+	int3
 
-abort_entry:
-	movq $NX_ABORTED, NX_VECTOR(%r8)
-	jmp leave
-
+/* void nexus_arrive(void *nexus): the way back. */
 	.balign 16
-trap:						/* %rsp = &vector */
-	testb $3, 24(%rsp)
-	jz trap_in_nexus
-	lea -NX_VECTOR(%rsp), %r8
-save:
-	mov %rax, NX_RAX(%r8)
-	mov %rcx, NX_RCX(%r8)
-	mov %rdx, NX_RDX(%r8)
-	mov %rbx, NX_RBX(%r8)
-	mov %rbp, NX_RBP(%r8)
-	mov %rsi, NX_RSI(%r8)
-	mov %rdi, NX_RDI(%r8)
-	cld
-	ASM_CLAC
-	mov %cr2, %rax
-	mov %rax, NX_CR2(%r8)
-	mov %ds, NX_DS(%r8)
-	mov %es, NX_ES(%r8)
-	mov %fs, NX_FS(%r8)
-	mov %gs, NX_GS(%r8)
-leave:
-	lea NX_STACK_TOP(%r8), %rsp
-	lgdt NX_T_GDTR(%r8)
+	.globl nexus_arrive
+nexus_arrive:
+	endbr64
+	mov %rdi, %r8
+	call .Lhome
+	ANNOTATE_UNRET_SAFE
+	ret
+	int3
+
+/* Changes RAX alone. */
+.Lhome:
 	mov NX_HOST_CR3(%r8), %rax
 	mov %rax, %cr3
+	andb $0xfd, (NX_GDT + NX_HOST_TSS + 5)(%r8)
 	movzwl NX_HOST_TR(%r8), %eax
-	andb $0xfd, (NX_T + 5)(%r8, %rax)
-	ltr %ax
+	ltr %ax					/* by our GDT: the host's is read-only, and says busy */
+	lgdt NX_HOST_GDTR(%r8)
 	movzwl NX_HOST_LDT(%r8), %eax		/* before the others: they may be in it */
 	lldt %ax
 	mov NX_HOST_DS(%r8), %ds
@@ -115,14 +75,74 @@ leave:
 	wrgsbase %rax
 	mov $NX_HOST_SS, %eax
 	mov %eax, %ss
+	movl $0, NX_AWAY(%r8)
+	lidt NX_HOST_IDTR(%r8)
+	ANNOTATE_UNRET_SAFE
+	ret
+	int3
+
+/* void nexus_enter(void *nexus): run the guest until anything happens. We are away. */
+	.balign 16
+	.globl nexus_enter
+nexus_enter:
+	endbr64
+	push %rbp
+	push %rbx
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	mov %rdi, %r8
+	mov %rsp, NX_HOST_RSP(%r8)
+	mov NX_LOAD_CR3(%r8), %rax
+	test %rax, %rax
+	jz .Lentry_start
+	mov %rax, %cr3
+.Lentry_start:
+	mov NX_DS(%r8), %ds
+	mov NX_ES(%r8), %es
+	mov NX_FS(%r8), %fs
+	mov NX_GS(%r8), %gs
+	mov NX_RAX(%r8), %eax
+	mov NX_RCX(%r8), %ecx
+	mov NX_RDX(%r8), %edx
+	mov NX_RBX(%r8), %ebx
+	mov NX_RBP(%r8), %ebp
+	mov NX_RSI(%r8), %esi
+	mov NX_RDI(%r8), %edi
+	lea NX_RIP(%r8), %rsp
+	iretq
+.Lentry_end:
+
+abort_entry:
+	movq $NX_ABORTED, NX_VECTOR(%r8)
+	jmp back
+
+	.balign 16
+trap:						/* %rsp = &vector */
+	testb $3, 24(%rsp)
+	jz trap_in_host_code
+	lea -NX_VECTOR(%rsp), %r8
+save:
+	mov %rax, NX_RAX(%r8)
+	mov %rcx, NX_RCX(%r8)
+	mov %rdx, NX_RDX(%r8)
+	mov %rbx, NX_RBX(%r8)
+	mov %rbp, NX_RBP(%r8)
+	mov %rsi, NX_RSI(%r8)
+	mov %rdi, NX_RDI(%r8)
+	mov %ds, NX_DS(%r8)
+	mov %es, NX_ES(%r8)
+	mov %fs, NX_FS(%r8)
+	mov %gs, NX_GS(%r8)
+	mov %cr2, %rax
+	mov %rax, NX_CR2(%r8)
+back:
+	mov NX_HOST_GSBASE(%r8), %rax
+	wrgsbase %rax
 	mov NX_HOST_RSP(%r8), %rsp
-	pushq $NX_HOST_CS
-	lea 1f(%rip), %rax
-	push %rax
-	lretq
-1:	lidt NX_HOST_IDTR(%r8)
-	lgdt NX_HOST_GDTR(%r8)
-	popfq
+	cld
+	ASM_CLAC
 	pop %r15
 	pop %r14
 	pop %r13
@@ -133,15 +153,39 @@ leave:
 	ret
 	int3
 
-/* A fault at CPL 0: a selector or iretq's frame was refused. %r8 is the nexus. What iretq's own frame
- * was pushed over, the registers' copies below it, is no longer needed: vm->cpu has them. */
-trap_in_nexus:
-	mov (%rsp), %rax
+/* A fault at CPL 0, by what is on the stack: vector, error, RIP, CS, ...
+ * On the way into the guest: a selector or iretq's frame was refused. %r8 is the nexus. What iretq's
+ * own frame was pushed over, the registers' copies below it, is no longer needed: vm->cpu has them.
+ * Elsewhere: C code of ours, a WARN or a page the monitor's tables lack. Go home first; there the same
+ * instruction takes the same fault, and the host deals with it. */
+trap_in_host_code:
+	push %rax
+	lea .Lentry_start(%rip), %rax
+	cmp %rax, 24(%rsp)
+	jb 1f
+	lea .Lentry_end(%rip), %rax
+	cmp %rax, 24(%rsp)
+	jae 1f
+	mov 8(%rsp), %rax
 	mov %rax, NX_FAULT_VEC(%r8)
-	mov 16(%rsp), %rax
+	mov 24(%rsp), %rax
 	mov %rax, NX_FAULT_RIP(%r8)
 	movq $NX_FAULTED, NX_VECTOR(%r8)
-	jmp leave
+	jmp back
+1:	push %r8
+	cmpq $3, 16(%rsp)
+	jne 2f
+	decq 32(%rsp)				/* int3 reports the address behind it */
+2:	sub $16, %rsp
+	sidt (%rsp)
+	mov 2(%rsp), %r8
+	add $16, %rsp
+	sub $NX_IDT, %r8
+	call .Lhome
+	pop %r8
+	pop %rax
+	add $16, %rsp
+	iretq
 
 /* A trap with a stack of its own: from the guest like any other; else noted in \pending. */
 	.macro ist_stub name, vector, top, pending
@@ -176,10 +220,8 @@ trap_in_nexus:
 	mov %rax, %r8
 	lea abort_entry(%rip), %rcx
 	mov %rcx, 16(%rsp)
-	movq $NX_SEL_CS, 24(%rsp)
-	lea NX_STACK_TOP(%rax), %rcx
+	mov NX_HOST_RSP(%rax), %rcx
 	mov %rcx, 40(%rsp)
-	movq $0, 48(%rsp)
 2:	pop %rcx
 	pop %rax
 	iretq
@@ -187,15 +229,14 @@ trap_in_nexus:
 	ist_stub nmi_stub, 2, NX_NMI_TOP, NX_PENDING_NMI
 	ist_stub mc_stub, 18, NX_MC_TOP, NX_PENDING_MC
 
+/* The stack was not to be used, so this is a bug: as above, for the host to report. */
 	.balign 16
 df_stub:
 	endbr64
 	lea -(NX_DF_TOP - 48)(%rsp), %r8
-	mov 8(%rsp), %rax
-	mov %rax, NX_FAULT_RIP(%r8)
-	movq $8, NX_FAULT_VEC(%r8)
-	movq $NX_FAULTED, NX_VECTOR(%r8)
-	jmp leave
+	call .Lhome
+	add $8, %rsp
+	iretq
 
 	.balign 16
 	.globl nexus_stubs
@@ -216,17 +257,14 @@ nexus_stubs:
 	jmp trap
 	vector = vector + 1
 	.endr
-	.balign 4096, 0xcc
-	.globl nexus_end
-nexus_end:
 
 	.section .rodata
 	.globl nexus_ist_stubs
 nexus_ist_stubs:
 	.quad df_stub, nmi_stub, mc_stub
 
-/* void nexus_raise(u32 vector): take a host interrupt that came while the guest ran. The host's
- * tables are in force, interrupts off. */
+/* void nexus_raise(u32 vector): take a host interrupt that came while the guest ran. We are home,
+ * interrupts off. */
 	.text
 	.balign 16
 int_table:

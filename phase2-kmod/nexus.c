@@ -1,21 +1,25 @@
 /*
- * A machine's nexus: its descriptor tables, and one trip into the guest.
+ * A machine's nexus: its descriptor tables, and being away in them.
  *
- * Owns: the pages of nexus.h, and what of the CPU must not be the host's while the guest runs: the
- * MSRs of SYSCALL and SYSENTER, debug registers, CR3.
+ * Owns: the pages of nexus.h, and what of the CPU must not be the host's while the guest may run: the
+ * MSRs of SYSCALL and SYSENTER, debug registers, CR4.TSD, PKRU, CR3.
+ *
+ * Away, interrupts are off, and the module's own code runs as well, so that most traps cost no change
+ * of CR3 or of tables. What wants the host as it is (interrupts, sleeping, allocation) goes home first.
  */
 #include "plex86.h"
 #include <linux/hw_breakpoint.h>
-#include <linux/vmalloc.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
 #include <asm/tlbflush.h>
 
 /* nexus.S */
-extern char nexus_start[], nexus_end[], nexus_stubs[];
+extern char nexus_stubs[];
 extern void *const nexus_ist_stubs[3];
-asmlinkage void nexus_switch(void *nexus);
+asmlinkage void nexus_depart(void *nexus);
+asmlinkage void nexus_arrive(void *nexus);
+asmlinkage void nexus_enter(void *nexus);
 asmlinkage void nexus_raise(u32 vector);
 
 #define NX16(m, offset) (*(u16 *)((m)->nexus + (offset)))
@@ -25,7 +29,8 @@ asmlinkage void nexus_raise(u32 vector);
 #define STUB_BYTES   16
 #define FIRST_IRQ    32
 #define INT80	     0x80
-#define PCID_MONITOR 0x7f0 /* outside the host's */
+#define PCID_MONITOR 0x700 /* and one more for each view; the host's are others */
+#define NOFLUSH  (1ull << 63)
 /* The host's IST numbers: its TSS may be in force with our IDT for some instructions. */
 enum { IST_DF = 1, IST_NMI = 2, IST_MC = 4 };
 
@@ -49,7 +54,7 @@ static void set_gate(struct machine *m, unsigned vector, const void *handler, un
 	const u64 at = (u64)handler;
 	u32 *gate = (u32 *)(m->nexus + NX_IDT + 16 * vector);
 
-	gate[0] = NX_SEL_CS << 16 | (at & 0xffff);
+	gate[0] = NX_HOST_CS << 16 | (at & 0xffff);
 	gate[1] = (at & 0xffff0000) | 0x8e00 | dpl << 13 | ist;
 	gate[2] = at >> 32;
 	gate[3] = 0;
@@ -71,12 +76,15 @@ static void set_system(struct machine *m, unsigned offset, unsigned table, u16 l
 	NX64(m, offset + 8) = base >> 32;
 }
 
-/* The descriptors of the monitor, in both GDTs. */
-static void set_monitor_descriptors(struct machine *m, unsigned gdt)
+/* What of the GDT is not the guest's. */
+static void set_gdt(struct machine *m)
 {
-	NX64(m, gdt + NX_SEL_CS) = 0x00af9b000000ffffull; /* 64-bit code, DPL 0 */
-	set_system(m, gdt + NX_SEL_TSS, NX_TSS, 0x67, 9);
-	set_system(m, gdt + NX_SEL_LDT, NX_LDT, NX_LDT_BYTES - 1, 2);
+	NX64(m, NX_GDT + NX_HOST_CS) = 0x00af9b000000ffffull;
+	NX64(m, NX_GDT + NX_HOST_SS) = 0x00cf93000000ffffull;
+	set_system(m, NX_GDT + NX_SEL_TSS, NX_TSS, 0x67, 9);
+	set_system(m, NX_GDT + NX_SEL_LDT, NX_LDT, NX_LDT_BYTES - 1, 2);
+	nexus_set_descriptor(m, false, HOST_FLAT_CS >> 3, 0x00cffb000000ffffull);
+	nexus_set_descriptor(m, false, HOST_FLAT_DS >> 3, 0x00cff3000000ffffull);
 }
 
 static void set_tss(struct machine *m)
@@ -119,46 +127,130 @@ void nexus_set_descriptor(struct machine *m, bool ldt, unsigned index, u64 d)
 	NX64(m, (ldt ? NX_LDT : NX_GDT) + 8 * index) = d;
 }
 
-/* Map what the switch needs at the host's own addresses, for supervisors. */
-static int map_nexus(struct machine *m)
-{
-	u64 *entry;
-
-	for (u64 at = (u64)m->nexus; at < (u64)m->nexus + NX_PAGES * PAGE_SIZE; at += PAGE_SIZE) {
-		entry = tables_entry(m, at, true);
-		if (!entry)
-			return -ENOMEM;
-		*entry = virt_to_phys((void *)at) | _PAGE_PRESENT | _PAGE_RW | _PAGE_NX;
-	}
-	for (u64 at = (u64)nexus_start; at < (u64)nexus_end; at += PAGE_SIZE) {
-		entry = tables_entry(m, at, true);
-		if (!entry)
-			return -ENOMEM;
-		*entry = (u64)vmalloc_to_pfn((void *)at) << PAGE_SHIFT | _PAGE_PRESENT;
-	}
-	return 0;
-}
-
 int nexus_create(struct machine *m)
 {
+	static atomic64_t last_id;
+
 	m->nexus = (u8 *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, NX_ORDER);
 	if (!m->nexus)
 		return -ENOMEM;
+	m->id = atomic64_inc_return(&last_id);
 	set_tss(m);
 	set_idt(m);
-	set_monitor_descriptors(m, NX_GDT);
-	set_monitor_descriptors(m, NX_T);
-	nexus_set_descriptor(m, false, HOST_FLAT_CS >> 3, 0x00cffb000000ffffull);
-	nexus_set_descriptor(m, false, HOST_FLAT_DS >> 3, 0x00cff3000000ffffull);
+	set_gdt(m);
 	set_table(m, NX_MON_GDTR, NX_GDT, PAGE_SIZE - 1);
-	set_table(m, NX_T_GDTR, NX_T, PAGE_SIZE - 1);
 	set_table(m, NX_MON_IDTR, NX_IDT, PAGE_SIZE - 1);
-	return map_nexus(m);
+	return 0;
 }
 
 void nexus_destroy(struct machine *m)
 {
 	free_pages((unsigned long)m->nexus, NX_ORDER);
+}
+
+/* ------------------------------------------------------ away and home ---- */
+
+/* The machine whose translations the monitor's PCIDs have on each CPU. */
+static DEFINE_PER_CPU(u64, tlb_owner);
+
+/* The host's tables on this CPU, for this task. */
+static void note_host(struct machine *m)
+{
+	struct desc_ptr d;
+
+	native_store_gdt(&d);
+	memcpy(m->nexus + NX_HOST_GDTR, &d, sizeof(d));
+	memcpy(m->nexus + NX_GDT + NX_HOST_TSS, (void *)d.address + NX_HOST_TSS, 16);
+	store_idt(&d);
+	memcpy(m->nexus + NX_HOST_IDTR, &d, sizeof(d));
+}
+
+/* What this CPU's TLB may hold of us. Where the kernel's pages are not global, theirs as well. */
+static void note_tlb(struct machine *m)
+{
+	m->pcids = __read_cr4() & X86_CR4_PCIDE;
+	NX64(m, NX_NOFLUSH) = m->pcids ? NOFLUSH : 0;
+	if (this_cpu_read(tlb_owner) != m->id || m->tlb_cpu != smp_processor_id() ||
+	    boot_cpu_has(X86_FEATURE_PTI))
+		m->stale = ~0ull;
+	this_cpu_write(tlb_owner, m->id);
+	m->tlb_cpu = smp_processor_id();
+	m->loaded = VIEW_NONE;
+}
+
+/* A guest's SYSCALL or SYSENTER would come to the host's entry points with the monitor's tables. */
+static void take_msrs(struct machine *m)
+{
+	rdmsrl(MSR_EFER, m->host_efer);
+	rdmsrl(MSR_IA32_SYSENTER_CS, m->host_sysenter_cs);
+	wrmsrl(MSR_EFER, m->host_efer & ~EFER_SCE);
+	wrmsrl(MSR_IA32_SYSENTER_CS, 0);
+}
+
+static void set_cr4(unsigned long cr4)
+{
+	asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
+}
+
+void go_away(struct machine *m)
+{
+	if (m->away)
+		return;
+	local_irq_disable();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	note_host(m);
+	note_tlb(m);
+	take_msrs(m);
+	if (hw_breakpoint_active())
+		set_debugreg(0, 7);
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
+		m->host_pkru = rdpkru();
+		wrpkru(0);
+	}
+	if (m->vm.clock.deterministic)
+		set_cr4(__read_cr4() | X86_CR4_TSD);
+	nexus_depart(m->nexus);
+	m->away = true;
+}
+
+/* What came meanwhile. */
+static void raise_pending(struct machine *m)
+{
+	if (NX32(m, NX_PENDING_NMI)) {
+		NX32(m, NX_PENDING_NMI) = 0;
+		nexus_raise(EXC_NMI);
+	}
+	if (NX32(m, NX_PENDING_MC)) {
+		NX32(m, NX_PENDING_MC) = 0;
+		nexus_raise(EXC_MC);
+	}
+}
+
+/* And take the interrupt `vector`, which came while the guest ran; 0: none. */
+static void go_home_with(struct machine *m, u32 vector)
+{
+	if (NX32(m, NX_AWAY)) /* a fault of ours may have come home without us */
+		nexus_arrive(m->nexus);
+	m->away = false;
+	if (m->vm.clock.deterministic)
+		set_cr4(__read_cr4() & ~X86_CR4_TSD);
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
+		wrpkru(m->host_pkru);
+	wrmsrl(MSR_IA32_SYSENTER_CS, m->host_sysenter_cs);
+	wrmsrl(MSR_EFER, m->host_efer);
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+	raise_pending(m);
+	if (vector)
+		nexus_raise(vector);
+	local_irq_enable();
+}
+
+void go_home(struct machine *m)
+{
+	if (m->away)
+		go_home_with(m, 0);
 }
 
 /* ---------------------------------------------------------- one trip ---- */
@@ -207,86 +299,69 @@ static void save_guest(struct machine *m, u16 hw[SEG_COUNT])
 	hw[SEG_GS] = NX32(m, NX_GS);
 }
 
-/* The host's tables on this CPU, for this task. */
-static void note_host(struct machine *m)
+/* The page tables for the guest's address space and privilege level. */
+static void choose_tables(struct machine *m)
 {
-	struct desc_ptr d;
+	const unsigned view = vm_cpl(&m->vm) == 3, n = 2 * m->vm.pool.active + view;
+	u64 cr3 = virt_to_phys(m->space->root[view]);
 
-	native_store_gdt(&d);
-	memcpy(m->nexus + NX_HOST_GDTR, &d, sizeof(d));
-	memcpy(m->nexus + NX_T, (void *)d.address, GDT_SIZE);
-	store_idt(&d);
-	memcpy(m->nexus + NX_HOST_IDTR, &d, sizeof(d));
-	NX64(m, NX_MON_CR3) = virt_to_phys(m->root);
-	NX64(m, NX_NOFLUSH) = 0;
-	if (__read_cr4() & X86_CR4_PCIDE) {
-		NX64(m, NX_NOFLUSH) = 1ull << 63;
-		NX64(m, NX_MON_CR3) |= PCID_MONITOR;
-	}
+	NX64(m, NX_LOAD_CR3) = 0;
+	if (m->loaded == n && !(m->stale >> n & 1))
+		return;
+	if (m->pcids)
+		cr3 |= (PCID_MONITOR + n) | (m->stale >> n & 1 ? 0 : NOFLUSH);
+	m->stale &= ~(1ull << n);
+	m->loaded = n;
+	NX64(m, NX_LOAD_CR3) = cr3;
 }
 
-/* A guest's SYSCALL or SYSENTER would come to the host's entry points on the monitor's CR3. */
-static void switch_unsyscalled(struct machine *m)
+/* A page that the tables have allowed more than they do now. */
+void nexus_forget(struct machine *m, u64 la)
 {
-	const bool breakpoints = hw_breakpoint_active();
-	u64 efer, sysenter_cs;
+	const unsigned n = 2 * m->vm.pool.active;
+	const u64 both = 3ull << n;
 
-	rdmsrl(MSR_EFER, efer);
-	rdmsrl(MSR_IA32_SYSENTER_CS, sysenter_cs);
-	wrmsrl(MSR_EFER, efer & ~EFER_SCE);
-	wrmsrl(MSR_IA32_SYSENTER_CS, 0);
-	if (breakpoints)
-		set_debugreg(0, 7);
-	nexus_switch(m->nexus);
-	if (breakpoints)
-		hw_breakpoint_restore();
-	wrmsrl(MSR_IA32_SYSENTER_CS, sysenter_cs);
-	wrmsrl(MSR_EFER, efer);
-}
-
-/* What came while switching. */
-static void raise_pending(struct machine *m)
-{
-	if (NX32(m, NX_PENDING_NMI)) {
-		NX32(m, NX_PENDING_NMI) = 0;
-		nexus_raise(EXC_NMI);
+	if (!m->away || la == FORGET_ALL || (m->loaded & ~1u) != n) {
+		m->stale |= both;
+		return;
 	}
-	if (NX32(m, NX_PENDING_MC)) {
-		NX32(m, NX_PENDING_MC) = 0;
-		nexus_raise(EXC_MC);
-	}
+	m->stale |= both & ~(1ull << m->loaded);
+	asm volatile("invlpg (%0)" : : "r"(la) : "memory");
 }
 
 int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 {
 	u64 vector;
 
-	local_irq_disable();
-	note_host(m);
+	if (!NX32(m, NX_AWAY)) {
+		m->loaded = VIEW_NONE;
+		nexus_depart(m->nexus);
+	}
 	load_guest(m);
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
-	switch_unsyscalled(m);
+	choose_tables(m);
+	nexus_enter(m->nexus);
 	vector = NX64(m, NX_VECTOR);
 	if ((s64)vector < 0)
 		vector &= 0xff;
-	raise_pending(m);
+	if (vector == NX_ABORTED) {
+		go_home(m);
+		return NX_ABORTED;
+	}
+	if (vector == NX_FAULTED) {
+		*trap = (struct trap){.vector = NX64(m, NX_FAULT_VEC), .address = NX64(m, NX_FAULT_RIP)};
+		return NX_FAULTED;
+	}
 	if (vector == EXC_DB)
 		set_debugreg(DR6_RESERVED, 6);
-	if (vector != NX_ABORTED && vector != NX_FAULTED)
-		save_guest(m, hw);
+	save_guest(m, hw);
 	if (vector == EXC_NMI || vector == EXC_MC ||
-	    (vector >= FIRST_IRQ && vector < 256 && vector != INT80)) {
-		nexus_raise(vector);
-		local_irq_enable();
+	    (vector >= FIRST_IRQ && vector != INT80)) {
+		go_home_with(m, vector);
 		return -1;
 	}
-	local_irq_enable();
-	if (vector == NX_ABORTED)
-		return NX_ABORTED; /* nothing to be saved */
 	*trap = (struct trap){
 		.vector = vector,
-		.error = vector == NX_FAULTED ? NX64(m, NX_FAULT_RIP) : NX32(m, NX_ERROR),
+		.error = NX32(m, NX_ERROR),
 		.address = NX64(m, NX_CR2),
 	};
 	return vector;

@@ -1,5 +1,5 @@
 /*
- * Layout of a nexus: the pages that host and monitor page tables have at the same address.
+ * Layout of a nexus: a machine's descriptor tables, and what the world switch saves and loads.
  *
  * Owns: the numbers that nexus.S and nexus.c share. Offsets are in bytes from the first page.
  */
@@ -9,14 +9,13 @@
 /* Page 0: what nexus.S saves and loads. */
 #define NX_HOST_RSP    0x00
 #define NX_HOST_CR3    0x08
-#define NX_HOST_CR4    0x10
-#define NX_MON_CR3     0x18
-#define NX_NOFLUSH     0x20 /* or-ed to the host's CR3 when it comes back */
+#define NX_LOAD_CR3    0x10 /* to be loaded before the guest runs; 0: CR3 is right */
+#define NX_NOFLUSH     0x18 /* or-ed to the host's CR3 when it comes back */
+#define NX_AWAY	       0x20 /* u32: the monitor's tables are in force */
 #define NX_HOST_GDTR   0x30
 #define NX_HOST_IDTR   0x40
 #define NX_MON_GDTR    0x50
 #define NX_MON_IDTR    0x60
-#define NX_T_GDTR      0x70
 #define NX_HOST_TR     0x80
 #define NX_HOST_LDT    0x82
 #define NX_HOST_DS     0x84
@@ -26,9 +25,9 @@
 #define NX_HOST_FSBASE 0x90
 #define NX_HOST_GSBASE 0x98
 #define NX_CR2	       0xa0
-#define NX_PENDING_NMI 0xa8 /* came while switching; u32 each */
+#define NX_PENDING_NMI 0xa8 /* came while the host's IDT was not in force; u32 each */
 #define NX_PENDING_MC  0xac
-#define NX_FAULT_RIP   0xb0 /* of a fault in nexus.S itself */
+#define NX_FAULT_RIP   0xb0 /* of a fault on the way into the guest */
 #define NX_FAULT_VEC   0xb8
 #define NX_DS	       0x100
 #define NX_ES	       0x104
@@ -56,24 +55,22 @@
 #define NX_LDT_BYTES 0x100 /* HOST_SLOT_TLS0 entries */
 #define NX_IDT	     0x2000
 #define NX_GDT	     0x3000
-#define NX_T	     0x4000 /* the host's descriptors and the monitor's: for the way between */
-#define NX_NMI_TOP   0x6000
-#define NX_MC_TOP    0x6800
-#define NX_DF_TOP    0x7000
-#define NX_STACK_TOP 0x8000
+#define NX_NMI_TOP   0x5000
+#define NX_MC_TOP    0x5800
+#define NX_DF_TOP    0x6000
 #define NX_PAGES     8
 #define NX_ORDER     3
 
-/* Selectors at the end of the monitor's GDT, behind all that the host's has. */
-#define NX_SEL_CS  0xf80
-#define NX_SEL_TSS 0xf90
-#define NX_SEL_LDT 0xfa0
-
-#define NX_HOST_CS 0x10 /* __KERNEL_CS, __KERNEL_DS */
-#define NX_HOST_SS 0x18
+/* Selectors of the monitor's GDT. The host kernel's own CS and SS, and its TSS (so that it can be
+ * loaded again), lie where the host has them; the rest is behind all that the guest can name. */
+#define NX_HOST_CS  0x10
+#define NX_HOST_SS  0x18
+#define NX_HOST_TSS 0x40
+#define NX_SEL_TSS  0xf90
+#define NX_SEL_LDT  0xfa0
 
 /* Beyond the 256 vectors. */
 #define NX_ABORTED 0x102 /* an NMI or #MC came on the way in: nothing has run */
-#define NX_FAULTED 0x200 /* nexus.S could not load the guest's state */
+#define NX_FAULTED 0x200 /* the guest's state could not be loaded */
 
 #endif

@@ -1,54 +1,75 @@
 /*
- * The interface of /dev/plex86, between the VMM and the kernel module. Version 1.
+ * The interface of /dev/plex86, between the VMM and the kernel module. Version 2.
  *
  * Owns: ioctl numbers and the layout of what is passed. An open file is one virtual machine with its
  * one CPU; it ends when the file is closed. Structures of common/ are passed as they are, so VMM and
  * module must be of the same build: PLEX86_SET_MEMORY tells by `layout`.
- * engine-kmod.c is written by: nobody yet.
+ * The VMM's side is phase1-user/engine-kmod.c.
  *
  * All return 0, or -1 with errno. EINVAL: an argument is wrong, or this is not the time for it.
  * Order: PLEX86_GET_VERSION, PLEX86_SET_MEMORY (once), PLEX86_SET_CPU, PLEX86_RUN again and again.
- * These wait for each other; PLEX86_SET_IRQ and PLEX86_KICK may come from any thread at any time.
+ * Calls wait for each other but PLEX86_SET_IRQ, PLEX86_NEWS, PLEX86_KICK and PLEX86_GET_STATS, which
+ * may come from any thread at any time.
  */
 #ifndef PLEX86_IOCTL_H
 #define PLEX86_IOCTL_H
 
-#include "../common/exit.h"
-#include "../common/vcpu.h"
+#include "../common/vm.h"
 #include <linux/ioctl.h>
 
-#define PLEX86_API_VERSION 1
+#define PLEX86_API_VERSION 2
 
 /* Guest RAM, and behind it HOST_EXTRA_BYTES for the PV and device pages: memory of the caller's, at
- * a multiple of 4 KiB, pinned until the file is closed, against RLIMIT_MEMLOCK. */
+ * a multiple of 4 KiB, pinned until the file is closed, against RLIMIT_MEMLOCK. And what is decided
+ * with it. */
 struct plex86_memory {
 	u64 address;
-	u64 ram_size; /* a multiple of 4 KiB, without the extra bytes */
-	u32 abi;	/* the kernel carries the plex86 note */
-	u32 layout;	/* PLEX86_LAYOUT */
+	u64 ram_size; /* bytes, a multiple of 4 KiB, without the extra ones */
+	u64 stop_at, flip_at; /* of a deterministic run: struct clock's */
+	u32 flags;	      /* PLEX86_ABI, PLEX86_DETERMINISTIC */
+	u32 layout;	      /* PLEX86_LAYOUT */
+	u16 level_irqs;	      /* interrupt lines that are level-triggered, a mask */
+	u16 reserved[3];
 };
-#define PLEX86_LAYOUT ((u32)(sizeof(struct vcpu) << 16 | sizeof(struct vm_exit)))
+#define PLEX86_ABI	     1u /* the kernel carries the plex86 note */
+#define PLEX86_DETERMINISTIC 2u
+#define PLEX86_FLAGS	     3u
+#define PLEX86_LAYOUT	     ((u32)(offsetof(struct vm, shadow) << 12 ^ sizeof(struct shadow)))
 
 struct plex86_irq {
 	u32 irq; /* 0-15 */
 	u32 level;
 };
 
-/* Mapped shared from the file, offset 0, one page. Before PLEX86_RUN returns 0 the module fills in
+/* A device whose register page the core serves (device-page.h). Before the first PLEX86_RUN. */
+struct plex86_device {
+	u32 index; /* below DEVICE_PAGES */
+	u32 reserved;
+	struct device_page page;
+};
+
+/* Mapped shared from the file, offset 0, whole pages. Before PLEX86_RUN returns 0 the module fills in
  * `exit`; after a read (EXIT_IO, EXIT_MMIO) it takes io.value or mmio.value from there at the next
- * PLEX86_RUN, and nothing else. */
+ * PLEX86_RUN. */
 struct plex86_run {
 	struct vm_exit exit;
+	u32 idle; /* the guest waits for an interrupt, or until a time */
+	struct trace_ring trace;
 };
 
 #define PLEX86_GET_VERSION _IO('x', 0x60) /* returns PLEX86_API_VERSION */
 #define PLEX86_SET_MEMORY  _IOW('x', 0x61, struct plex86_memory)
 #define PLEX86_SET_CPU	   _IOW('x', 0x62, struct vcpu)
-#define PLEX86_GET_CPU	   _IOR('x', 0x63, struct vcpu)
+/* The machine's state: struct vm up to its shadows. Pointers in it mean nothing. */
+#define PLEX86_GET_STATE _IO('x', 0x63)
 /* Run the guest until it needs the VMM. EINTR: a signal; call again. */
 #define PLEX86_RUN     _IO('x', 0x64)
 #define PLEX86_SET_IRQ _IOW('x', 0x65, struct plex86_irq)
 /* Have PLEX86_RUN return EXIT_KICKED soon. */
-#define PLEX86_KICK _IO('x', 0x66)
+#define PLEX86_KICK	  _IO('x', 0x66)
+#define PLEX86_ADD_DEVICE _IOW('x', 0x67, struct plex86_device)
+#define PLEX86_NEWS	  _IO('x', 0x68) /* a status word has changed */
+#define PLEX86_GET_STATS  _IOR('x', 0x69, struct vm_stats)
+#define PLEX86_GET_SPACES _IO('x', 0x6a) /* returns how many address spaces keep their mappings */
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * The parts of the module.
  *
- * nexus.c and nexus.S switch worlds; tables.c keeps the guest's page tables; host.c gives the core
- * what common/host.h asks for; memory.c pins guest RAM; run.c runs the guest; chardev.c is /dev/plex86.
+ * nexus.c and nexus.S switch worlds; tables.c has the guest's page tables; host.c gives the core what
+ * common/host.h asks for; memory.c pins guest RAM; run.c runs the guest; chardev.c is /dev/plex86.
  */
 #ifndef PLEX86_KMOD_H
 #define PLEX86_KMOD_H
@@ -16,17 +16,38 @@
 #include <asm/fpu/api.h>
 #define vm_fault plex86_fault /* the kernel has a struct of this name */
 #include "../common/core.h"
+#include "../common/pv.h"
 #undef vm_fault
 #include "nexus.h"
 #include "plex86-ioctl.h"
 
+/* The guest's page tables: all that is mapped, and what of it user code may see. */
+enum { VIEW_KERNEL, VIEW_USER, VIEWS, VIEW_NONE = ~0u };
+
+struct space {
+	u64 *root[VIEWS];
+	u64 *directory[VIEWS][4];
+	u64 *table[VIEWS][SHADOW_SLOTS]; /* NULL: none yet */
+	u64 tls[HOST_TLS_COUNT];
+};
+
 /* One open /dev/plex86. `lock` guards all but `runner`, `kick`, `due` and vm.irq_lines. */
 struct machine {
 	struct mutex lock;
+	u64 id;
 	u8 *nexus; /* NX_PAGES contiguous pages */
-	u64 *root; /* what CR3 points to while the guest runs */
+	struct space *spaces[SHADOW_COUNT], *space; /* by shadow; NULL: never in force */
+	unsigned space_count;
 	struct list_head tables; /* pages of page tables, by page->lru */
 	struct fpu_guest fpu;
+
+	/* nexus.c's */
+	bool away, pcids;
+	unsigned loaded; /* 2 * space + view: the tables CR3 points to; or VIEW_NONE */
+	u64 stale;	 /* by bits of that kind: what the TLB has of them may be wrong */
+	int tlb_cpu;
+	u64 host_efer, host_sysenter_cs;
+	u32 host_pkru;
 
 	struct mm_struct *mm; /* who the pinned pages are accounted to */
 	struct page **pages;
@@ -35,7 +56,9 @@ struct machine {
 	struct plex86_run *run;
 	bool ready;   /* PLEX86_SET_CPU has been called */
 	bool started; /* guest code has run */
+	bool in_trap; /* the guest has trapped, and not been entered since */
 	bool exited;  /* vm.exit was given to the VMM, whose answer is awaited */
+	u64 exit_at;  /* host_tsc() then */
 
 	spinlock_t runner_lock;
 	struct task_struct *runner; /* in PLEX86_RUN */
@@ -43,7 +66,7 @@ struct machine {
 	struct hrtimer timer;
 	bool kick, due;
 
-	struct vm vm;
+	struct vm vm; /* last: of its shadows there are as many as the module's parameter says */
 };
 
 static inline struct machine *machine_of(struct vm *vm)
@@ -55,17 +78,25 @@ static inline struct machine *machine_of(struct vm *vm)
 int nexus_supported(void);
 int nexus_create(struct machine *m);
 void nexus_destroy(struct machine *m);
-/* Run the guest with vm.cpu once. The vector of its trap, or -1: a host event, which has been dealt
- * with; vm.cpu and hw are updated. NX_ABORTED, NX_FAULTED: nothing has run, and they are not. The guest's FPU state must be in use. */
+/* From here to go_home() interrupts are off and the monitor's tables in force. The guest's FPU state
+ * must be in use. */
+void go_away(struct machine *m);
+void go_home(struct machine *m);
+/* Run the guest with vm.cpu once; we are away. The vector of its trap, or -1: a host event, which has
+ * been dealt with; vm.cpu and hw are updated. NX_ABORTED, NX_FAULTED: nothing has run, and they are
+ * not. After a host event we are home. */
 int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT]);
 /* Descriptor `index` of the guest's LDT or GDT; made harmless. */
 void nexus_set_descriptor(struct machine *m, bool ldt, unsigned index, u64 descriptor);
+/* The tables in force now allow less than they did at `la`, or anywhere. */
+#define FORGET_ALL (~0ull)
+void nexus_forget(struct machine *m, u64 la);
 
-/* tables.c: the page tables that `root` points to. */
-int tables_create(struct machine *m);
+/* tables.c. NULL: out of memory. */
+struct space *tables_create_space(struct machine *m);
 void tables_destroy(struct machine *m);
-/* The entry for `va`, or NULL: out of memory, or, if not `create`, no table there. */
-u64 *tables_entry(struct machine *m, u64 va, bool create);
+/* The 512 entries for `la` of the space in force. NULL: out of memory, or, if not `create`, none. */
+u64 *tables_get(struct machine *m, unsigned view, u64 la, bool create);
 
 /* memory.c */
 int memory_set(struct machine *m, const struct plex86_memory *mem);

@@ -1,8 +1,8 @@
 /*
  * Running the guest: from PLEX86_RUN until it needs the VMM.
  *
- * Owns: the order of core, guest and VMM. Guest code runs in nexus_run() alone; all else is ordinary
- * kernel code which may sleep and be preempted.
+ * Owns: the order of core, guest and VMM, and when we are away (nexus.c): from before the guest runs
+ * until a host interrupt, an exit, or until the core wants something of the host.
  */
 #include "plex86.h"
 #include <linux/sched/signal.h>
@@ -45,64 +45,105 @@ static enum core_next fault(struct machine *m, enum plex86_fault reason, u64 det
 static int idle(struct machine *m, u64 deadline)
 {
 	const u64 now = ktime_get_ns();
-	int ret;
+	int ret = 0;
 
-	if (!deadline)
-		return wait_event_interruptible(m->wait, something_new(m)) ? -EINTR : 0;
-	if (deadline <= now)
+	if (deadline && deadline <= now)
 		return 0;
-	ret = wait_event_interruptible_hrtimeout(m->wait, something_new(m),
-						 ns_to_ktime(deadline - now));
+	stats_idle_begins(&m->vm);
+	WRITE_ONCE(m->run->idle, 1);
+	if (!deadline)
+		ret = wait_event_interruptible(m->wait, something_new(m));
+	else
+		ret = wait_event_interruptible_hrtimeout(m->wait, something_new(m),
+							 ns_to_ktime(deadline - now));
+	WRITE_ONCE(m->run->idle, 0);
+	stats_idle_ends(&m->vm);
 	return ret && ret != -ETIME ? -EINTR : 0;
 }
 
 static enum core_next enter_guest(struct machine *m)
 {
+	struct vm *vm = &m->vm;
 	u16 hw[SEG_COUNT];
 	struct trap trap;
-	int vector = nexus_run(m, &trap, hw);
+	int vector;
 
+	if (m->in_trap)
+		stats_trap_ends(vm);
+	m->in_trap = false;
+	vector = nexus_run(m, &trap, hw);
 	if (vector == NX_FAULTED)
-		return fault(m, FAULT_MONITOR, trap.error);
+		return fault(m, FAULT_MONITOR, trap.address);
 	if (vector == NX_ABORTED)
 		return CORE_RESUME;
 	/* After host interrupts as well: the guest may have loaded others since it was entered. */
-	core_sync_selectors(&m->vm, hw);
+	core_sync_selectors(vm, hw);
 	if (vector < 0)
 		return CORE_RESUME;
-	stats_trap_begins(&m->vm);
-	return vector == INT80 ? core_int80(&m->vm) : core_trap(&m->vm, &trap);
+	stats_trap_begins(vm);
+	m->in_trap = true;
+	return vector == INT80 ? core_int80(vm) : core_trap(vm, &trap);
 }
 
 static enum core_next begin(struct machine *m)
 {
+	struct vm *vm = &m->vm;
+
 	if (!m->started) {
 		m->started = true;
-		return core_load_segments(&m->vm) ? core_kick(&m->vm) : CORE_EXIT;
+		return core_load_segments(vm) ? core_kick(vm) : CORE_EXIT;
 	}
 	if (!m->exited)
-		return core_kick(&m->vm);
+		return core_kick(vm);
 	m->exited = false;
+	stats_exit_ends(vm, vm->exit.kind, m->exit_at);
 	/* Of all that the VMM can write there, these two are taken. */
-	if (m->vm.exit.kind == EXIT_IO && !m->vm.exit.io.write)
-		m->vm.exit.io.value = READ_ONCE(m->run->exit.io.value);
-	else if (m->vm.exit.kind == EXIT_MMIO && !m->vm.exit.mmio.write)
-		m->vm.exit.mmio.value = READ_ONCE(m->run->exit.mmio.value);
-	return core_resume(&m->vm);
+	if (vm->exit.kind == EXIT_IO && !vm->exit.io.write)
+		vm->exit.io.value = READ_ONCE(m->run->exit.io.value);
+	else if (vm->exit.kind == EXIT_MMIO && !vm->exit.mmio.write)
+		vm->exit.mmio.value = READ_ONCE(m->run->exit.mmio.value);
+	return core_resume(vm);
 }
 
-/* CORE_RESUME, unless there is something to look at before the guest may run. */
-static enum core_next before_guest(struct machine *m)
+/* Away, interrupts off: is there something to look at before the guest may run? What comes from now on
+ * interrupts it. False: no. */
+static bool look(struct machine *m, enum core_next *next)
 {
-	if (READ_ONCE(m->kick)) {
+	const bool kick = READ_ONCE(m->kick);
+
+	if (kick || trace_is_full(&m->vm)) {
 		WRITE_ONCE(m->kick, false);
 		m->vm.exit = (struct vm_exit){.kind = EXIT_KICKED};
-		return CORE_EXIT;
+		*next = CORE_EXIT;
+		return true;
 	}
 	if (!something_new(m))
-		return CORE_RESUME;
+		return false;
 	WRITE_ONCE(m->due, false);
-	return core_kick(&m->vm);
+	*next = core_kick(&m->vm);
+	return true;
+}
+
+/* At home: let the host have its turn. False: a signal. */
+static bool yield_to_host(void)
+{
+	if (signal_pending(current))
+		return false;
+	if (need_resched())
+		schedule();
+	cond_resched(); /* tells RCU, too */
+	return true;
+}
+
+/* The guest waits. -EINTR: a signal. */
+static int wait_for_news(struct machine *m, enum core_next *next)
+{
+	go_home(m);
+	if (!yield_to_host() || idle(m, m->vm.exit.deadline))
+		return -EINTR;
+	/* A kick is for look() to see. */
+	*next = READ_ONCE(m->kick) ? CORE_RESUME : core_kick(&m->vm);
+	return 0;
 }
 
 static int loop(struct machine *m)
@@ -111,27 +152,22 @@ static int loop(struct machine *m)
 
 	for (;;) {
 		if (next == CORE_EXIT && m->vm.exit.kind != EXIT_IDLE)
-			break;
-		if (signal_pending(current))
-			return -EINTR;
+			return 0;
 		if (next == CORE_EXIT) {
-			if (idle(m, m->vm.exit.deadline))
+			if (wait_for_news(m, &next))
 				return -EINTR;
-			next = core_kick(&m->vm);
-			if (READ_ONCE(m->kick))
-				next = CORE_RESUME;
-			else
-				continue;
+			continue;
 		}
-		if (need_resched())
-			schedule();
-		next = before_guest(m);
-		if (next == CORE_RESUME && !something_new(m))
+		if (!m->away) {
+			if (!yield_to_host())
+				return -EINTR;
+			go_away(m);
+		}
+		if (signal_pending(current) || need_resched())
+			go_home(m);
+		else if (!look(m, &next))
 			next = enter_guest(m);
 	}
-	m->exited = true;
-	m->run->exit = m->vm.exit;
-	return 0;
 }
 
 int machine_run(struct machine *m)
@@ -143,7 +179,13 @@ int machine_run(struct machine *m)
 	set_runner(m, current);
 	fpu_swap_kvm_fpstate(&m->fpu, true);
 	ret = loop(m);
+	go_home(m);
 	fpu_swap_kvm_fpstate(&m->fpu, false);
 	set_runner(m, NULL);
-	return ret;
+	if (ret)
+		return ret;
+	m->exited = true;
+	m->exit_at = host_tsc(&m->vm);
+	m->run->exit = m->vm.exit;
+	return 0;
 }

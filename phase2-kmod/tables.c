@@ -1,10 +1,15 @@
 /*
- * The page tables the guest runs on.
+ * The page tables the guest runs on: for each of its address spaces two sets, one with all that is
+ * mapped, for its kernel, and one with what its user code may see.
  *
- * Owns: their pages. At most 8 MiB of them a machine (4 GiB in 4 KiB pages), charged to the VMM's
- * memory cgroup.
+ * Owns: their pages. At most 16 MiB of them a space (4 GiB in 4 KiB pages, twice), charged to the
+ * VMM's memory cgroup. Above the low half both have what the host has there, for itself alone.
  */
 #include "plex86.h"
+#include <linux/sched.h>
+#include <linux/vmalloc.h>
+
+#define TABLE_FLAGS (_PAGE_PRESENT | _PAGE_RW | _PAGE_USER)
 
 static u64 *new_table(struct machine *m)
 {
@@ -16,39 +21,71 @@ static u64 *new_table(struct machine *m)
 	return page_address(page);
 }
 
-int tables_create(struct machine *m)
+static bool create_root(struct machine *m, struct space *s, unsigned view)
 {
-	m->root = new_table(m);
-	return m->root ? 0 : -ENOMEM;
+	const unsigned half = PTRS_PER_PGD / 2;
+	u64 *root = new_table(m), *pdpt;
+
+	if (!root)
+		return false;
+	memcpy(root + half, current->mm->pgd + half, half * sizeof(*root));
+	s->root[view] = root;
+	pdpt = root;
+	/* As deep as the host's: LA57 cannot change in long mode. */
+	for (int level = __read_cr4() & X86_CR4_LA57 ? 5 : 4; level > 3; level--) {
+		u64 *below = new_table(m);
+
+		if (!below)
+			return false;
+		pdpt[0] = virt_to_phys(below) | TABLE_FLAGS;
+		pdpt = below;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(s->directory[view]); i++) {
+		s->directory[view][i] = new_table(m);
+		if (!s->directory[view][i])
+			return false;
+		pdpt[i] = virt_to_phys(s->directory[view][i]) | TABLE_FLAGS;
+	}
+	return true;
+}
+
+struct space *tables_create_space(struct machine *m)
+{
+	struct space *s = __vmalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+
+	if (!s)
+		return NULL;
+	for (unsigned view = 0; view < VIEWS; view++)
+		if (!create_root(m, s, view)) {
+			vfree(s);
+			return NULL;
+		}
+	return s;
 }
 
 void tables_destroy(struct machine *m)
 {
 	struct page *page, *next;
 
+	for (unsigned i = 0; i < SHADOW_COUNT; i++)
+		vfree(m->spaces[i]);
 	list_for_each_entry_safe(page, next, &m->tables, lru) {
 		list_del(&page->lru);
 		__free_page(page);
 	}
 }
 
-u64 *tables_entry(struct machine *m, u64 va, bool create)
+u64 *tables_get(struct machine *m, unsigned view, u64 la, bool create)
 {
-	/* As deep as the host's: LA57 cannot change in long mode. */
-	int level = __read_cr4() & X86_CR4_LA57 ? 5 : 4;
-	u64 *table = m->root;
+	const unsigned slot = la >> PMD_SHIFT;
+	u64 **table = &m->space->table[view][slot];
 
-	for (; level > 1; level--) {
-		u64 *entry = &table[va >> (PAGE_SHIFT + 9 * (level - 1)) & 511];
-
-		if (!*entry) {
-			u64 *below = create ? new_table(m) : NULL;
-
-			if (!below)
-				return NULL;
-			*entry = virt_to_phys(below) | _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;
-		}
-		table = phys_to_virt(*entry & PTE_PFN_MASK);
+	if (!*table && create) {
+		go_home(m); /* to sleep */
+		*table = new_table(m);
+		if (*table)
+			m->space->directory[view][slot / 512][slot % 512] =
+				virt_to_phys(*table) | TABLE_FLAGS;
 	}
-	return &table[va >> PAGE_SHIFT & 511];
+	return *table;
 }

@@ -60,6 +60,7 @@ static void map_ram(void)
 	check(STEP_MAP_RAM, ret);
 	vm->ram = (u8 *)ret;
 	vm->ram_size = shared->ram_size;
+	vm->trace = &shared->trace;
 	vm->abi = shared->abi;
 	vm->fast_paths = shared->fast_paths;
 	vm->clock.deterministic = shared->deterministic;

@@ -101,6 +101,7 @@ struct vcpu_shared {
 	struct baton baton;
 	struct gate gate;
 
+	struct trace_ring trace;
 	struct vm vm;
 };
 

@@ -80,14 +80,6 @@ static void idle(u64 deadline)
 	stats_idle_ends(&shared->vm);
 }
 
-static bool trace_is_full(void)
-{
-	const struct trace_ring *ring = &shared->vm.trace;
-
-	return ring->keep &&
-	       ring->head - __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) > TRACE_RING / 2;
-}
-
 static void stop(enum vm_fault reason, u64 detail)
 {
 	struct vm *vm = &shared->vm;
@@ -109,7 +101,7 @@ static void hand_over_kicked(struct vm *vm)
 static bool ready_to_run(void)
 {
 	__atomic_store_n(&shared->mode, MODE_GUEST, __ATOMIC_SEQ_CST);
-	if (!something_new() && !trace_is_full())
+	if (!something_new() && !trace_is_full(&shared->vm))
 		return true;
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
 	return false;
@@ -120,7 +112,7 @@ void run_until_resume(enum core_next next)
 	struct vm *vm = &shared->vm;
 
 	while (next == CORE_EXIT || !ready_to_run()) {
-		bool kicked = __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST) || trace_is_full();
+		bool kicked = __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST) || trace_is_full(&shared->vm);
 
 		if (next == CORE_EXIT && vm->exit.kind != EXIT_IDLE) {
 			hand_over();

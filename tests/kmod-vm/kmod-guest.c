@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -23,13 +24,14 @@ int kmod_guest_open(struct kmod_guest *g)
 		errno = EPROTO;
 		return -1;
 	}
-	g->run = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
+	g->run = mmap(NULL, sizeof(*g->run), PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
 	return g->run == MAP_FAILED ? -1 : 0;
 }
 
 int kmod_guest_memory(struct kmod_guest *g)
 {
-	struct plex86_memory mem = {.ram_size = GUEST_RAM, .abi = 1, .layout = PLEX86_LAYOUT};
+	struct plex86_memory mem = {
+		.ram_size = GUEST_RAM, .flags = PLEX86_ABI, .layout = PLEX86_LAYOUT};
 
 	g->memory = memfd_create("guest", MFD_CLOEXEC);
 	if (g->memory < 0 || ftruncate(g->memory, GUEST_RAM_BYTES))
@@ -39,6 +41,17 @@ int kmod_guest_memory(struct kmod_guest *g)
 		return -1;
 	mem.address = (u64)g->ram;
 	return ioctl(g->fd, PLEX86_SET_MEMORY, &mem);
+}
+
+int kmod_guest_get_cpu(struct kmod_guest *g, struct vcpu *cpu)
+{
+	struct vm *vm = malloc(offsetof(struct vm, shadow));
+	int ret = vm ? ioctl(g->fd, PLEX86_GET_STATE, vm) : -1;
+
+	if (!ret)
+		*cpu = vm->cpu;
+	free(vm);
+	return ret;
 }
 
 int kmod_guest_load(struct kmod_guest *g, const char *path)
@@ -54,7 +67,7 @@ int kmod_guest_load(struct kmod_guest *g, const char *path)
 		errno = ENOENT;
 		return -1;
 	}
-	loaded = image_identify(&image, &file, &e) && !ioctl(g->fd, PLEX86_GET_CPU, &cpu) &&
+	loaded = image_identify(&image, &file, &e) && !kmod_guest_get_cpu(g, &cpu) &&
 		 image_load(&image, &boot, &cpu, &e);
 	blob_free(&file);
 	if (!loaded) {
@@ -85,7 +98,7 @@ int kmod_guest_create(struct kmod_guest *g, const char *path)
 void kmod_guest_close(struct kmod_guest *g)
 {
 	if (g->run != MAP_FAILED)
-		munmap(g->run, 4096);
+		munmap(g->run, sizeof(*g->run));
 	if (g->ram != MAP_FAILED)
 		munmap(g->ram, GUEST_RAM_BYTES);
 	if (g->memory >= 0)

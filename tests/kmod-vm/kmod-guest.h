@@ -7,8 +7,6 @@
 #ifndef PLEX86_KMOD_GUEST_H
 #define PLEX86_KMOD_GUEST_H
 
-#include "../../common/host.h"
-#include "../../common/vm.h"
 #include "../../phase2-kmod/plex86-ioctl.h"
 
 #define GUEST_RAM	(16u << 20)
@@ -26,6 +24,9 @@ struct kmod_guest {
 int kmod_guest_open(struct kmod_guest *g);
 int kmod_guest_memory(struct kmod_guest *g);
 int kmod_guest_load(struct kmod_guest *g, const char *path);
+
+/* The vcpu as it is. 0 or -1. */
+int kmod_guest_get_cpu(struct kmod_guest *g, struct vcpu *cpu);
 
 /* All of it. -1: it has been said what is wrong, and there is nothing to close. */
 int kmod_guest_create(struct kmod_guest *g, const char *path);

@@ -40,7 +40,7 @@ static enum verdict run_spoilt(unsigned bytes, unsigned *taken)
 	struct vcpu cpu;
 
 	REQUIRE(!kmod_guest_create(&g, settings.guest));
-	REQUIRE(!ioctl(g.fd, PLEX86_GET_CPU, &cpu));
+	REQUIRE(!kmod_guest_get_cpu(&g, &cpu));
 	/* Of what is in RAM the vcpu now finds something else. */
 	if (any(4) == 0)
 		for (unsigned i = 0; i < GUEST_RAM_BYTES / 4; i += 1 + any(64))
@@ -111,8 +111,9 @@ static volatile u32 calls;
 static unsigned long any_command(void)
 {
 	static const unsigned long known[] = {
-		PLEX86_GET_VERSION, PLEX86_SET_MEMORY, PLEX86_SET_CPU, PLEX86_GET_CPU,
-		PLEX86_RUN,	    PLEX86_RUN,	       PLEX86_SET_IRQ, PLEX86_KICK,
+		PLEX86_GET_VERSION, PLEX86_SET_MEMORY, PLEX86_SET_CPU,	 PLEX86_GET_STATE,
+		PLEX86_RUN,	    PLEX86_RUN,	       PLEX86_SET_IRQ,	 PLEX86_KICK,
+		PLEX86_ADD_DEVICE,  PLEX86_NEWS,       PLEX86_GET_STATS, PLEX86_GET_SPACES,
 	};
 
 	if (any(4))
@@ -125,7 +126,11 @@ static unsigned long any_command(void)
 /* A pointer that is none, or to what is of use for something. */
 static void *any_argument(struct kmod_guest *g, u8 *buffer, size_t size)
 {
-	struct plex86_memory mem = {(u64)g->ram, GUEST_RAM, 1, PLEX86_LAYOUT};
+	struct plex86_memory mem = {.address = (u64)g->ram,
+				    .ram_size = GUEST_RAM,
+				    .flags = any(4),
+				    .layout = PLEX86_LAYOUT,
+				    .level_irqs = any(0x10000)};
 
 	switch (any(8)) {
 	case 0:
@@ -139,7 +144,7 @@ static void *any_argument(struct kmod_guest *g, u8 *buffer, size_t size)
 	case 4:
 		memcpy(buffer, &mem, sizeof(mem));
 		if (any(2))
-			((u64 *)buffer)[any(3)] ^= 1ull << any(64);
+			((u64 *)buffer)[any(sizeof(mem) / 8)] ^= 1ull << any(64);
 		return buffer;
 	case 5:
 		return buffer + size - any(64); /* and beyond: nothing is mapped there */

@@ -86,8 +86,7 @@ enum verdict case_memory(void)
 
 static int set_memory(int fd, u64 address, u64 size, u32 layout)
 {
-	const struct plex86_memory mem = {
-		.address = address, .ram_size = size, .abi = 1, .layout = layout};
+	const struct plex86_memory mem = {.address = address, .ram_size = size, .layout = layout};
 
 	return ioctl(fd, PLEX86_SET_MEMORY, &mem) ? errno : 0;
 }
@@ -106,7 +105,7 @@ enum verdict case_arguments(void)
 	REQUIRE(ram != MAP_FAILED && readable != MAP_FAILED);
 	REQUIRE(!kmod_guest_open(&g));
 	REQUIRE(ioctl(g.fd, PLEX86_RUN) && errno == EINVAL);
-	REQUIRE(!ioctl(g.fd, PLEX86_GET_CPU, &cpu));
+	REQUIRE(!kmod_guest_get_cpu(&g, &cpu));
 	REQUIRE(ioctl(g.fd, PLEX86_SET_CPU, &cpu) && errno == EINVAL); /* no memory yet */
 	REQUIRE(ioctl(g.fd, PLEX86_SET_MEMORY, NULL) && errno == EFAULT);
 	REQUIRE(set_memory(g.fd, good, GUEST_RAM, PLEX86_LAYOUT + 1) == EINVAL);
@@ -133,7 +132,7 @@ enum verdict case_arguments(void)
 	REQUIRE(ioctl(g.fd, PLEX86_SET_IRQ, &irq) && errno == EINVAL);
 	REQUIRE(ioctl(g.fd, PLEX86_SET_IRQ, NULL) && errno == EFAULT);
 	REQUIRE(ioctl(g.fd, _IO('x', 0x7f)) && errno == ENOTTY);
-	REQUIRE(mmap(NULL, 8192, PROT_READ, MAP_SHARED, g.fd, 0) == MAP_FAILED);
+	REQUIRE(mmap(NULL, sizeof(*g.run) + 4096, PROT_READ, MAP_SHARED, g.fd, 0) == MAP_FAILED);
 	REQUIRE(mmap(NULL, 4096, PROT_READ, MAP_SHARED, g.fd, 4096ull << 32) == MAP_FAILED);
 	kmod_guest_close(&g);
 	munmap(ram, GUEST_RAM_BYTES);

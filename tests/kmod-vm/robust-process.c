@@ -175,7 +175,7 @@ static void meddle(struct runner *r, unsigned how)
 		break;
 	case 3:
 		alarm(1); /* the machine is running: this waits */
-		ioctl(r->guest.fd, PLEX86_GET_CPU, &cpu);
+		kmod_guest_get_cpu(&r->guest, &cpu);
 		break;
 	case 4:
 		execl("/bin/true", "true", NULL);
@@ -248,7 +248,7 @@ enum verdict case_dup(void)
 			REQUIRE(module_users() > 0);
 			g.run->exit.kind = EXIT_KICKED; /* still ours to write */
 		} else {
-			munmap(g.run, 4096);
+			munmap(g.run, sizeof(*g.run));
 			g.run = MAP_FAILED;
 			ioctl(g.fd, PLEX86_RUN);
 		}

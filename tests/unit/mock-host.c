@@ -308,6 +308,7 @@ struct vm *vm_create(u64 ram_size)
 	vm->ram = calloc(1, ram_size + HOST_EXTRA_BYTES);
 	assert_non_null(vm->ram);
 	m->now = 1000000;
+	vm->trace = &m->trace;
 	enter_space(m, 0);
 	core_reset(vm);
 	fill_tables(vm);

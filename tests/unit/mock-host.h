@@ -52,6 +52,7 @@ struct mock {
 	s64 utc;
 	u64 armed;     /* deadline of the last host_arm_timer() */
 	unsigned arms; /* calls of it */
+	struct trace_ring trace;
 	u32 cpuid[4];  /* what every leaf of the host's CPUID says */
 };
 
@@ -60,10 +61,15 @@ static inline struct mock *mock_of(const struct vm *vm)
 	return (struct mock *)vm;
 }
 
-/* What is mapped at `la` in the address space in force. */
+/* What is mapped at `la` in the address space in force, and whether for user code as well. */
 static inline u32 mock_mapping(const struct vm *vm, u32 la)
 {
-	return mock_of(vm)->page[la >> 12];
+	return mock_of(vm)->page[la >> 12] & ~(u32)HOST_USER;
+}
+
+static inline bool mock_is_user(const struct vm *vm, u32 la)
+{
+	return mock_of(vm)->page[la >> 12] & HOST_USER;
 }
 
 /* --------------------------------------------------------- the machine ---- */

@@ -148,16 +148,16 @@ static void test_stops_where_asked(void **state)
 static void test_digest_tells_registers(void **state)
 {
 	struct vm *vm = deterministic(state);
-	const struct trace_record *record = vm->trace.record;
+	const struct trace_record *record = vm->trace->record;
 	u32 first;
 
 	trace(vm, EV_HLT, 0, 0);
-	first = record[(vm->trace.head - 1) % TRACE_RING].digest;
+	first = record[(vm->trace->head - 1) % TRACE_RING].digest;
 	trace(vm, EV_HLT, 0, 0);
-	assert_int_equal(record[(vm->trace.head - 1) % TRACE_RING].digest, first);
+	assert_int_equal(record[(vm->trace->head - 1) % TRACE_RING].digest, first);
 	vm->cpu.gpr[GPR_DI] ^= 1;
 	trace(vm, EV_HLT, 0, 0);
-	assert_int_not_equal(record[(vm->trace.head - 1) % TRACE_RING].digest, first);
+	assert_int_not_equal(record[(vm->trace->head - 1) % TRACE_RING].digest, first);
 }
 
 static void test_random_numbers_are_hidden(void **state)

@@ -24,7 +24,8 @@
 
 enum { TURN_CORE, TURN_VMM };
 
-static struct vm vm;
+static struct trace_ring events;
+static struct vm vm = {.trace = &events};
 static struct virtio_device device;
 static u32 raised, handled; /* interrupts */
 static u32 rang, heard;	    /* notifications */

@@ -119,7 +119,8 @@ static void assert_allowed(struct vm *vm, u32 page)
 	ORIGIN(vm, page).checked = now;
 	if (t.present && t.accessed && MOCK_GPA(mapped) == t.gpa && t.gpa < vm->ram_size &&
 	    (!(mapped & HOST_WRITE) || (t.write && t.dirty)) && (!(mapped & HOST_EXEC) || t.exec) &&
-	    (!ORIGIN(vm, page).from.user || t.user) && (!stays_global || t.global))
+	    !!(mapped & HOST_USER) == ORIGIN(vm, page).from.user &&
+	    (!(mapped & HOST_USER) || t.user) && (!stays_global || t.global))
 		return;
 	fail_msg("page %#x: mapped %#x; tables: gpa %#x, present %u accessed %u write %u dirty %u "
 		 "global %u exec %u",
@@ -274,7 +275,8 @@ static void access_page(struct vm *vm)
 	enum shadow_result result;
 
 	if (page == PLEX86_PV_PAGE >> 12 || (mapped && (!access.write || mapped & HOST_WRITE) &&
-					     (!access.fetch || mapped & HOST_EXEC)))
+					     (!access.fetch || mapped & HOST_EXEC) &&
+					     (!access.user || mapped & HOST_USER)))
 		return;
 	if (random32() % 512 == 0) {
 		mock_of(vm)->fail_maps = 1;
@@ -295,6 +297,7 @@ static void access_page(struct vm *vm)
 		assert_int_equal(MOCK_GPA(mapped), t.gpa);
 		assert_true(!access.write || (mapped & HOST_WRITE));
 		assert_true(!access.fetch || (mapped & HOST_EXEC));
+		assert_true(!access.user || (mapped & HOST_USER));
 	}
 	note_new(vm);
 }
@@ -369,11 +372,13 @@ static void change_level(struct vm *vm)
 {
 	if (vm_cpl(vm)) {
 		enter_kernel(vm);
+		vm->two_views = random32() % 2;
 		return;
 	}
 	pv_page(vm)->cpl = 3;
 	shadow_set_user_view(vm, true);
-	each_mapping(vm, check_users);
+	if (!vm->two_views)
+		each_mapping(vm, check_users);
 }
 
 static void step(struct vm *vm)

@@ -44,7 +44,7 @@ static void test_line_that_falls_again(void **state)
 	vm->irq_lines = 0;
 	vm_set_if(vm, FLAG_IF);
 	assert_next(vm, core_kick(vm), AT_CODE);
-	assert_true(vm_shadow(vm)->pv_writable);
+	assert_false(vm_shadow(vm)->pv_readonly);
 }
 
 /* Pending with IF=0: the store that sets IF must trap. */
@@ -112,7 +112,7 @@ static void test_endless_interrupt(void **state)
 	assert_int_equal(delivered(vm, core_kick(vm), IRQ_VECTOR).eip, HANDLER(IRQ_VECTOR));
 	assert_true(pic_pending(&vm->pic));
 	/* Somebody must look again. */
-	assert_false(vm_shadow(vm)->pv_writable);
+	assert_true(vm_shadow(vm)->pv_readonly);
 }
 
 static void test_endless_interrupt_shuts_down(void **state)
@@ -196,7 +196,7 @@ static void test_sti_cli(void **state)
 	pic_ready(vm);
 	raise_irq(vm);
 	assert_next(vm, gp(vm, 0xfb, CLI_MACRO), AT_CODE + 1);
-	assert_false(vm_shadow(vm)->pv_writable); /* the cli will trap */
+	assert_true(vm_shadow(vm)->pv_readonly); /* the cli will trap */
 	vm_set_if(vm, 0);
 	vm->cpu.rip = AT_CODE + 0x100;
 	assert_next(vm, gp(vm, 0xfb, 0xfa), AT_CODE + 0x101);
