@@ -45,7 +45,7 @@ int kmod_guest_memory(struct kmod_guest *g)
 
 int kmod_guest_get_cpu(struct kmod_guest *g, struct vcpu *cpu)
 {
-	struct vm *vm = malloc(offsetof(struct vm, shadow));
+	struct vm *vm = malloc(sizeof(*vm));
 	int ret = vm ? ioctl(g->fd, PLEX86_GET_STATE, vm) : -1;
 
 	if (!ret)
