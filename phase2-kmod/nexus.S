@@ -8,6 +8,7 @@
  * away they are noted, and turn an entry into the guest back.
  */
 #include <linux/linkage.h>
+#include <linux/objtool.h>
 #include <asm/nospec-branch.h>
 #include <asm/smap.h>
 #include "nexus.h"
@@ -50,6 +51,7 @@ nexus_depart:
 nexus_arrive:
 	endbr64
 	mov %rdi, %r8
+	ANNOTATE_INTRA_FUNCTION_CALL
 	call .Lhome
 	ANNOTATE_UNRET_SAFE
 	ret
@@ -181,6 +183,7 @@ trap_in_host_code:
 	mov 2(%rsp), %r8
 	add $16, %rsp
 	sub $NX_IDT, %r8
+	ANNOTATE_INTRA_FUNCTION_CALL
 	call .Lhome
 	pop %r8
 	pop %rax
@@ -234,6 +237,7 @@ trap_in_host_code:
 df_stub:
 	endbr64
 	lea -(NX_DF_TOP - 48)(%rsp), %r8
+	ANNOTATE_INTRA_FUNCTION_CALL
 	call .Lhome
 	add $8, %rsp
 	iretq
