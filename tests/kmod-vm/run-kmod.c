@@ -1,59 +1,25 @@
 /*
  * run-kmod GUEST: run one test guest on /dev/plex86, its serial port on stdout.
  *
- * Owns: the smallest VMM that the test guests need: a serial port, and the exit port 0xf4. Exit status: as tests/guest/run-guest has them (0-99 the guest's, 100 shut down, 102).
+ * Owns: the smallest VMM that the test guests need: a serial port, and the exit port 0xf4. Exit
+ * status: as tests/guest/run-guest has them (0-99 the guest's, 100 shut down, 102).
  */
 #define _GNU_SOURCE
-#include "../../common/host.h"
-#include "../../common/vm.h"
+#include "kmod-guest.h"
+
 #include "../../phase1-user/hal/serial.h"
-#include "../../phase1-user/loader/loader.h"
-#include "../../phase2-kmod/plex86-ioctl.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
-#define RAM_SIZE (16u << 20)
-#define PORT_EXIT 0xf4
 enum { RUN_SHUTDOWN = 100, RUN_FAILED = 102 };
 
 static int fail(const char *what)
 {
 	fprintf(stderr, "run-kmod: %s: %s\n", what, strerror(errno));
 	return RUN_FAILED;
-}
-
-/* What a freshly reset vcpu holds, as far as a boot protocol does not say. */
-static int load(const char *path, u8 *ram, int fd)
-{
-	struct blob file;
-	struct image image;
-	static struct vm vm;
-	struct error e;
-	struct boot boot = {.ram = ram, .ram_size = RAM_SIZE, .cmdline = ""};
-	struct plex86_memory mem = {
-		.address = (u64)ram, .ram_size = RAM_SIZE, .layout = PLEX86_LAYOUT};
-
-	if (!blob_read(&file, "guest", path, &e) || !image_identify(&image, &file, &e)) {
-		fprintf(stderr, "run-kmod: %s\n", e.text);
-		return RUN_FAILED;
-	}
-	mem.flags = image.abi ? PLEX86_ABI : 0;
-	if (ioctl(fd, PLEX86_SET_MEMORY, &mem))
-		return fail("PLEX86_SET_MEMORY");
-	if (ioctl(fd, PLEX86_GET_STATE, &vm))
-		return fail("PLEX86_GET_STATE");
-	if (!image_load(&image, &boot, &vm.cpu, &e)) {
-		fprintf(stderr, "run-kmod: %s\n", e.text);
-		return RUN_FAILED;
-	}
-	if (ioctl(fd, PLEX86_SET_CPU, &vm.cpu))
-		return fail("PLEX86_SET_CPU");
-	return 0;
 }
 
 struct devices {
@@ -82,7 +48,7 @@ static bool port(struct devices *d, struct vm_exit *exit, int *status)
 {
 	u64 value = exit->io.value;
 
-	if (exit->io.write && exit->io.port == PORT_EXIT) {
+	if (exit->io.write && exit->io.port == GUEST_PORT_EXIT) {
 		*status = value & 0x7f;
 		return true;
 	}
@@ -127,33 +93,23 @@ int main(int argc, char **argv)
 {
 	static struct devices d;
 	const struct serial_config serial = {.out = print, .irq = set_line, .opaque = &d};
-	struct plex86_run *shared;
-	int fd, ret;
-	u8 *ram;
+	struct kmod_guest guest;
+	int ret;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: run-kmod GUEST\n");
 		return 2;
 	}
-	fd = open("/dev/plex86", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return fail("open /dev/plex86");
-	if (ioctl(fd, PLEX86_GET_VERSION) != PLEX86_API_VERSION)
-		return fail("PLEX86_GET_VERSION");
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ram = mmap(NULL, RAM_SIZE + HOST_EXTRA_BYTES, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED || ram == MAP_FAILED)
-		return fail("mmap");
-	d.fd = fd;
+	if (kmod_guest_create(&guest, argv[1]))
+		return RUN_FAILED;
+	d.fd = guest.fd;
 	bus_init(&d.bus);
 	serial_init(&d.serial, &serial);
 	if (!serial_register(&d.serial, &d.bus, SERIAL_COM1))
 		return RUN_FAILED;
-	ret = load(argv[1], ram, fd);
-	if (!ret)
-		ret = run(&d, shared);
+	ret = run(&d, guest.run);
 	serial_flush(&d.serial);
 	fflush(stdout);
+	kmod_guest_close(&guest);
 	return ret;
 }
