@@ -35,6 +35,13 @@
 \name:
 .endm
 
+/* Where the host has a view for each privilege level an `int $0x80` here, which ends at \name, changes
+ * views. */
+.macro view name
+	xchgw	%ax, %ax		/* a nop of two bytes */
+	patch	\name
+.endm
+
 	.section .rodata.stubs.states, "a", @progbits
 	.globl	stubs_states
 	.hidden	stubs_states
@@ -81,6 +88,7 @@ stubs_template:
 	movl	$EFLAGS_IF, PV(PLEX86_PV_IF)
 	lss	(%esp), %esp
 	state	STUB_IRET_LAST
+	view	stubs_to_user
 	ljmp	*CSPV(STUB_EIP)
 
 .Lslow_pop:
@@ -94,6 +102,7 @@ stubs_template:
 /* The user's SS is still loaded, and limited. */
 	.org	PLEX86_PV_STUB_INT80 - PLEX86_PV_STUB_IRET
 	state	STUB_SYS_START
+	view	stubs_to_kernel
 	movw	CSPV(STUB_SS), %ss
 	popl	PV(STUB_EIP)
 	state	STUB_SYS_POPPED

@@ -12,7 +12,8 @@
 /* stubs.S */
 extern HIDDEN const u8 stubs_template[], stubs_template_end[], stubs_trap[];
 extern HIDDEN const u8 stubs_tls_0[], stubs_tls_4[], stubs_tls_8[], stubs_tls_12[], stubs_tls_16[],
-	stubs_tls_20[], stubs_kernel_cs[], stubs_esp0[], stubs_slow[];
+	stubs_tls_20[], stubs_kernel_cs[], stubs_esp0[], stubs_slow[], stubs_to_user[],
+	stubs_to_kernel[];
 struct stub_state {
 	u32 offset, state;
 };
@@ -131,6 +132,13 @@ static void patch(struct vm *vm, const u8 *end, u32 value)
 	mem_copy(stub_code(vm) + (end - stubs_template) - sizeof(value), &value, sizeof(value));
 }
 
+static void install_view_change(struct vm *vm, const u8 *end)
+{
+	static const u8 int80[] = {0xcd, SYSCALL_GATE};
+
+	mem_copy(stub_code(vm) + (end - stubs_template) - sizeof(int80), int80, sizeof(int80));
+}
+
 static void install(struct vm *vm, const struct stubs *s)
 {
 	static const u8 *const tls[] = {stubs_tls_0,  stubs_tls_4,  stubs_tls_8,
@@ -139,6 +147,10 @@ static void install(struct vm *vm, const struct stubs *s)
 	mem_copy(stub_code(vm), stubs_template, stubs_trap - stubs_template);
 	for (unsigned i = 0; i < ARRAY_SIZE(tls); i++)
 		patch(vm, tls[i], s->tls + 4 * i);
+	if (vm->two_views) {
+		install_view_change(vm, stubs_to_user);
+		install_view_change(vm, stubs_to_kernel);
+	}
 	if (!vm->gate)
 		stub_code(vm)[stubs_slow - stubs_template] = OPCODE_HLT;
 	patch(vm, stubs_kernel_cs, s->kernel_cs.selector);
@@ -161,6 +173,11 @@ void stubs_refresh(struct vm *vm)
 	}
 	if (!vm->stubs.enabled || __builtin_memcmp(&now, &vm->stubs, sizeof(now)))
 		install(vm, &now);
+}
+
+u32 stubs_view_change(bool user)
+{
+	return STUBS_BASE + ((user ? stubs_to_user : stubs_to_kernel) - stubs_template);
 }
 
 /* ------------------------------------------------------- getting out ---- */
@@ -268,7 +285,9 @@ static enum stub_exit undo_syscall(struct vm *vm, u32 state)
 
 	switch (state) {
 	case STUB_SYS_START:
-		rip = stack_word(vm, 0);
+		/* Whoever has jumped here could point anywhere: by the far call's own rights. */
+		if (!mem_read(vm, (u32)vm->cpu.gpr[GPR_SP], &rip, sizeof(rip), true))
+			return STUB_EXIT_FOREIGN;
 		move_sp(vm, 8);
 		break;
 	case STUB_SYS_POPPED:

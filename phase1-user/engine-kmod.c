@@ -221,7 +221,8 @@ static bool set_memory(struct kmod *e, const struct engine_config *cfg, char *er
 		.stop_at = cfg->stop_at,
 		.flip_at = cfg->flip_at,
 		.flags = (cfg->abi ? PLEX86_ABI : 0) |
-			 (cfg->deterministic ? PLEX86_DETERMINISTIC : 0),
+			 (cfg->deterministic ? PLEX86_DETERMINISTIC : 0) |
+			 (cfg->no_fast_paths ? PLEX86_NO_FAST_PATHS : 0),
 		.layout = PLEX86_LAYOUT,
 		.level_irqs = cfg->level_irqs,
 	};

@@ -61,6 +61,7 @@ static void reset(struct machine *m, const struct plex86_memory *mem)
 	vm->ram_size = mem->ram_size;
 	vm->abi = mem->flags & PLEX86_ABI;
 	vm->two_views = true;
+	vm->fast_paths = !(mem->flags & (PLEX86_NO_FAST_PATHS | PLEX86_DETERMINISTIC));
 	vm->trace = &m->run->trace;
 	vm->clock.deterministic = mem->flags & PLEX86_DETERMINISTIC;
 	vm->clock.stop_at = mem->stop_at;

@@ -242,6 +242,34 @@ df_stub:
 	add $8, %rsp
 	iretq
 
+/* int $0x80: the stubs' way from one view to the other, else like any other trap. */
+	.balign 16
+int80_stub:					/* %rsp = &RIP */
+	endbr64
+	lea -NX_RIP(%rsp), %r8
+	cmpw $NX_FLAT_CS, NX_CS(%r8)
+	jne 3f
+	mov NX_RIP(%r8), %r9
+	cmp NX_TO_USER(%r8), %r9d
+	je 1f
+	cmp NX_TO_KERNEL(%r8), %r9d
+	jne 3f
+	cmpl $NX_USER_TOP, NX_RSP(%r8)
+	ja 3f
+	mov NX_CR3_KERNEL(%r8), %r9
+	xor %r10d, %r10d			/* VIEW_KERNEL */
+	jmp 2f
+1:	mov NX_CR3_USER(%r8), %r9
+	mov $1, %r10d				/* VIEW_USER */
+2:	test %r9, %r9
+	jz 3f
+	mov %r9, %cr3
+	mov %r10d, NX_VIEW(%r8)
+	iretq
+3:	push $0
+	push $-0x80
+	jmp trap
+
 	.balign 16
 	.globl nexus_stubs
 nexus_stubs:
@@ -263,9 +291,11 @@ nexus_stubs:
 	.endr
 
 	.section .rodata
-	.globl nexus_ist_stubs
+	.globl nexus_ist_stubs, nexus_int80_stub
 nexus_ist_stubs:
 	.quad df_stub, nmi_stub, mc_stub
+nexus_int80_stub:
+	.quad int80_stub
 
 /* void nexus_raise(u32 vector): take a host interrupt that came while the guest ran. We are home,
  * interrupts off. */

@@ -8,6 +8,7 @@
  * of CR3 or of tables. What wants the host as it is (interrupts, sleeping, allocation) goes home first.
  */
 #include "plex86.h"
+#include "../common/stubs.h"
 #include <linux/hw_breakpoint.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
@@ -16,7 +17,7 @@
 
 /* nexus.S */
 extern char nexus_stubs[];
-extern void *const nexus_ist_stubs[3];
+extern void *const nexus_ist_stubs[3], *const nexus_int80_stub;
 asmlinkage void nexus_depart(void *nexus);
 asmlinkage void nexus_arrive(void *nexus);
 asmlinkage void nexus_enter(void *nexus);
@@ -103,11 +104,12 @@ static void set_tss(struct machine *m)
 static void set_idt(struct machine *m)
 {
 	for (unsigned i = 0; i < 256; i++) {
-		/* What the guest's own int3, into and int $0x80 come through; all others are #GP. */
-		const unsigned dpl = i == EXC_BP || i == EXC_OF || i == INT80 ? 3 : 0;
+		/* What the guest's own int3 and into come through; all others are #GP. */
+		const unsigned dpl = i == EXC_BP || i == EXC_OF ? 3 : 0;
 
 		set_gate(m, i, nexus_stubs + STUB_BYTES * i, dpl, 0);
 	}
+	set_gate(m, INT80, nexus_int80_stub, 3, 0);
 	set_gate(m, EXC_DF, nexus_ist_stubs[0], 0, IST_DF);
 	set_gate(m, EXC_NMI, nexus_ist_stubs[1], 0, IST_NMI);
 	set_gate(m, EXC_MC, nexus_ist_stubs[2], 0, IST_MC);
@@ -140,6 +142,8 @@ int nexus_create(struct machine *m)
 	set_gdt(m);
 	set_table(m, NX_MON_GDTR, NX_GDT, PAGE_SIZE - 1);
 	set_table(m, NX_MON_IDTR, NX_IDT, PAGE_SIZE - 1);
+	NX32(m, NX_TO_USER) = stubs_view_change(true);
+	NX32(m, NX_TO_KERNEL) = stubs_view_change(false);
 	return 0;
 }
 
@@ -299,20 +303,47 @@ static void save_guest(struct machine *m, u16 hw[SEG_COUNT])
 	hw[SEG_GS] = NX32(m, NX_GS);
 }
 
+static u64 view_cr3(struct machine *m, unsigned n)
+{
+	const u64 cr3 = virt_to_phys(m->space->root[n % VIEWS]);
+
+	if (!m->pcids)
+		return cr3;
+	return cr3 | (PCID_MONITOR + n) | (m->stale >> n & 1 ? 0 : NOFLUSH);
+}
+
 /* The page tables for the guest's address space and privilege level. */
 static void choose_tables(struct machine *m)
 {
-	const unsigned view = vm_cpl(&m->vm) == 3, n = 2 * m->vm.pool.active + view;
-	u64 cr3 = virt_to_phys(m->space->root[view]);
+	const unsigned first = VIEWS * m->vm.pool.active, n = first + m->view;
 
 	NX64(m, NX_LOAD_CR3) = 0;
-	if (m->loaded == n && !(m->stale >> n & 1))
-		return;
-	if (m->pcids)
-		cr3 |= (PCID_MONITOR + n) | (m->stale >> n & 1 ? 0 : NOFLUSH);
-	m->stale &= ~(1ull << n);
-	m->loaded = n;
-	NX64(m, NX_LOAD_CR3) = cr3;
+	if (m->loaded != n || m->stale >> n & 1) {
+		NX64(m, NX_LOAD_CR3) = view_cr3(m, n);
+		m->stale &= ~(1ull << n);
+		m->loaded = n;
+	}
+	/* The stubs may change to the other without us, unless it wants flushing. */
+	NX32(m, NX_VIEW) = m->view;
+	NX64(m, NX_CR3_KERNEL) = m->stale >> first & 1 ? 0 : view_cr3(m, first);
+	NX64(m, NX_CR3_USER) = m->stale >> (first + 1) & 1 ? 0 : view_cr3(m, first + 1);
+}
+
+/* Is the trap a stub's change of view that it could not make by itself? */
+static bool changes_view(struct machine *m, u64 vector)
+{
+	const u32 rip = NX32(m, NX_RIP);
+
+	if (vector != INT80 || NX64(m, NX_CS) != HOST_FLAT_CS)
+		return false;
+	if (rip == NX32(m, NX_TO_USER)) {
+		m->view = VIEW_USER;
+		return true;
+	}
+	if (rip != NX32(m, NX_TO_KERNEL) || NX32(m, NX_RSP) > NX_USER_TOP)
+		return false;
+	m->view = VIEW_KERNEL;
+	return true;
 }
 
 /* A page that the tables have allowed more than they do now. */
@@ -340,6 +371,8 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 	load_guest(m);
 	choose_tables(m);
 	nexus_enter(m->nexus);
+	m->view = NX32(m, NX_VIEW);
+	m->loaded = VIEWS * m->vm.pool.active + m->view;
 	vector = NX64(m, NX_VECTOR);
 	if ((s64)vector < 0)
 		vector &= 0xff;
@@ -359,6 +392,8 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 		go_home_with(m, vector);
 		return -1;
 	}
+	if (changes_view(m, vector))
+		return NX_VIEW_CHANGED;
 	*trap = (struct trap){
 		.vector = vector,
 		.error = NX32(m, NX_ERROR),

@@ -29,6 +29,11 @@
 #define NX_PENDING_MC  0xac
 #define NX_FAULT_RIP   0xb0 /* of a fault on the way into the guest */
 #define NX_FAULT_VEC   0xb8
+#define NX_TO_USER     0xc0 /* where the stubs' changes of view end (stubs.h): u32 */
+#define NX_TO_KERNEL   0xc4
+#define NX_VIEW	       0xc8 /* u32: the view in force */
+#define NX_CR3_KERNEL  0xd0 /* of each view; 0: not without looking first */
+#define NX_CR3_USER    0xd8
 #define NX_DS	       0x100
 #define NX_ES	       0x104
 #define NX_FS	       0x108
@@ -69,8 +74,12 @@
 #define NX_SEL_TSS  0xf90
 #define NX_SEL_LDT  0xfa0
 
+#define NX_FLAT_CS   0x23
+#define NX_USER_TOP  0xbffffff8 /* the highest stack pointer with two words of user code's below 3 GiB */
+
 /* Beyond the 256 vectors. */
 #define NX_ABORTED 0x102 /* an NMI or #MC came on the way in: nothing has run */
+#define NX_VIEW_CHANGED 0x103 /* nexus.c's own: enter again */
 #define NX_FAULTED 0x200 /* the guest's state could not be loaded */
 
 #endif

@@ -26,14 +26,15 @@ struct plex86_memory {
 	u64 address;
 	u64 ram_size; /* bytes, a multiple of 4 KiB, without the extra ones */
 	u64 stop_at, flip_at; /* of a deterministic run: struct clock's */
-	u32 flags;	      /* PLEX86_ABI, PLEX86_DETERMINISTIC */
+	u32 flags;	      /* PLEX86_ABI and so on */
 	u32 layout;	      /* PLEX86_LAYOUT */
 	u16 level_irqs;	      /* interrupt lines that are level-triggered, a mask */
 	u16 reserved[3];
 };
 #define PLEX86_ABI	     1u /* the kernel carries the plex86 note */
 #define PLEX86_DETERMINISTIC 2u
-#define PLEX86_FLAGS	     3u
+#define PLEX86_NO_FAST_PATHS 4u
+#define PLEX86_FLAGS	     7u
 #define PLEX86_LAYOUT	     ((u32)(offsetof(struct vm, shadow) << 12 ^ sizeof(struct shadow)))
 
 struct plex86_irq {

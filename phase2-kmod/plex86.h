@@ -43,6 +43,7 @@ struct machine {
 
 	/* nexus.c's */
 	bool away, pcids;
+	unsigned view;	 /* the one to run the guest in */
 	unsigned loaded; /* 2 * space + view: the tables CR3 points to; or VIEW_NONE */
 	u64 stale;	 /* by bits of that kind: what the TLB has of them may be wrong */
 	int tlb_cpu;
@@ -56,6 +57,7 @@ struct machine {
 	struct plex86_run *run;
 	bool ready;   /* PLEX86_SET_CPU has been called */
 	bool started; /* guest code has run */
+	bool core_ran; /* since the guest was entered: it may be at another privilege level */
 	bool in_trap; /* the guest has trapped, and not been entered since */
 	bool exited;  /* vm.exit was given to the VMM, whose answer is awaited */
 	u64 exit_at;  /* host_tsc() then */
@@ -83,8 +85,8 @@ void nexus_destroy(struct machine *m);
 void go_away(struct machine *m);
 void go_home(struct machine *m);
 /* Run the guest with vm.cpu once; we are away. The vector of its trap, or -1: a host event, which has
- * been dealt with; vm.cpu and hw are updated. NX_ABORTED, NX_FAULTED: nothing has run, and they are
- * not. After a host event we are home. */
+ * been dealt with, or NX_VIEW_CHANGED; vm.cpu and hw are updated. NX_ABORTED, NX_FAULTED: nothing has
+ * run, and they are not. After a host event we are home. The core's doings choose `view` anew. */
 int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT]);
 /* Descriptor `index` of the guest's LDT or GDT; made harmless. */
 void nexus_set_descriptor(struct machine *m, bool ldt, unsigned index, u64 descriptor);

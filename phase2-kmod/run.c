@@ -5,6 +5,7 @@
  * until a host interrupt, an exit, or until the core wants something of the host.
  */
 #include "plex86.h"
+#include "../common/stubs.h"
 #include <linux/sched/signal.h>
 
 #define INT80 0x80
@@ -71,6 +72,10 @@ static enum core_next enter_guest(struct machine *m)
 	if (m->in_trap)
 		stats_trap_ends(vm);
 	m->in_trap = false;
+	/* What only the stubs have done since is not to be undone. */
+	if (m->core_ran)
+		m->view = vm_cpl(vm) == 3 ? VIEW_USER : VIEW_KERNEL;
+	m->core_ran = false;
 	vector = nexus_run(m, &trap, hw);
 	if (vector == NX_FAULTED)
 		return fault(m, FAULT_MONITOR, trap.address);
@@ -78,11 +83,17 @@ static enum core_next enter_guest(struct machine *m)
 		return CORE_RESUME;
 	/* After host interrupts as well: the guest may have loaded others since it was entered. */
 	core_sync_selectors(vm, hw);
-	if (vector < 0)
+	if (vector < 0 || vector == NX_VIEW_CHANGED)
 		return CORE_RESUME;
 	stats_trap_begins(vm);
 	m->in_trap = true;
-	return vector == INT80 ? core_int80(vm) : core_trap(vm, &trap);
+	m->core_ran = true;
+	if (vector != INT80)
+		return core_trap(vm, &trap);
+	/* In a stub, but not on a stack of the user's: nobody's system call. */
+	if (stubs_contain(vm))
+		return core_trap(vm, &(struct trap){.vector = EXC_GP});
+	return core_int80(vm);
 }
 
 static enum core_next begin(struct machine *m)
@@ -120,6 +131,7 @@ static bool look(struct machine *m, enum core_next *next)
 	if (!something_new(m))
 		return false;
 	WRITE_ONCE(m->due, false);
+	m->core_ran = true;
 	*next = core_kick(&m->vm);
 	return true;
 }
@@ -142,6 +154,7 @@ static int wait_for_news(struct machine *m, enum core_next *next)
 	if (!yield_to_host() || idle(m, m->vm.exit.deadline))
 		return -EINTR;
 	/* A kick is for look() to see. */
+	m->core_ran = true;
 	*next = READ_ONCE(m->kick) ? CORE_RESUME : core_kick(&m->vm);
 	return 0;
 }
@@ -149,6 +162,8 @@ static int wait_for_news(struct machine *m, enum core_next *next)
 static int loop(struct machine *m)
 {
 	enum core_next next = begin(m);
+
+	m->core_ran = true;
 
 	for (;;) {
 		if (next == CORE_EXIT && m->vm.exit.kind != EXIT_IDLE)
