@@ -31,6 +31,7 @@ enum {
 	MADE_PAE = 256,
 	MADE_FILLED = 512, /* page tables with A and D set; else the first accesses set them */
 	MADE_TWO_VIEWS = 1024,
+	MADE_ENDLESS = 2048, /* a line that stays high interrupts again and again */
 };
 
 /* For page tables with PAE. */
@@ -110,6 +111,14 @@ static void make(struct fuzz_input *in)
 	vm->abi = how & MADE_ABI;
 	if (vm->abi)
 		vm->cpu.ldtr = (struct segment){0};
+	if (how & MADE_ENDLESS) {
+		static const u8 icw[] = {0x11, 0x20, 0x04, 0x03 /* automatic EOI */, 0x00};
+
+		for (unsigned i = 0; i < ARRAY_SIZE(icw); i++)
+			pic_write(&vm->pic, 0x20 + !!i, icw[i]);
+		pic_write(&vm->pic, 0x4d0, 1 << IRQ);
+		put_gate(vm, IRQ_VECTOR, KCS, HANDLER(IRQ_VECTOR), D_TRAP32);
+	}
 	put_gate(vm, 0x80, KCS, HANDLER(0x80), D_INT32 | D_DPL3);
 	if (how & MADE_PAE)
 		pae_paging(pte);
