@@ -1,28 +1,17 @@
 /*
- * A driver that does what a fuzzer's input says: what the targets of this directory share.
+ * A driver that does what a fuzzer's input says: what the devices' targets share.
  *
- * Owns: taking the input apart, and what a guest can do to any device: write its memory, its
- * registers, its rings. Formats are those of the kept inputs (seeds/).
+ * Owns: what a guest can do to any device: write its memory, its registers, its rings. Formats are
+ * those of the kept inputs (seeds/).
  */
 #ifndef PLEX86_FUZZ_DRIVER_H
 #define PLEX86_FUZZ_DRIVER_H
 
-#include <stddef.h>
 #include "../unit/virtio-driver.h"
+#include "fuzz-input.h"
 
 #define FUZZ_RAM   (64u << 10)
 #define FUZZ_STEPS 2000
-
-struct fuzz_input {
-	const u8 *data;
-	size_t left;
-};
-
-/* The next bytes as a little-endian number; zeroes behind the end. */
-u32 fuzz_take(struct fuzz_input *in, unsigned bytes);
-
-/* What a device promises and ASan does not see. */
-void fuzz_require(bool kept);
 
 /* Overwrite guest memory: rings, tables, buffers. */
 void fuzz_scribble(struct driver *d, struct fuzz_input *in);
@@ -30,7 +19,5 @@ void fuzz_scribble(struct driver *d, struct fuzz_input *in);
 void fuzz_write_register(struct driver *d, struct fuzz_input *in, unsigned bytes);
 /* A descriptor and, mostly, its place in the ring, so that chains are common. */
 void fuzz_offer(struct driver *d, unsigned queue, struct fuzz_input *in);
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 #endif

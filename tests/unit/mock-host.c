@@ -80,11 +80,10 @@ static void enter_space(struct mock *m, u32 index)
 	if (!m->space[index])
 		m->space[index] = calloc(SHADOW_PAGES, sizeof(u32));
 	assert_non_null(m->space[index]);
+	m->mapped_elsewhere[m->in_force] = m->mapped;
 	m->page = m->space[index];
 	m->in_force = index;
-	m->mapped = 0;
-	for (u32 page = 0; page < SHADOW_PAGES; page++)
-		m->mapped += !!m->page[page];
+	m->mapped = m->mapped_elsewhere[index];
 }
 
 enum host_error host_activate(struct vm *vm, unsigned index)
@@ -298,6 +297,21 @@ static void fill_tables(struct vm *vm)
 	poke16(vm, AT_TSS + 0x66, 0x68); /* no I/O bitmap */
 }
 
+void vm_restart(struct vm *vm)
+{
+	mock_of(vm)->now = 1000000;
+	vm->trace = &mock_of(vm)->trace;
+	enter_space(mock_of(vm), 0);
+	core_reset(vm);
+	fill_tables(vm);
+	vm->cpu.gdtr = (struct table_register){.base = AT_GDT, .limit = GDT_LIMIT};
+	vm->cpu.idtr = (struct table_register){.base = AT_IDT, .limit = 256 * 8 - 1};
+	seg_unpack(get_descriptor(vm, TSS), TSS, &vm->cpu.tr);
+	seg_unpack(get_descriptor(vm, LDT), LDT, &vm->cpu.ldtr);
+	vm_kernel(vm);
+	assert_true(core_load_segments(vm));
+}
+
 struct vm *vm_create(u64 ram_size)
 {
 	struct mock *m = calloc(1, sizeof(*m));
@@ -307,17 +321,7 @@ struct vm *vm_create(u64 ram_size)
 	vm->ram_size = ram_size;
 	vm->ram = calloc(1, ram_size + HOST_EXTRA_BYTES);
 	assert_non_null(vm->ram);
-	m->now = 1000000;
-	vm->trace = &m->trace;
-	enter_space(m, 0);
-	core_reset(vm);
-	fill_tables(vm);
-	vm->cpu.gdtr = (struct table_register){.base = AT_GDT, .limit = GDT_LIMIT};
-	vm->cpu.idtr = (struct table_register){.base = AT_IDT, .limit = 256 * 8 - 1};
-	seg_unpack(get_descriptor(vm, TSS), TSS, &vm->cpu.tr);
-	seg_unpack(get_descriptor(vm, LDT), LDT, &vm->cpu.ldtr);
-	vm_kernel(vm);
-	assert_true(core_load_segments(vm));
+	vm_restart(vm);
 	return vm;
 }
 

@@ -46,8 +46,9 @@ struct mock {
 	/* Failures to come: the next `fail_maps` calls of host_map() give `map_error`. */
 	unsigned fail_maps;
 	enum host_error map_error, protect_error, segment_error;
-	u32 mapped;		      /* pages in the space in force */
-	u32 changed_from, changed_to; /* pages of the last map or protect call */
+	u32 mapped;			    /* pages in the space in force */
+	u32 mapped_elsewhere[SHADOW_COUNT]; /* when the others were last in force */
+	u32 changed_from, changed_to;	    /* pages of the last map or protect call */
 	u64 now, tsc;
 	s64 utc;
 	u64 armed;     /* deadline of the last host_arm_timer() */
@@ -142,6 +143,8 @@ void put_gate(struct vm *vm, u8 vector, u16 selector, u32 offset, u8 access);
 /* A machine at CPL 0 in flat 32-bit code at AT_CODE, with GDT, LDT, TSS and an IDT whose gates all
  * are 32-bit interrupt gates of DPL 0 to HANDLER(vector). */
 struct vm *vm_create(u64 ram_size);
+/* The same once more: all of struct mock but `space` and vm.ram is 0, and so is what these have. */
+void vm_restart(struct vm *vm);
 /* The host has room for `count` address spaces. */
 void vm_spaces(struct vm *vm, u32 count);
 void vm_free(struct vm *vm);
