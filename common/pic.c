@@ -65,12 +65,13 @@ static unsigned rank(const struct pic *c, unsigned input)
 /* The input the chip requests an interrupt for, or NONE. */
 static unsigned requested(const struct pic_pair *p, const struct pic *c)
 {
-	unsigned input = highest(c, c->irr & ~c->imr);
-	/* In special mask mode a masked input in service no longer holds back the others. */
-	unsigned served = highest(c, c->special_mask ? c->isr & ~c->imr : c->isr);
+	unsigned input, served;
 
-	if (input == NONE)
+	if (!(c->irr & ~c->imr)) /* as after most traps */
 		return NONE;
+	input = highest(c, c->irr & ~c->imr);
+	/* In special mask mode a masked input in service no longer holds back the others. */
+	served = highest(c, c->special_mask ? c->isr & ~c->imr : c->isr);
 	if (rank(c, input) < rank(c, served))
 		return input;
 	/* Special fully nested: the slave being served may interrupt itself. */

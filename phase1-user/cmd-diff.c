@@ -98,7 +98,8 @@ static bool parse_spec(struct side *s, struct error *e)
 	strcpy(s->words, s->spec);
 	word = strtok_r(s->words, ",", &rest);
 	if (!word || !engine_exists(word))
-		return error_set(e, "engine '%s': there is none of this name (see plex86 diff --help)",
+		return error_set(e,
+				 "engine '%s': there is none of this name (see plex86 diff --help)",
 				 s->spec);
 	add_word(s, "--engine");
 	add_word(s, word);
@@ -282,8 +283,8 @@ static int judge_end(struct diff *d)
 	for (unsigned i = 0; i < 2; i++)
 		if (d->side[i].ended)
 			drain(&d->side[i]);
-	/* A run that --timeout ended has no last event of its own; but one that hung is told from it
-	 * by the other's having ended by itself. */
+	/* A run that --timeout ended has no last event of its own; but one that hung is told from
+	 * it by the other's having ended by itself. */
 	if (!both && !is_late(d))
 		return report(d);
 	drain(a);

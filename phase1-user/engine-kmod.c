@@ -180,15 +180,17 @@ static bool open_device(struct kmod *e, char *err, size_t err_size)
 
 	e->fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (e->fd < 0) {
-		snprintf(err, err_size, "'%s': %s: %s", DEVICE, strerror(errno), open_remedy(errno));
+		snprintf(err, err_size, "'%s': %s: %s", DEVICE, strerror(errno),
+			 open_remedy(errno));
 		return false;
 	}
 	version = ioctl(e->fd, PLEX86_GET_VERSION);
 	if (version != PLEX86_API_VERSION) {
-		snprintf(err, err_size,
-			 "'%s': the module's interface is version %d, ours %d: load the plex86.ko of "
-			 "this build",
-			 DEVICE, version, PLEX86_API_VERSION);
+		snprintf(
+			err, err_size,
+			"'%s': the module's interface is version %d, ours %d: load the plex86.ko of "
+			"this build",
+			DEVICE, version, PLEX86_API_VERSION);
 		return false;
 	}
 	e->base.spaces = ioctl(e->fd, PLEX86_GET_SPACES);

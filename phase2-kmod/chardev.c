@@ -182,7 +182,8 @@ static long plex86_ioctl(struct file *file, unsigned cmd, unsigned long arg)
 	case PLEX86_GET_SPACES:
 		return m->space_count;
 	case PLEX86_GET_STATS:
-		return copy_to_user((void __user *)arg, &m->vm.stats, sizeof(m->vm.stats)) ? -EFAULT : 0;
+		return copy_to_user((void __user *)arg, &m->vm.stats, sizeof(m->vm.stats)) ? -EFAULT
+											   : 0;
 	case PLEX86_SET_IRQ:
 		return set_irq(m, (void __user *)arg);
 	case PLEX86_NEWS:
@@ -220,7 +221,7 @@ static int __init plex86_init(void)
 	int ret = nexus_supported();
 
 	if (ret) {
-		pr_err("plex86: this CPU has no FSGSBASE or no NX, or is Xen's: not loaded\n");
+		pr_err("plex86: needs a CPU with FSGSBASE and NX, without FRED, and not of a Xen PV guest: not loaded\n");
 		return ret;
 	}
 	return misc_register(&plex86_device);

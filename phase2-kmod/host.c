@@ -17,7 +17,8 @@ static u64 flags_of(unsigned prot)
 	       (prot & HOST_WRITE ? _PAGE_RW : 0) | (prot & HOST_EXEC ? 0 : _PAGE_NX);
 }
 
-/* What user code may do there. Its system calls begin in the PV page, whose words are not its own. */
+/* What user code may do there. Its system calls begin in the PV page, whose words are not its own.
+ */
 static u64 user_flags_of(struct vm *vm, u64 la, unsigned prot)
 {
 	if (la == PLEX86_PV_PAGE && prot)
@@ -35,7 +36,7 @@ static bool is_low(u64 la, u64 len)
 static bool is_less(u64 old, u64 new)
 {
 	return (old & _PAGE_PRESENT) && ((old ^ new) & (PTE_PFN_MASK | _PAGE_PRESENT) ||
-					 old & ~new & _PAGE_RW || new & ~old & _PAGE_NX);
+					 old & ~new &_PAGE_RW || new & ~old &_PAGE_NX);
 }
 
 /* Entries to be given to [la, end), all in one table. */
@@ -57,7 +58,8 @@ static bool change(struct machine *m, unsigned view, const struct change *c, u64
 		u64 *entry = &table[la >> PAGE_SHIFT & 511], old = *entry, new = 0;
 
 		if (c->flags && c->map)
-			new = page_to_phys(m->pages[(c->gpa + la - c->la) >> PAGE_SHIFT]) | c->flags;
+			new = page_to_phys(m->pages[(c->gpa + la - c->la) >> PAGE_SHIFT]) |
+			      c->flags;
 		else if (c->flags && old)
 			new = (old & PTE_PFN_MASK) | c->flags;
 		if (is_less(old, new))

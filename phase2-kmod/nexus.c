@@ -1,11 +1,12 @@
 /*
  * A machine's nexus: its descriptor tables, and being away in them.
  *
- * Owns: the pages of nexus.h, and what of the CPU must not be the host's while the guest may run: the
- * MSRs of SYSCALL and SYSENTER, debug registers, CR4.TSD, PKRU, CR3.
+ * Owns: the pages of nexus.h, and what of the CPU must not be the host's while the guest may run:
+ * the MSRs of SYSCALL and SYSENTER, debug registers, CR4.TSD, PKRU, CR3.
  *
- * Away, interrupts are off, and the module's own code runs as well, so that most traps cost no change
- * of CR3 or of tables. What wants the host as it is (interrupts, sleeping, allocation) goes home first.
+ * Away, interrupts are off, and the module's own code runs as well, so that most traps cost no
+ * change of CR3 or of tables. What wants the host as it is (interrupts, sleeping, allocation) goes
+ * home first.
  */
 #include "plex86.h"
 #include "../common/stubs.h"
@@ -32,7 +33,7 @@ asmlinkage void nexus_raise(u32 vector);
 #define FIRST_IRQ    32
 #define INT80	     0x80
 #define PCID_MONITOR 0x700 /* and one more for each view; the host's are others */
-#define NOFLUSH  (1ull << 63)
+#define NOFLUSH	     (1ull << 63)
 /* The host's IST numbers: its TSS may be in force with our IDT for some instructions. */
 enum { IST_DF = 1, IST_NMI = 2, IST_MC = 4 };
 
@@ -42,6 +43,10 @@ enum { IST_DF = 1, IST_NMI = 2, IST_MC = 4 };
 
 int nexus_supported(void)
 {
+#ifdef X86_FEATURE_FRED
+	if (cpu_feature_enabled(X86_FEATURE_FRED)) /* has no IDT */
+		return -ENODEV;
+#endif
 	if (boot_cpu_has(X86_FEATURE_XENPV) || !boot_cpu_has(X86_FEATURE_FSGSBASE) ||
 	    !boot_cpu_has(X86_FEATURE_NX))
 		return -ENODEV;
@@ -73,8 +78,8 @@ static void set_system(struct machine *m, unsigned offset, unsigned table, u16 l
 {
 	const u64 base = (u64)m->nexus + table;
 
-	NX64(m, offset) = limit | (base & 0xffffff) << 16 | (0x80 | type) << 40 |
-			  (base >> 24 & 0xff) << 56;
+	NX64(m, offset) =
+		limit | (base & 0xffffff) << 16 | (0x80 | type) << 40 | (base >> 24 & 0xff) << 56;
 	NX64(m, offset + 8) = base >> 32;
 }
 
@@ -384,14 +389,14 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 		return NX_ABORTED;
 	}
 	if (vector == NX_FAULTED) {
-		*trap = (struct trap){.vector = NX64(m, NX_FAULT_VEC), .address = NX64(m, NX_FAULT_RIP)};
+		*trap = (struct trap){.vector = NX64(m, NX_FAULT_VEC),
+				      .address = NX64(m, NX_FAULT_RIP) - (u64)nexus_enter};
 		return NX_FAULTED;
 	}
 	if (vector == EXC_DB)
 		set_debugreg(DR6_RESERVED, 6);
 	save_guest(m, hw);
-	if (vector == EXC_NMI || vector == EXC_MC ||
-	    (vector >= FIRST_IRQ && vector != INT80)) {
+	if (vector == EXC_NMI || vector == EXC_MC || (vector >= FIRST_IRQ && vector != INT80)) {
 		go_home_with(m, vector);
 		return -1;
 	}

@@ -74,12 +74,13 @@
 #define NX_SEL_TSS  0xf90
 #define NX_SEL_LDT  0xfa0
 
-#define NX_FLAT_CS   0x23
-#define NX_USER_TOP  0xbffffff8 /* the highest stack pointer with two words of user code's below 3 GiB */
+#define NX_FLAT_CS 0x23
+#define NX_USER_TOP \
+	0xbffffff8 /* the highest stack pointer with two words of user code's below 3 GiB */
 
 /* Beyond the 256 vectors. */
-#define NX_ABORTED 0x102 /* an NMI or #MC came on the way in: nothing has run */
+#define NX_ABORTED	0x102 /* an NMI or #MC came on the way in: nothing has run */
 #define NX_VIEW_CHANGED 0x103 /* nexus.c's own: enter again */
-#define NX_FAULTED 0x200 /* the guest's state could not be loaded */
+#define NX_FAULTED	0x200 /* the guest's state could not be loaded */
 
 #endif

@@ -1,15 +1,15 @@
 /*
  * The interface of /dev/plex86, between the VMM and the kernel module. Version 2.
  *
- * Owns: ioctl numbers and the layout of what is passed. An open file is one virtual machine with its
- * one CPU; it ends when the file is closed. Structures of common/ are passed as they are, so VMM and
- * module must be of the same build: PLEX86_SET_MEMORY tells by `layout`.
- * The VMM's side is phase1-user/engine-kmod.c.
+ * Owns: ioctl numbers and the layout of what is passed. An open file is one virtual machine with
+ * its one CPU; it ends when the file is closed. Structures of common/ are passed as they are, so
+ * VMM and module must be of the same build: PLEX86_SET_MEMORY tells by `layout`. The VMM's side is
+ * phase1-user/engine-kmod.c.
  *
  * All return 0, or -1 with errno. EINVAL: an argument is wrong, or this is not the time for it.
  * Order: PLEX86_GET_VERSION, PLEX86_SET_MEMORY (once), PLEX86_SET_CPU, PLEX86_RUN again and again.
- * Calls wait for each other but PLEX86_SET_IRQ, PLEX86_NEWS, PLEX86_KICK and PLEX86_GET_STATS, which
- * may come from any thread at any time.
+ * Calls wait for each other but PLEX86_SET_IRQ, PLEX86_NEWS, PLEX86_KICK and PLEX86_GET_STATS,
+ * which may come from any thread at any time.
  */
 #ifndef PLEX86_IOCTL_H
 #define PLEX86_IOCTL_H
@@ -24,7 +24,7 @@
  * with it. */
 struct plex86_memory {
 	u64 address;
-	u64 ram_size; /* bytes, a multiple of 4 KiB, without the extra ones */
+	u64 ram_size;	      /* bytes, a multiple of 4 KiB, without the extra ones */
 	u64 stop_at, flip_at; /* of a deterministic run: struct clock's */
 	u32 flags;	      /* PLEX86_ABI and so on */
 	u32 layout;	      /* PLEX86_LAYOUT */
@@ -49,9 +49,9 @@ struct plex86_device {
 	struct device_page page;
 };
 
-/* Mapped shared from the file, offset 0, whole pages. Before PLEX86_RUN returns 0 the module fills in
- * `exit`; after a read (EXIT_IO, EXIT_MMIO) it takes io.value or mmio.value from there at the next
- * PLEX86_RUN. */
+/* Mapped shared from the file, offset 0, whole pages. Before PLEX86_RUN returns 0 the module fills
+ * in `exit`; after a read (EXIT_IO, EXIT_MMIO) it takes io.value or mmio.value from there at the
+ * next PLEX86_RUN. */
 struct plex86_run {
 	struct vm_exit exit;
 	u32 idle; /* the guest waits for an interrupt, or until a time */

@@ -1,8 +1,9 @@
 /*
  * The parts of the module.
  *
- * nexus.c and nexus.S switch worlds; tables.c has the guest's page tables; host.c gives the core what
- * common/host.h asks for; memory.c pins guest RAM; run.c runs the guest; chardev.c is /dev/plex86.
+ * nexus.c and nexus.S switch worlds; tables.c has the guest's page tables; host.c gives the core
+ * what common/host.h asks for; memory.c pins guest RAM; run.c runs the guest; chardev.c is
+ * /dev/plex86.
  */
 #ifndef PLEX86_KMOD_H
 #define PLEX86_KMOD_H
@@ -35,7 +36,7 @@ struct space {
 struct machine {
 	struct mutex lock;
 	u64 id;
-	u8 *nexus; /* NX_PAGES contiguous pages */
+	u8 *nexus;				    /* NX_PAGES contiguous pages */
 	struct space *spaces[SHADOW_COUNT], *space; /* by shadow; NULL: never in force */
 	unsigned space_count;
 	struct list_head tables; /* pages of page tables, by page->lru */
@@ -55,12 +56,12 @@ struct machine {
 	unsigned long page_count;
 
 	struct plex86_run *run;
-	bool ready;   /* PLEX86_SET_CPU has been called */
-	bool started; /* guest code has run */
+	bool ready;    /* PLEX86_SET_CPU has been called */
+	bool started;  /* guest code has run */
 	bool core_ran; /* since the guest was entered: it may be at another privilege level */
-	bool in_trap; /* the guest has trapped, and not been entered since */
-	bool exited;  /* vm.exit was given to the VMM, whose answer is awaited */
-	u64 exit_at;  /* host_tsc() then */
+	bool in_trap;  /* the guest has trapped, and not been entered since */
+	bool exited;   /* vm.exit was given to the VMM, whose answer is awaited */
+	u64 exit_at;   /* host_tsc() then */
 
 	spinlock_t runner_lock;
 	struct task_struct *runner; /* in PLEX86_RUN */
@@ -80,13 +81,14 @@ static inline struct machine *machine_of(struct vm *vm)
 int nexus_supported(void);
 int nexus_create(struct machine *m);
 void nexus_destroy(struct machine *m);
-/* From here to go_home() interrupts are off and the monitor's tables in force. The guest's FPU state
- * must be in use. */
+/* From here to go_home() interrupts are off and the monitor's tables in force. The guest's FPU
+ * state must be in use. */
 void go_away(struct machine *m);
 void go_home(struct machine *m);
-/* Run the guest with vm.cpu once; we are away. The vector of its trap, or -1: a host event, which has
- * been dealt with, or NX_VIEW_CHANGED; vm.cpu and hw are updated. NX_ABORTED, NX_FAULTED: nothing has
- * run, and they are not. After a host event we are home. The core's doings choose `view` anew. */
+/* Run the guest with vm.cpu once; we are away. The vector of its trap, or -1: a host event, which
+ * has been dealt with, or NX_VIEW_CHANGED; vm.cpu and hw are updated. NX_ABORTED, NX_FAULTED:
+ * nothing has run, and they are not. After a host event we are home. The core's doings choose
+ * `view` anew. */
 int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT]);
 /* Descriptor `index` of the guest's LDT or GDT; made harmless. */
 void nexus_set_descriptor(struct machine *m, bool ldt, unsigned index, u64 descriptor);
@@ -97,7 +99,8 @@ void nexus_forget(struct machine *m, u64 la);
 /* tables.c. NULL: out of memory. */
 struct space *tables_create_space(struct machine *m);
 void tables_destroy(struct machine *m);
-/* The 512 entries for `la` of the space in force. NULL: out of memory, or, if not `create`, none. */
+/* The 512 entries for `la` of the space in force. NULL: out of memory, or, if not `create`, none.
+ */
 u64 *tables_get(struct machine *m, unsigned view, u64 la, bool create);
 
 /* memory.c */

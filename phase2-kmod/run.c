@@ -1,8 +1,8 @@
 /*
  * Running the guest: from PLEX86_RUN until it needs the VMM.
  *
- * Owns: the order of core, guest and VMM, and when we are away (nexus.c): from before the guest runs
- * until a host interrupt, an exit, or until the core wants something of the host.
+ * Owns: the order of core, guest and VMM, and when we are away (nexus.c): from before the guest
+ * runs until a host interrupt, an exit, or until the core wants something of the host.
  */
 #include "plex86.h"
 #include "../common/stubs.h"
@@ -116,8 +116,8 @@ static enum core_next begin(struct machine *m)
 	return core_resume(vm);
 }
 
-/* Away, interrupts off: is there something to look at before the guest may run? What comes from now on
- * interrupts it. False: no. */
+/* Away, interrupts off: is there something to look at before the guest may run? What comes from now
+ * on interrupts it. False: no. */
 static bool look(struct machine *m, enum core_next *next)
 {
 	const bool kick = READ_ONCE(m->kick);

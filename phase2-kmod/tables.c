@@ -69,7 +69,8 @@ void tables_destroy(struct machine *m)
 
 	for (unsigned i = 0; i < SHADOW_COUNT; i++)
 		vfree(m->spaces[i]);
-	list_for_each_entry_safe(page, next, &m->tables, lru) {
+	list_for_each_entry_safe(page, next, &m->tables, lru)
+	{
 		list_del(&page->lru);
 		__free_page(page);
 	}

@@ -42,6 +42,17 @@ build_tools()
 	"${CC:-gcc}" -O2 -Wall -Wextra -Werror -o "$work/mkcpio" "$root/guest/mkcpio.c"
 }
 
+# build_bench BITS: a static program, and an initramfs that holds nothing else.
+build_bench()
+{
+	local dir=$work/$1
+	mkdir -p "$dir"
+	"${CC:-gcc}" "-m$1" -std=gnu11 -O2 -msse2 -mfpmath=sse -static -Wall -Wextra -Werror \
+		-o "$dir/bench" "$here/bench.c" "$here/sha256.c" ||
+		die "bench: cannot build for $1 bits (on Debian: apt-get install gcc-multilib)"
+	echo "file /bench 0755 $dir/bench" | "$work/mkcpio" >"$dir/initramfs.cpio"
+}
+
 # run_timed PEER GOOD COMMAND...: what the peer prints behind "bench " on standard output, each line
 # after the host's time. GOOD is the exit status that means success.
 run_timed()

@@ -25,7 +25,7 @@ fail()
 
 # guest WORD...: plex86 run with kernel and initramfs; sets status, writes out, err and text, which is
 # out without CRs. `prefix` goes before plex86; `limit` (seconds) is far beyond what a slow host needs.
-prefix=() limit=300
+prefix=() limit=${TEST_LIMIT:-300}
 guest()
 {
 	timeout -s KILL "$limit" "${prefix[@]}" "$plex86" run -k "$kernel" -i "$initramfs" "$@" \
