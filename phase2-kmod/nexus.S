@@ -206,26 +206,28 @@ trap_in_host_code:
 	movq $\vector, NX_VECTOR(%r8)
 	movq $0, NX_ERROR(%r8)
 	jmp save
+/* With the host's TSS still, or again, in force this is its NMI stack. Its handler keeps a flag in the
+ * second word below the frame, 1 for "busy"; what sidt leaves there has 0xffff at that place. */
 1:	push %rax
-	push %rcx
 	sub $16, %rsp
 	sidt (%rsp)
 	mov 2(%rsp), %rax
-	add $16, %rsp
+	push %rcx
 	sub $NX_IDT, %rax
 	incl \pending(%rax)
 	lea .Lentry_start(%rip), %rcx
-	cmp %rcx, 16(%rsp)
+	cmp %rcx, 32(%rsp)
 	jb 2f
 	lea .Lentry_end(%rip), %rcx
-	cmp %rcx, 16(%rsp)
+	cmp %rcx, 32(%rsp)
 	jae 2f
 	mov %rax, %r8
 	lea abort_entry(%rip), %rcx
-	mov %rcx, 16(%rsp)
+	mov %rcx, 32(%rsp)
 	mov NX_HOST_RSP(%rax), %rcx
-	mov %rcx, 40(%rsp)
+	mov %rcx, 56(%rsp)
 2:	pop %rcx
+	add $16, %rsp
 	pop %rax
 	iretq
 	.endm

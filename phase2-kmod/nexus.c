@@ -11,6 +11,7 @@
 #include "plex86.h"
 #include "../common/stubs.h"
 #include <linux/hw_breakpoint.h>
+#include <asm/apic.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
@@ -223,12 +224,14 @@ void go_away(struct machine *m)
 	m->away = true;
 }
 
-/* What came meanwhile. */
+/* What came meanwhile. An NMI is sent once more: `int $2` does not hold back the next one, and the
+ * host's handler, when it begins, has no other stack for that. One that came while the guest ran does
+ * hold it back, since nothing has returned from it, and nexus_raise() does for it. */
 static void raise_pending(struct machine *m)
 {
 	if (NX32(m, NX_PENDING_NMI)) {
 		NX32(m, NX_PENDING_NMI) = 0;
-		nexus_raise(EXC_NMI);
+		apic->send_IPI(smp_processor_id(), NMI_VECTOR);
 	}
 	if (NX32(m, NX_PENDING_MC)) {
 		NX32(m, NX_PENDING_MC) = 0;
