@@ -345,6 +345,12 @@ static void choose_tables(struct machine *m)
 	NX64(m, NX_CR3_USER) = m->stale >> (first + 1) & 1 ? 0 : view_cr3(m, first + 1);
 }
 
+static void set_view(struct machine *m, unsigned view)
+{
+	m->view = view;
+	m->vm.user_view = view == VIEW_USER;
+}
+
 /* Is the trap a stub's change of view that it could not make by itself? */
 static bool changes_view(struct machine *m, u64 vector)
 {
@@ -353,12 +359,12 @@ static bool changes_view(struct machine *m, u64 vector)
 	if (vector != INT80 || NX64(m, NX_CS) != HOST_FLAT_CS)
 		return false;
 	if (rip == NX32(m, NX_TO_USER)) {
-		m->view = VIEW_USER;
+		set_view(m, VIEW_USER);
 		return true;
 	}
 	if (rip != NX32(m, NX_TO_KERNEL) || NX32(m, NX_RSP) > NX_USER_TOP)
 		return false;
-	m->view = VIEW_KERNEL;
+	set_view(m, VIEW_KERNEL);
 	return true;
 }
 
@@ -387,7 +393,7 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 	load_guest(m);
 	choose_tables(m);
 	nexus_enter(m->nexus);
-	m->view = NX32(m, NX_VIEW);
+	set_view(m, NX32(m, NX_VIEW));
 	m->loaded = VIEWS * m->vm.pool.active + m->view;
 	vector = NX64(m, NX_VECTOR);
 	if ((s64)vector < 0)
