@@ -282,6 +282,16 @@ static bool read_call_gate(struct vm *vm, u16 selector, u64 desc, bool jump, str
 	return seg_mark_accessed(vm, target, code);
 }
 
+/* A TSS or a task gate: the checks that come before the switch itself. */
+static enum emu far_task(struct vm *vm, u16 selector, const struct segment *seg)
+{
+	if (seg_dpl(seg) < vm_cpl(vm) || seg_dpl(seg) < (selector & 3u))
+		return fault(vm, EXC_GP, selector & ~3u);
+	if (!(seg->attr & SEG_P))
+		return fault(vm, EXC_NP, selector & ~3u);
+	return stop(vm, FAULT_TASK, selector);
+}
+
 /* Look up what the pointer names. *gate says whether it is a call gate. */
 static enum emu far_target(struct vm *vm, u16 selector, bool jump, bool *gate, struct segment *cs,
 			   struct call_gate *g)
@@ -306,7 +316,7 @@ static enum emu far_target(struct vm *vm, u16 selector, bool jump, bool *gate, s
 	case SYS_TASK_GATE:
 	case 1:
 	case 9: /* available TSS */
-		return stop(vm, FAULT_TASK, selector);
+		return far_task(vm, selector, cs);
 	default:
 		return fault(vm, EXC_GP, selector & ~3u);
 	}

@@ -122,8 +122,11 @@ static bool read_tls(struct vm *vm, struct stubs *s)
 
 static bool suitable(struct vm *vm, struct stubs *s)
 {
+	/* With a view for each level, the system call's stub reads user code's stack in the kernel's,
+	 * and so would read whatever of the kernel's lies below 3 GiB. */
 	return vm->fast_paths && vm->abi && seg_is_null(vm->cpu.ldtr.selector) &&
-	       read_gate(vm, s) && read_stack(vm, s) && read_tls(vm, s);
+	       !(vm->two_views && vm_shadow(vm)->supervisor_low) && read_gate(vm, s) &&
+	       read_stack(vm, s) && read_tls(vm, s);
 }
 
 /* Fill in the dword that ends at `end`. */
@@ -305,9 +308,30 @@ static enum stub_exit undo_syscall(struct vm *vm, u32 state)
 	return STUB_EXIT_SYSCALL;
 }
 
-/* May code at this privilege level be in `state`? Nobody else jumps there in good faith. */
-static bool in_good_faith(const struct vm *vm, u32 state)
+/* Nobody gets beyond the first instruction of a stub that traps. */
+static bool at_trapping_entry(const struct vm *vm)
 {
+	switch ((u32)vm->cpu.rip - PLEX86_PV_PAGE) {
+	case PLEX86_PV_STUB_IRET:
+		return vm_cpl(vm) == 0;
+	case PLEX86_PV_STUB_INT80:
+		return vm_cpl(vm) == 3;
+	default:
+		return false;
+	}
+}
+
+/* May code at this privilege level be there? Nobody else jumps there in good faith. */
+static bool in_good_faith(const struct vm *vm)
+{
+	const u32 state = state_at((u32)vm->cpu.rip - STUBS_BASE);
+
+	if (state != STUB_TRAP && !vm->stubs.enabled)
+		return at_trapping_entry(vm);
+	/* In user code's view the kernel's way out has only its last jump left, and nothing of a
+	 * system call has been done yet. */
+	if (vm->two_views && vm->user_view)
+		return vm_cpl(vm) == 3 && (state == STUB_IRET_LAST || state == STUB_SYS_START);
 	if (state == STUB_IRET_POP3 || state == STUB_SYS_FLAGS)
 		return true; /* the level is being changed */
 	if (state == STUB_IRET_LAST || (state >= STUB_SYS_START && state < STUB_SYS_FLAGS))
@@ -315,11 +339,16 @@ static bool in_good_faith(const struct vm *vm, u32 state)
 	return vm_cpl(vm) == 0;
 }
 
+bool stubs_intruded(const struct vm *vm)
+{
+	return stubs_contain(vm) && !in_good_faith(vm);
+}
+
 enum stub_exit stubs_leave(struct vm *vm)
 {
 	u32 state = state_at((u32)vm->cpu.rip - STUBS_BASE);
 
-	if (!in_good_faith(vm, state))
+	if (!in_good_faith(vm))
 		return STUB_EXIT_FOREIGN;
 	switch (state) {
 	case STUB_IRET_LAST:

@@ -23,6 +23,8 @@ u32 stubs_view_change(bool user);
 
 /* Does the vcpu stand in a stub? */
 bool stubs_contain(const struct vm *vm);
+/* Does it stand there without any business? Then stubs_leave() says STUB_EXIT_FOREIGN. */
+bool stubs_intruded(const struct vm *vm);
 
 enum stub_exit {
 	STUB_EXIT_IRET,	   /* as before an iret at vm->cpu.rip, in guest kernel code: emulate it */

@@ -70,6 +70,7 @@ struct vm {
 	bool cpuid_faults; /* user code's CPUID traps as well */
 	bool fast_paths;   /* stubs may run without a trap */
 	bool two_views;	   /* the host shows user code only what is mapped with HOST_USER */
+	bool user_view;	   /* if so: that was in force when the guest last ran */
 	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
 	struct stubs stubs;
 	struct expected_page expected;

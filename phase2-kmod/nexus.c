@@ -2,7 +2,7 @@
  * A machine's nexus: its descriptor tables, and being away in them.
  *
  * Owns: the pages of nexus.h, and what of the CPU must not be the host's while the guest may run:
- * the MSRs of SYSCALL and SYSENTER, debug registers, CR4.TSD, PKRU, CR3.
+ * the MSRs of SYSCALL and SYSENTER, debug registers, CR4.TSD and PKE, PKRU, CR3.
  *
  * Away, interrupts are off, and the module's own code runs as well, so that most traps cost no
  * change of CR3 or of tables. What wants the host as it is (interrupts, sleeping, allocation) goes
@@ -202,6 +202,21 @@ static void set_cr4(unsigned long cr4)
 	asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
 }
 
+/* Protection keys go by CR4.PKE: the guest has none, and with WRPKRU its user code could take all user
+ * pages away from its kernel, too. */
+static void swap_cr4(struct machine *m, bool away)
+{
+	const unsigned long now = __read_cr4();
+	unsigned long cr4 = now;
+
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
+		cr4 = away ? cr4 & ~X86_CR4_PKE : cr4 | X86_CR4_PKE;
+	if (m->vm.clock.deterministic)
+		cr4 = away ? cr4 | X86_CR4_TSD : cr4 & ~X86_CR4_TSD;
+	if (cr4 != now)
+		set_cr4(cr4);
+}
+
 void go_away(struct machine *m)
 {
 	if (m->away)
@@ -214,12 +229,9 @@ void go_away(struct machine *m)
 	take_msrs(m);
 	if (hw_breakpoint_active())
 		set_debugreg(0, 7);
-	if (cpu_feature_enabled(X86_FEATURE_OSPKE)) {
-		m->host_pkru = rdpkru();
-		wrpkru(0);
-	}
-	if (m->vm.clock.deterministic)
-		set_cr4(__read_cr4() | X86_CR4_TSD);
+	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
+		m->host_pkru = rdpkru(); /* the guest's XRSTOR may change it */
+	swap_cr4(m, true);
 	nexus_depart(m->nexus);
 	m->away = true;
 }
@@ -245,8 +257,7 @@ static void go_home_with(struct machine *m, u32 vector)
 	if (NX32(m, NX_AWAY)) /* a fault of ours may have come home without us */
 		nexus_arrive(m->nexus);
 	m->away = false;
-	if (m->vm.clock.deterministic)
-		set_cr4(__read_cr4() & ~X86_CR4_TSD);
+	swap_cr4(m, false);
 	if (cpu_feature_enabled(X86_FEATURE_OSPKE))
 		wrpkru(m->host_pkru);
 	wrmsrl(MSR_IA32_SYSENTER_CS, m->host_sysenter_cs);
@@ -337,6 +348,12 @@ static void choose_tables(struct machine *m)
 	NX64(m, NX_CR3_USER) = m->stale >> (first + 1) & 1 ? 0 : view_cr3(m, first + 1);
 }
 
+static void set_view(struct machine *m, unsigned view)
+{
+	m->view = view;
+	m->vm.user_view = view == VIEW_USER;
+}
+
 /* Is the trap a stub's change of view that it could not make by itself? */
 static bool changes_view(struct machine *m, u64 vector)
 {
@@ -345,12 +362,12 @@ static bool changes_view(struct machine *m, u64 vector)
 	if (vector != INT80 || NX64(m, NX_CS) != HOST_FLAT_CS)
 		return false;
 	if (rip == NX32(m, NX_TO_USER)) {
-		m->view = VIEW_USER;
+		set_view(m, VIEW_USER);
 		return true;
 	}
 	if (rip != NX32(m, NX_TO_KERNEL) || NX32(m, NX_RSP) > NX_USER_TOP)
 		return false;
-	m->view = VIEW_KERNEL;
+	set_view(m, VIEW_KERNEL);
 	return true;
 }
 
@@ -379,7 +396,7 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 	load_guest(m);
 	choose_tables(m);
 	nexus_enter(m->nexus);
-	m->view = NX32(m, NX_VIEW);
+	set_view(m, NX32(m, NX_VIEW));
 	m->loaded = VIEWS * m->vm.pool.active + m->view;
 	vector = NX64(m, NX_VECTOR);
 	if ((s64)vector < 0)

@@ -301,8 +301,14 @@ static void test_far_target_checks(void **state)
 	put_descriptor(vm, SPARE, descriptor(0, 0xffff, D_CODE & ~D_ABSENT, D_32));
 	assert_ljmp_refused(vm, false, SPARE, EXC_NP, SPARE);
 	put_descriptor(vm, SPARE, descriptor(0, 0x67, D_TSS, 0));
+	assert_ljmp_refused(vm, true, SPARE, EXC_GP, SPARE);
+	assert_ljmp_refused(vm, false, SPARE | 3, EXC_GP, SPARE);
 	vm_kernel(vm);
 	assert_stopped(vm, gp(vm, 0xea, IMM32(0), IMM16(SPARE)), FAULT_TASK);
+	put_descriptor(vm, SPARE, gate_descriptor(TSS, 0, D_TASK, 0));
+	assert_ljmp_refused(vm, true, SPARE, EXC_GP, SPARE);
+	put_descriptor(vm, SPARE, gate_descriptor(TSS, 0, (D_TASK & ~D_ABSENT) | D_DPL3, 0));
+	assert_ljmp_refused(vm, true, SPARE | 3, EXC_NP, SPARE);
 	/* Conforming code runs at any lesser privilege, and at that of its caller. */
 	put_descriptor(vm, CONF, descriptor(0, 0xfffff, D_CODE_CONF, D_FLAT));
 	vm_user(vm);

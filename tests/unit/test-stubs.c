@@ -368,6 +368,84 @@ static void test_user_code_in_the_way_out_is_a_fault_of_its_own(void **state)
 	}
 }
 
+/* Where the stubs trap their code is not there, and nobody can be in the middle of it. */
+static void test_nobody_is_within_a_trapping_stub(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned cpl = 0; cpl <= 3; cpl += 3)
+		for (u32 offset = PLEX86_PV_STUB_IRET; offset < PLEX86_PV_STUB_TRAP; offset++) {
+			const u32 entry = cpl ? PLEX86_PV_STUB_INT80 : PLEX86_PV_STUB_IRET;
+
+			vm_abi_user(vm);
+			stubs_reset(vm);
+			pv_page(vm)->cpl = cpl;
+			vm->cpu.rip = PLEX86_PV_PAGE + offset;
+			assert_int_equal(stubs_intruded(vm), offset != entry);
+			if (offset == entry)
+				continue;
+			assert_int_equal(stubs_leave(vm), STUB_EXIT_FOREIGN);
+			assert_int_equal(vm_cpl(vm), cpl);
+			assert_int_equal(vm->cpu.rip, PLEX86_PV_PAGE + offset);
+		}
+}
+
+/* With a view for each level, user code in its own cannot have got into the kernel's business. */
+static void test_user_view_within_fast_stubs(void **state)
+{
+	struct vm *vm = *state;
+
+	vm->two_views = true;
+	for (u32 s = STUB_IRET_START; s <= STUB_TRAP; s++) {
+		user_frame(vm);
+		stand_in(vm, s);
+		pv_page(vm)->cpl = 3;
+		vm->user_view = true;
+		assert_int_equal(stubs_intruded(vm), s != STUB_IRET_LAST && s != STUB_SYS_START);
+		vm->user_view = false;
+		assert_int_equal(stubs_intruded(vm), s <= STUB_IRET_POP2 || s == STUB_KERN_PUSHED ||
+							     s == STUB_KERN_LAST || s == STUB_SYS_LAST ||
+							     s == STUB_TRAP);
+	}
+}
+
+/* The system call's stub would read them for user code. */
+static void test_two_views_and_supervisor_pages_below_3_gib(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned views = 0; views < 2; views++)
+		for (unsigned low = 0; low < 2; low++) {
+			suit(vm);
+			vm->two_views = views;
+			vm_shadow(vm)->supervisor_low = low;
+			stubs_refresh(vm);
+			assert_int_equal(fast(vm), !(views && low));
+		}
+}
+
+/* The return address is read with the rights of who has put it there. */
+static void test_system_call_from_the_kernels_stack(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned user = 0; user < 2; user++) {
+		vm_abi_user(vm);
+		vm_paging(vm, UPAGE);
+		*pte_of(vm, FRAME) = FRAME / 4096 * 4096 | (user ? UPAGE : KPAGE);
+		stubs_reset(vm);
+		vm->cpu.rip = STUB_PAGE_INT80;
+		vm->cpu.gpr[GPR_SP] = FRAME;
+		poke32(vm, FRAME, 0x12345678);
+		if (!user) {
+			assert_int_equal(stubs_leave(vm), STUB_EXIT_FOREIGN);
+			continue;
+		}
+		assert_int_equal(stubs_leave(vm), STUB_EXIT_SYSCALL);
+		assert_int_equal(vm->cpu.rip, 0x12345678);
+	}
+}
+
 static void test_kernel_seen_first_after_a_stub(void **state)
 {
 	const u16 hw[SEG_COUNT] = {[SEG_CS] = HOST_FLAT_CS, [SEG_SS] = HOST_FLAT_DS};
@@ -528,6 +606,10 @@ int main(void)
 		VM_TEST(test_kick_in_the_way_out),
 		VM_TEST(test_finish_system_call),
 		VM_TEST(test_user_code_in_the_way_out_is_a_fault_of_its_own),
+		VM_TEST(test_nobody_is_within_a_trapping_stub),
+		VM_TEST(test_user_view_within_fast_stubs),
+		VM_TEST(test_two_views_and_supervisor_pages_below_3_gib),
+		VM_TEST(test_system_call_from_the_kernels_stack),
 		VM_TEST(test_kernel_seen_first_after_a_stub),
 		VM_TEST(test_gate_needs_a_host_that_has_one),
 		VM_TEST(test_undo_the_call_for_an_instruction),
