@@ -132,7 +132,7 @@ static int add_device(struct machine *m, void __user *arg)
 
 	if (copy_from_user(&d, arg, sizeof(d)))
 		return -EFAULT;
-	if (m->started || d.index >= DEVICE_PAGES || d.page.irq > 15)
+	if (m->started || d.index >= DEVICE_PAGES || d.page.irq > 15 || d.reserved)
 		return -EINVAL;
 	m->vm.devices.page[d.index] = d.page;
 	return 0;

@@ -51,7 +51,8 @@ static bool is_acceptable(const struct plex86_memory *mem)
 {
 	return mem->layout == PLEX86_LAYOUT && mem->ram_size && mem->ram_size <= RAM_MAX &&
 	       PAGE_ALIGNED(mem->ram_size) && PAGE_ALIGNED(mem->address) &&
-	       !(mem->flags & ~PLEX86_FLAGS);
+	       !(mem->flags & ~PLEX86_FLAGS) && !mem->reserved[0] && !mem->reserved[1] &&
+	       !mem->reserved[2];
 }
 
 static void reset(struct machine *m, const struct plex86_memory *mem)

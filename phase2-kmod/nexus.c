@@ -202,8 +202,8 @@ static void set_cr4(unsigned long cr4)
 	asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
 }
 
-/* Protection keys go by CR4.PKE: the guest has none, and with WRPKRU its user code could take all user
- * pages away from its kernel, too. */
+/* Protection keys go by CR4.PKE: the guest has none, and with WRPKRU its user code could take all
+ * user pages away from its kernel, too. */
 static void swap_cr4(struct machine *m, bool away)
 {
 	const unsigned long now = __read_cr4();
@@ -237,8 +237,8 @@ void go_away(struct machine *m)
 }
 
 /* What came meanwhile. An NMI is sent once more: `int $2` does not hold back the next one, and the
- * host's handler, when it begins, has no other stack for that. One that came while the guest ran does
- * hold it back, since nothing has returned from it, and nexus_raise() does for it. */
+ * host's handler, when it begins, has no other stack for that. One that came while the guest ran
+ * does hold it back, since nothing has returned from it, and nexus_raise() does for it. */
 static void raise_pending(struct machine *m)
 {
 	if (NX32(m, NX_PENDING_NMI)) {
@@ -392,6 +392,11 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 	if (!NX32(m, NX_AWAY)) {
 		m->loaded = VIEW_NONE;
 		nexus_depart(m->nexus);
+	}
+	if (NX32(m, NX_PENDING_NMI) ||
+	    NX32(m, NX_PENDING_MC)) { /* should not wait for the next tick */
+		go_home(m);
+		return NX_ABORTED;
 	}
 	load_guest(m);
 	choose_tables(m);

@@ -63,7 +63,8 @@ struct plex86_run {
 #define PLEX86_SET_CPU	   _IOW('x', 0x62, struct vcpu)
 /* The machine's state: struct vm up to its shadows. Pointers in it mean nothing. */
 #define PLEX86_GET_STATE _IO('x', 0x63)
-/* Run the guest until it needs the VMM. EINTR: a signal; call again. */
+/* Run the guest until it needs the VMM. EINTR: a signal, or the kernel had to go by
+ * way of user mode; call again. */
 #define PLEX86_RUN     _IO('x', 0x64)
 #define PLEX86_SET_IRQ _IOW('x', 0x65, struct plex86_irq)
 /* Have PLEX86_RUN return EXIT_KICKED soon. */

@@ -136,10 +136,16 @@ static bool look(struct machine *m, enum core_next *next)
 	return true;
 }
 
-/* At home: let the host have its turn. False: a signal. */
+/* Is there something that is done on the way back to user mode? */
+static bool must_return(void)
+{
+	return signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME);
+}
+
+/* At home: let the host have its turn. False: PLEX86_RUN has to return for it. */
 static bool yield_to_host(void)
 {
-	if (signal_pending(current))
+	if (must_return())
 		return false;
 	if (need_resched())
 		schedule();
@@ -178,7 +184,7 @@ static int loop(struct machine *m)
 				return -EINTR;
 			go_away(m);
 		}
-		if (signal_pending(current) || need_resched())
+		if (must_return() || need_resched())
 			go_home(m);
 		else if (!look(m, &next))
 			next = enter_guest(m);
