@@ -1,6 +1,6 @@
 /*
- * robust --guest FILE [--module FILE] [--seconds N] [CASE...]: what users, signals and the host's
- * own events do to a running guest must harm neither it nor the host.
+ * robust --guest FILE [--module FILE] [--seconds N] [--limit SECONDS] [CASE...]: what users,
+ * signals and the host's own events do to a running guest must harm neither it nor the host.
  *
  * Owns: the list of cases, a process for each, and the verdict: "ok", "FAILED" or "skipped" by
  * name; the status is 1 if any failed. A complaint in the kernel's log is a failure of the case it
@@ -17,9 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CASE_SECONDS 240
-
-struct settings settings = {.seconds = 5};
+struct settings settings = {.seconds = 5, .limit = 240};
 
 static const struct {
 	const char *name;
@@ -79,7 +77,7 @@ static enum verdict run_in_child(case_fn *fn)
 
 	if (!pid) {
 		setpgid(0, 0);
-		alarm(CASE_SECONDS);
+		alarm(settings.limit);
 		status = fn();
 		fflush(NULL);
 		_exit(status);
@@ -90,7 +88,7 @@ static enum verdict run_in_child(case_fn *fn)
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	if (WTERMSIG(status) == SIGALRM)
-		return failed("no end after %d seconds", CASE_SECONDS);
+		return failed("no end after %u seconds", settings.limit);
 	return failed("signal %d", WTERMSIG(status));
 }
 
@@ -125,7 +123,7 @@ static bool wanted(const char *name, char **names)
 static int usage(void)
 {
 	fprintf(stderr,
-		"usage: robust --guest FILE [--module FILE] [--seconds N] [CASE...]\ncases:");
+		"usage: robust --guest FILE [--module FILE] [--seconds N] [--limit SECONDS] [CASE...]\ncases:");
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++)
 		fprintf(stderr, " %s", cases[i].name);
 	fprintf(stderr, "\n");
@@ -145,6 +143,8 @@ int main(int argc, char **argv)
 			settings.module = argv[i + 1];
 		else if (!strcmp(argv[i], "--seconds"))
 			settings.seconds = atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "--limit"))
+			settings.limit = atoi(argv[i + 1]);
 		else
 			return usage();
 	}

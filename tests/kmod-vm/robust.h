@@ -17,6 +17,7 @@ struct settings {
 	const char *guest;  /* endure.pv.elf: guest/tests/endure.c */
 	const char *module; /* plex86.ko, or NULL: the module is not to be unloaded */
 	unsigned seconds;   /* how long to do what could be done for ever */
+	unsigned limit;	    /* seconds that a case may take */
 };
 extern struct settings settings;
 
