@@ -8,8 +8,8 @@
 #include "paging.h"
 #include "pv.h"
 
-#define DR6_FIXED   0xffff0ff0u
-#define DR7_FIXED   0x00000400u
+#define DR6_FIXED 0xffff0ff0u
+#define DR7_FIXED 0x00000400u
 
 static enum emu privileged(struct vm *vm)
 {

@@ -26,20 +26,20 @@ struct shadow {
 	u64 recorded[SHADOW_SLOTS][SHADOW_SLOT / 64]; /* a bit for each record that is not 0 */
 	u64 used_slots[SHADOW_SLOTS / 64];	      /* a bit for each slot with records */
 	u64 local_slots[SHADOW_SLOTS / 64]; /* and for each with some that are not global */
-	u16 used[SHADOW_SLOTS];			      /* records in each slot */
-	u16 supervisor[SHADOW_SLOTS];		      /* of these, supervisor-only ones */
-	u16 local[SHADOW_SLOTS];		      /* of these, not global ones */
-	u16 large[SHADOW_SLOTS];		      /* of these, parts of large pages */
+	u16 used[SHADOW_SLOTS];		    /* records in each slot */
+	u16 supervisor[SHADOW_SLOTS];	    /* of these, supervisor-only ones */
+	u16 local[SHADOW_SLOTS];	    /* of these, not global ones */
+	u16 large[SHADOW_SLOTS];	    /* of these, parts of large pages */
 	u32 total, supervisor_total;
 	u32 supervisor_low; /* supervisor-only ones below the ABI's user limit */
 	bool pv_mapped, pv_readonly;
 	u64 last_fault; /* loop detection */
 	u32 repeats;
-	u32 ahead, ahead_next; /* how many to suggest, and the page behind the last (ahead.c) */
-	u32 space;	       /* shadow_space() of the CR3 it belongs to; 0: nobody's */
-	u64 last_active;	      /* pool.loads at that time */
-	u64 log_seen;		      /* pool.log_end up to which it knows what was invalidated */
-	u64 tls[HOST_TLS_COUNT];      /* TLS descriptors the host has, in each space for itself */
+	u32 ahead, ahead_next;	 /* how many to suggest, and the page behind the last (ahead.c) */
+	u32 space;		 /* shadow_space() of the CR3 it belongs to; 0: nobody's */
+	u64 last_active;	 /* pool.loads at that time */
+	u64 log_seen;		 /* pool.log_end up to which it knows what was invalidated */
+	u64 tls[HOST_TLS_COUNT]; /* TLS descriptors the host has, in each space for itself */
 	u64 tls_seen[HOST_TLS_COUNT]; /* the guest's, of which these were made */
 	/* The tables as records were last compared with them; pde[], which is folded, also as they
 	 * were filled from. pte[] is in the tables' own format: page by page, 4 or 8 bytes each.

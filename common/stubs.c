@@ -122,8 +122,8 @@ static bool read_tls(struct vm *vm, struct stubs *s)
 
 static bool suitable(struct vm *vm, struct stubs *s)
 {
-	/* With a view for each level, the system call's stub reads user code's stack in the kernel's,
-	 * and so would read whatever of the kernel's lies below 3 GiB. */
+	/* With a view for each level, the system call's stub reads user code's stack in the
+	 * kernel's, and so would read whatever of the kernel's lies below 3 GiB. */
 	return vm->fast_paths && vm->abi && seg_is_null(vm->cpu.ldtr.selector) &&
 	       !(vm->two_views && vm_shadow(vm)->supervisor_low) && read_gate(vm, s) &&
 	       read_stack(vm, s) && read_tls(vm, s);

@@ -17,8 +17,9 @@ void stubs_reset(struct vm *vm);
  * guest's IDT, TSS and GDT require now. */
 void stubs_refresh(struct vm *vm);
 
-/* With vm->two_views: where the `int $0x80` that changes views, to that for user code or to that for the
- * kernel, leads. That to the kernel's needs a stack of the user's, since it reads from it. */
+/* With vm->two_views: where the `int $0x80` that changes views, to that for user code or to that
+ * for the kernel, leads. That to the kernel's needs a stack of the user's, since it reads from it.
+ */
 u32 stubs_view_change(bool user);
 
 /* Does the vcpu stand in a stub? */

@@ -349,7 +349,8 @@ static bool leave_stub(struct vm *vm, const struct trap *trap, enum core_next *n
 	bool stepping = vm->cpu.rflags & FLAG_TF;
 	u32 error;
 
-	/* Nothing is made present for who has no business there, or by more than the rights he has. */
+	/* Nothing is made present for who has no business there, or by more than the rights he has.
+	 */
 	if (trap->vector == EXC_PF && !stubs_intruded(vm) &&
 	    shadow_fault(vm, (u32)trap->address, trap->error & PF_WRITE, false,
 			 vm->two_views && vm->user_view, &error) == SHADOW_STOP) {

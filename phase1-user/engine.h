@@ -40,7 +40,8 @@ unsigned engine_spaces(const struct engine *e);
 u8 *engine_ram(struct engine *e);
 /* The file it is, from its beginning: for other processes to map, but not to cut. */
 int engine_ram_fd(struct engine *e);
-/* Give whole pages of guest RAM back to the host: they read as zeros until written again. */
+/* Give whole pages of guest RAM back to the host: they read as zeros until written again. An engine
+ * whose guest RAM is pinned keeps them as they are. */
 void engine_release_ram(struct engine *e, u64 gpa, u64 len);
 /* Copy the machine's state out (for reports) or in (before the first run). The copy's `ram` is
  * engine_ram(), so that the core's page walker works on it. Shadow records are not copied. */

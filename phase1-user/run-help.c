@@ -68,7 +68,7 @@ const char run_help[] =
 	"                        took (see plex86 stat --help)\n"
 	"      --trace FILE      write every event to FILE, one line each\n"
 	"      --kmod            run the guest's code in plex86.ko, by way of /dev/plex86: the same as\n"
-	"                        --engine kmod. It runs faster, and guest RAM is locked (ulimit -l)\n"
+	"                        --engine kmod. Guest RAM is locked (ulimit -l), and none is given back\n"
 	"      --engine NAME     what runs the guest's code: user (the default), ordinary processes, or\n"
 	"                        kmod, the kernel module\n"
 	"      --deterministic   let time, the TSC and interrupts depend on nothing but what the guest\n"

@@ -31,7 +31,6 @@ asmlinkage void nexus_raise(u32 vector);
 
 #define STUB_BYTES   16
 #define FIRST_IRQ    32
-#define INT80	     0x80
 #define PCID_MONITOR 0x700 /* and one more for each view; the host's are others */
 #define NOFLUSH	     (1ull << 63)
 /* The host's IST numbers: its TSS may be in force with our IDT for some instructions. */
@@ -374,7 +373,7 @@ static bool changes_view(struct machine *m, u64 vector)
 /* A page that the tables have allowed more than they do now. */
 void nexus_forget(struct machine *m, u64 la)
 {
-	const unsigned n = 2 * m->vm.pool.active;
+	const unsigned n = VIEWS * m->vm.pool.active;
 	const u64 both = 3ull << n;
 
 	if (!m->away || la == FORGET_ALL || (m->loaded & ~1u) != n) {
@@ -393,8 +392,8 @@ int nexus_run(struct machine *m, struct trap *trap, u16 hw[SEG_COUNT])
 		m->loaded = VIEW_NONE;
 		nexus_depart(m->nexus);
 	}
-	if (NX32(m, NX_PENDING_NMI) ||
-	    NX32(m, NX_PENDING_MC)) { /* should not wait for the next tick */
+	/* They should not wait for the next tick. */
+	if (NX32(m, NX_PENDING_NMI) || NX32(m, NX_PENDING_MC)) {
 		go_home(m);
 		return NX_ABORTED;
 	}

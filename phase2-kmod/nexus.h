@@ -75,6 +75,7 @@
 #define NX_SEL_LDT  0xfa0
 
 #define NX_FLAT_CS 0x23
+#define INT80	   0x80 /* the vector of view changes, and of system calls */
 #define NX_USER_TOP \
 	0xbffffff8 /* the highest stack pointer with two words of user code's below 3 GiB */
 

@@ -8,8 +8,6 @@
 #include "../common/stubs.h"
 #include <linux/sched/signal.h>
 
-#define INT80 0x80
-
 void machine_notify(struct machine *m)
 {
 	unsigned long flags;
@@ -170,7 +168,6 @@ static int loop(struct machine *m)
 	enum core_next next = begin(m);
 
 	m->core_ran = true;
-
 	for (;;) {
 		if (next == CORE_EXIT && m->vm.exit.kind != EXIT_IDLE)
 			return 0;

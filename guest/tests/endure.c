@@ -7,6 +7,7 @@
  * itself.
  */
 #include "guest.h"
+#include "mix.h"
 
 #define PORT_MORE 0xf5
 #define MORE	  0x55
@@ -15,26 +16,9 @@
 /* ------------------------------------------------------ registers ---- */
 
 /* User code mixes every register, then leaves by a call, a fault or a page fault. */
-#define MIX                                                                                 \
-	"leal 0x1e3779b9(%eax,%ebx), %eax; roll $7, %eax; xorl %ecx, %ebx; roll $5, %ecx; " \
-	"addl %esi, %edx; subl %edi, %esi; notl %edi; leal 3(%ebp,%eax), %ebp; "            \
-	"pushl %edx; addl (%esp), %ecx; popl %edx"
 UCODE(u_call, MIX, "int $0x30");
 UCODE(u_fault, MIX, "ud2");
 UCODE(u_page, MIX, "movl %eax, 0x40000000");
-
-static void model(struct user_state *s)
-{
-	s->eax += s->ebx + 0x1e3779b9;
-	s->eax = s->eax << 7 | s->eax >> 25;
-	s->ebx ^= s->ecx;
-	s->ecx = s->ecx << 5 | s->ecx >> 27;
-	s->edx += s->esi;
-	s->esi -= s->edi;
-	s->edi = ~s->edi;
-	s->ebp += 3 + s->eax;
-	s->ecx += s->edx;
-}
 
 static bool differs(const struct user_state *s)
 {
@@ -53,7 +37,7 @@ static u32 check_registers(struct user_state *s)
 	for (u32 i = 0; i < STEPS; i++) {
 		s->eip = (u32)ways[i % ARRAY_SIZE(ways)];
 		bad += run_user_state(s) != vectors[i % ARRAY_SIZE(ways)];
-		model(s);
+		mix_model(s);
 		bad += differs(s);
 	}
 	return bad;

@@ -3,30 +3,14 @@
  * registers checked on both sides, with and without a timer breaking in.
  */
 #include "guest.h"
+#include "mix.h"
 
 #define ROUNDS 1000
 
 /* One step of user code: mix every register, then leave by one of several ways. */
-#define MIX                                                                                 \
-	"leal 0x1e3779b9(%eax,%ebx), %eax; roll $7, %eax; xorl %ecx, %ebx; roll $5, %ecx; " \
-	"addl %esi, %edx; subl %edi, %esi; notl %edi; leal 3(%ebp,%eax), %ebp; "            \
-	"pushl %edx; addl (%esp), %ecx; popl %edx"
 UCODE(u_step, MIX, "int $0x30");
 UCODE(u_step_fault, MIX, "ud2");
 UCODE(u_step_page, MIX, "movl %eax, 0x40000000");
-
-static void model(struct user_state *s)
-{
-	s->eax += s->ebx + 0x1e3779b9;
-	s->eax = s->eax << 7 | s->eax >> 25;
-	s->ebx ^= s->ecx;
-	s->ecx = s->ecx << 5 | s->ecx >> 27;
-	s->edx += s->esi;
-	s->esi -= s->edi;
-	s->edi = ~s->edi;
-	s->ebp += 3 + s->eax;
-	s->ecx += s->edx;
-}
 
 static u32 mismatches(const struct user_state *s)
 {
@@ -60,7 +44,7 @@ static void rounds(const char *what, u32 n)
 	for (u32 i = 0; i < n; i++) {
 		s.eip = (u32)ways[i % ARRAY_SIZE(ways)];
 		run_user_state(&s);
-		model(&s);
+		mix_model(&s);
 		bad += mismatches(&s);
 		if (trap.vector < 32)
 			vectors[trap.vector]++;

@@ -112,7 +112,8 @@ void run_until_resume(enum core_next next)
 	struct vm *vm = &shared->vm;
 
 	while (next == CORE_EXIT || !ready_to_run()) {
-		bool kicked = __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST) || trace_is_full(&shared->vm);
+		bool kicked = __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST) ||
+			      trace_is_full(&shared->vm);
 
 		if (next == CORE_EXIT && vm->exit.kind != EXIT_IDLE) {
 			hand_over();

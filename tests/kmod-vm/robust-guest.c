@@ -216,6 +216,14 @@ int guest_run(struct kmod_guest *g, struct watch *w, bool once)
 	return -2;
 }
 
+void *run_thread(void *opaque)
+{
+	struct runner *r = opaque;
+
+	r->watch->status = guest_run(&r->guest, r->watch, false);
+	return NULL;
+}
+
 bool guest_goes_on(const struct watch *w, u32 rounds)
 {
 	const volatile struct watch *now = w;

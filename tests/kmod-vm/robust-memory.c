@@ -16,19 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct runner {
-	struct kmod_guest guest;
-	struct watch *watch;
-};
-
-static void *run_thread(void *opaque)
-{
-	struct runner *r = opaque;
-
-	r->watch->status = guest_run(&r->guest, r->watch, false);
-	return NULL;
-}
-
 /* Everything a process can do to memory of its own that a guest is running in. It is pinned: the
  * guest must not notice. */
 static bool spoil(struct kmod_guest *g, unsigned how)

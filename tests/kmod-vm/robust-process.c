@@ -144,19 +144,6 @@ static enum verdict run_by_child(bool orphan)
 	return PASSED;
 }
 
-struct runner {
-	struct kmod_guest guest;
-	struct watch *watch;
-};
-
-static void *run_thread(void *opaque)
-{
-	struct runner *r = opaque;
-
-	r->watch->status = guest_run(&r->guest, r->watch, false);
-	return NULL;
-}
-
 /* What children do with a machine that another process is running. */
 static void meddle(struct runner *r, unsigned how)
 {

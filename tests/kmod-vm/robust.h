@@ -62,6 +62,12 @@ enum { GUEST_BROKEN = 1000 }; /* statuses above the guest's: GUEST_BROKEN + enum
 /* Run it until it ends, or `once` until it needs the VMM. The status, -1 with errno if PLEX86_RUN
  * fails, -2 for `once`. */
 int guest_run(struct kmod_guest *g, struct watch *w, bool once);
+/* The same to its end on a thread of its own, whose argument a struct runner is. */
+struct runner {
+	struct kmod_guest guest;
+	struct watch *watch;
+};
+void *run_thread(void *runner);
 /* It does `rounds` more; false: not within a minute, or it has ended. */
 bool guest_goes_on(const struct watch *w, u32 rounds);
 

@@ -54,7 +54,7 @@ struct mock {
 	u64 armed;     /* deadline of the last host_arm_timer() */
 	unsigned arms; /* calls of it */
 	struct trace_ring trace;
-	u32 cpuid[4];  /* what every leaf of the host's CPUID says */
+	u32 cpuid[4]; /* what every leaf of the host's CPUID says */
 };
 
 static inline struct mock *mock_of(const struct vm *vm)

@@ -274,9 +274,9 @@ static void access_page(struct vm *vm)
 	struct translation t = translate(vm, page);
 	enum shadow_result result;
 
-	if (page == PLEX86_PV_PAGE >> 12 || (mapped && (!access.write || mapped & HOST_WRITE) &&
-					     (!access.fetch || mapped & HOST_EXEC) &&
-					     (!access.user || mapped & HOST_USER)))
+	if (page == PLEX86_PV_PAGE >> 12 ||
+	    (mapped && (!access.write || mapped & HOST_WRITE) &&
+	     (!access.fetch || mapped & HOST_EXEC) && (!access.user || mapped & HOST_USER)))
 		return;
 	if (random32() % 512 == 0) {
 		mock_of(vm)->fail_maps = 1;

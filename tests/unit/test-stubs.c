@@ -404,8 +404,8 @@ static void test_user_view_within_fast_stubs(void **state)
 		assert_int_equal(stubs_intruded(vm), s != STUB_IRET_LAST && s != STUB_SYS_START);
 		vm->user_view = false;
 		assert_int_equal(stubs_intruded(vm), s <= STUB_IRET_POP2 || s == STUB_KERN_PUSHED ||
-							     s == STUB_KERN_LAST || s == STUB_SYS_LAST ||
-							     s == STUB_TRAP);
+							     s == STUB_KERN_LAST ||
+							     s == STUB_SYS_LAST || s == STUB_TRAP);
 	}
 }
 
