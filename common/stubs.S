@@ -43,6 +43,7 @@
 .endm
 
 	.section .rodata.stubs.states, "a", @progbits
+	.balign	4
 	.globl	stubs_states
 	.hidden	stubs_states
 stubs_states:
