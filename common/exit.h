@@ -15,7 +15,7 @@ enum exit_kind {
 	EXIT_IDLE,     /* hlt with IF=1: the engine waits for `deadline` or an interrupt line */
 	EXIT_HALTED,   /* hlt with IF=0 and nothing that could wake it */
 	EXIT_SHUTDOWN, /* triple fault */
-	EXIT_DEBUG,    /* breakpoint or single step asked for by the debugger */
+	EXIT_DEBUG,    /* the debugger's, or --stop-after: debug.* */
 	EXIT_KICKED,   /* engine_kick(), or the trace ring wants draining */
 	EXIT_BELL,     /* an engine's own: doorbells have been rung, the guest is still running */
 	EXIT_FAULT,    /* the monitor met something it does not support: fault.* */
@@ -40,6 +40,15 @@ enum vm_fault {
 	FAULT_COUNT
 };
 
+/* What EXIT_DEBUG can mean. */
+enum debug_stop {
+	DEBUG_STOP_EVENTS, /* as many events as struct clock's stop_at */
+	DEBUG_STOP_STEP,
+	DEBUG_STOP_BREAK, /* at a breakpoint: its address */
+	DEBUG_STOP_WATCH, /* behind an access to watched memory: the point's address */
+	DEBUG_STOP_COUNT
+};
+
 struct vm_exit {
 	u32 kind; /* enum exit_kind */
 	union {
@@ -59,6 +68,10 @@ struct vm_exit {
 			u32 reason; /* enum vm_fault */
 			u64 detail; /* an address, a selector or a host error number */
 		} fault;
+		struct {
+			u32 reason; /* enum debug_stop */
+			u64 address;
+		} debug;
 		u64 deadline; /* host_now() clock, ns; 0: none */
 	};
 };

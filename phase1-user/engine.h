@@ -7,6 +7,7 @@
 #ifndef PLEX86_ENGINE_H
 #define PLEX86_ENGINE_H
 
+#include "../common/debug.h"
 #include "../common/vm.h"
 
 #define ENGINE_DEFAULT "user" /* ordinary processes */
@@ -47,6 +48,17 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len);
  * engine_ram(), so that the core's page walker works on it. Shadow records are not copied. */
 void engine_get_state(struct engine *e, struct vm *state);
 void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
+
+/* For a debugger, while the guest stands still (EXIT_DEBUG, EXIT_KICKED): what it wants from now
+ * on, until it says otherwise; and of `cpu` the general registers, rip, and those of rflags that
+ * are the hardware's. */
+void engine_set_debug(struct engine *e, const struct debug_request *request);
+void engine_set_regs(struct engine *e, const struct vcpu *cpu);
+/* The guest's FPU and vector registers, while it stands still: an XSAVE area of the standard format
+ * (SDM vol. 1, 13.4), of which at most `size` bytes. Returns how many it has; 0: not to be had. */
+size_t engine_get_fpu(struct engine *e, void *xsave, size_t size);
+/* False: this host's CPU cannot hold that. */
+bool engine_set_fpu(struct engine *e, const void *xsave, size_t size);
 
 /* Run until the guest needs the VMM. Exits are never EXIT_NONE or EXIT_IDLE: an engine waits
  * by itself. EXIT_FAULT with FAULT_GONE if the engine itself died. EXIT_BELL: the guest goes on

@@ -25,6 +25,7 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 		return;
 	m->value = value;
 	__atomic_store_n(&m->end, end, __ATOMIC_RELEASE);
+	pthread_cond_signal(&m->moved);
 	engine_stop(m->engine);
 }
 
@@ -353,6 +354,62 @@ static bool watch_signals(struct machine *m, struct error *e)
 	return true;
 }
 
+/* ---- standing still ---- */
+
+/* The run thread is to look. */
+static void call_run_thread(struct machine *m)
+{
+	pthread_cond_signal(&m->moved);
+	engine_kick(m->engine);
+}
+
+void machine_pause(struct machine *m, unsigned who)
+{
+	if (!m->paused)
+		call_run_thread(m);
+	m->paused |= who;
+}
+
+void machine_continue(struct machine *m, unsigned who)
+{
+	m->paused &= ~who;
+	pthread_cond_signal(&m->moved);
+}
+
+void machine_do(struct machine *m, struct machine_job *job)
+{
+	struct machine_job **end = &m->jobs;
+
+	while (*end)
+		end = &(*end)->next;
+	job->next = NULL;
+	*end = job;
+	call_run_thread(m);
+}
+
+static void do_jobs(struct machine *m)
+{
+	while (m->jobs && !m->end) {
+		struct machine_job *job = m->jobs;
+
+		m->jobs = job->next;
+		job->run(job);
+	}
+}
+
+/* The guest stands between two instructions: do what has waited for that, and stay while somebody
+ * wants it. */
+static void stand_still(struct machine *m)
+{
+	do_jobs(m);
+	while (m->paused && !m->end) {
+		m->still = true;
+		pthread_cond_wait(&m->moved, &m->loop->lock);
+		m->still = false;
+		do_jobs(m);
+	}
+}
+
 /* ---- running ---- */
 
 static void handle_io(struct machine *m, const struct vm_exit *exit)
@@ -402,6 +459,7 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 		end_run(m, END_HALTED, 0);
 		return;
 	case EXIT_KICKED:
+		stand_still(m);
 		return;
 	case EXIT_DEBUG:
 		m->exit = *exit;
@@ -472,6 +530,7 @@ bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct
 	memset(m, 0, sizeof(*m));
 	m->engine = engine;
 	m->loop = loop;
+	pthread_cond_init(&m->moved, NULL);
 	m->signals.fd = -1;
 	m->input.timer.fd = m->goal.timer.fd = -1;
 	m->input.opened = input_opened;
@@ -491,6 +550,7 @@ bool machine_set_goal(struct machine *m, u64 timeout_ns, const char *expect, str
 
 void machine_destroy(struct machine *m)
 {
+	pthread_cond_destroy(&m->moved);
 	goal_destroy(&m->goal);
 	input_gate_destroy(&m->input);
 	loop_unwatch(m->loop, &m->signals);

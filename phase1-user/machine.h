@@ -39,6 +39,15 @@ enum machine_end {
 	END_TRACE,  /* the trace file cannot be written: `value` is errno */
 };
 
+/* Who wants the guest to stand still: it runs when nobody does. */
+enum { PAUSE_CONTROL = 1, PAUSE_DEBUGGER = 2 };
+
+/* Something to do when the guest stands still between two instructions; part of what it is for. */
+struct machine_job {
+	void (*run)(struct machine_job *job); /* on the run thread, with the lock held */
+	struct machine_job *next;
+};
+
 struct machine {
 	struct engine *engine;
 	struct loop *loop;
@@ -57,7 +66,11 @@ struct machine {
 	struct loop_source signals;
 	struct tsc_sample started;
 	bool stats_wanted;
-	bool deterministic; /* nothing the user types reaches the guest */
+	bool deterministic;   /* nothing the user types reaches the guest */
+	unsigned paused;      /* PAUSE_* */
+	bool still;	      /* the run thread waits: it is paused */
+	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */
+	struct machine_job *jobs;
 	enum machine_end end;
 	u32 value;
 	struct vm_exit exit; /* END_CRASH, END_GONE */
@@ -87,6 +100,15 @@ void machine_stats(const struct machine *m, struct stats *s);
 void machine_power_off(struct machine *m);
 bool machine_agent_listens(const struct machine *m);
 void machine_stop(struct machine *m);
+
+/* Stop the guest, or let it go on; `who` is one of PAUSE_*. With the lock held; any thread. It
+ * stands still as soon as m->still is true, or when a job runs. */
+void machine_pause(struct machine *m, unsigned who);
+void machine_continue(struct machine *m, unsigned who);
+/* Have `job` run soon, paused or not: then the guest stands between two instructions with no exit
+ * unanswered, so that its state can be read and written. With the lock held; any thread. A run that
+ * ends first never runs it. */
+void machine_do(struct machine *m, struct machine_job *job);
 
 /* The console's view of the machine: see struct console_config. `owner` is the machine. */
 size_t machine_input_room(void *owner);
