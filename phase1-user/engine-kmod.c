@@ -117,6 +117,25 @@ static void kmod_set_cpu(struct engine *engine, const struct vcpu *cpu)
 		e->error = errno;
 }
 
+static bool kmod_get_fpu(struct engine *engine, struct fpu_area *area)
+{
+	struct plex86_fpu arg;
+
+	_Static_assert(sizeof(arg) == sizeof(*area), "one is the other");
+	if (ioctl(kmod_of(engine)->fd, PLEX86_GET_FPU, &arg))
+		return false;
+	memcpy(area, &arg, sizeof(*area));
+	return true;
+}
+
+static bool kmod_set_fpu(struct engine *engine, const struct fpu_area *area)
+{
+	struct plex86_fpu arg;
+
+	memcpy(&arg, area, sizeof(arg));
+	return !ioctl(kmod_of(engine)->fd, PLEX86_SET_FPU, &arg);
+}
+
 static void kmod_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	ioctl(kmod_of(engine)->fd, PLEX86_GET_STATS, out);
@@ -146,6 +165,8 @@ static const struct engine_ops ops = {
 	.destroy = kmod_destroy,
 	.get_state = kmod_get_state,
 	.set_cpu = kmod_set_cpu,
+	.get_fpu = kmod_get_fpu,
+	.set_fpu = kmod_set_fpu,
 	.run = kmod_run,
 	.complete = kmod_complete,
 	.set_irq = kmod_set_irq,

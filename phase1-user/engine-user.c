@@ -278,6 +278,21 @@ static void user_set_cpu(struct engine *engine, const struct vcpu *cpu)
 	e->shared->vm.cpu = *cpu;
 }
 
+static bool user_get_fpu(struct engine *engine, struct fpu_area *area)
+{
+	memcpy(area, user_of(engine)->shared->fpu.area, sizeof(*area));
+	return true;
+}
+
+static bool user_set_fpu(struct engine *engine, const struct fpu_area *area)
+{
+	struct vcpu_fpu *fpu = &user_of(engine)->shared->fpu;
+
+	memcpy(fpu->area, area, sizeof(*area));
+	fpu->changed = true;
+	return true;
+}
+
 static void user_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	struct user *e = user_of(engine);
@@ -450,6 +465,8 @@ static const struct engine_ops ops = {
 	.destroy = user_destroy,
 	.get_state = user_get_state,
 	.set_cpu = user_set_cpu,
+	.get_fpu = user_get_fpu,
+	.set_fpu = user_set_fpu,
 	.run = user_run,
 	.complete = user_complete,
 	.set_irq = user_set_irq,

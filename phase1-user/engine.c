@@ -219,6 +219,28 @@ void engine_set_cpu(struct engine *e, const struct vcpu *cpu)
 	e->ops->set_cpu(e, cpu);
 }
 
+size_t engine_get_fpu(struct engine *e, void *xsave, size_t size)
+{
+	struct fpu_area area = {0};
+	size_t has;
+
+	if (!e->ops->get_fpu(e, &area))
+		return 0;
+	has = fpu_tidy(&area);
+	memcpy(xsave, &area, size < has ? size : has);
+	return has;
+}
+
+bool engine_set_fpu(struct engine *e, const void *xsave, size_t size)
+{
+	struct fpu_area area = {0};
+
+	if (size > sizeof(area))
+		return false;
+	memcpy(&area, xsave, size);
+	return fpu_acceptable(&area, size) && e->ops->set_fpu(e, &area);
+}
+
 void engine_complete(struct engine *e, u64 value)
 {
 	e->ops->complete(e, value);

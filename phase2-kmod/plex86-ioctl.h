@@ -1,5 +1,5 @@
 /*
- * The interface of /dev/plex86, between the VMM and the kernel module. Version 2.
+ * The interface of /dev/plex86, between the VMM and the kernel module. Version 3.
  *
  * Owns: ioctl numbers and the layout of what is passed. An open file is one virtual machine with
  * its one CPU; it ends when the file is closed. Structures of common/ are passed as they are, so
@@ -17,7 +17,7 @@
 #include "../common/vm.h"
 #include <linux/ioctl.h>
 
-#define PLEX86_API_VERSION 2
+#define PLEX86_API_VERSION 3
 
 /* Guest RAM, and behind it HOST_EXTRA_BYTES for the PV and device pages: memory of the caller's, at
  * a multiple of 4 KiB, pinned until the file is closed, against RLIMIT_MEMLOCK. And what is decided
@@ -58,6 +58,12 @@ struct plex86_run {
 	struct trace_ring trace;
 };
 
+/* The guest's FPU and vector registers: an XSAVE area of the standard format, zeros behind its end.
+ * What PLEX86_SET_FPU is given may have no components in it that the host lacks (EINVAL). */
+struct plex86_fpu {
+	u8 xsave[4096];
+};
+
 #define PLEX86_GET_VERSION _IO('x', 0x60) /* returns PLEX86_API_VERSION */
 #define PLEX86_SET_MEMORY  _IOW('x', 0x61, struct plex86_memory)
 #define PLEX86_SET_CPU	   _IOW('x', 0x62, struct vcpu)
@@ -73,5 +79,7 @@ struct plex86_run {
 #define PLEX86_NEWS	  _IO('x', 0x68) /* a status word has changed */
 #define PLEX86_GET_STATS  _IOR('x', 0x69, struct vm_stats)
 #define PLEX86_GET_SPACES _IO('x', 0x6a) /* returns how many address spaces keep their mappings */
+#define PLEX86_GET_FPU	  _IOR('x', 0x6d, struct plex86_fpu)
+#define PLEX86_SET_FPU	  _IOW('x', 0x6e, struct plex86_fpu)
 
 #endif

@@ -93,6 +93,7 @@ _Noreturn void vcpu_main(void)
 	check(STEP_TIMER, timer_setup());
 	host_setup();
 	gate_setup();
+	fpu_setup();
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());
