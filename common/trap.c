@@ -204,7 +204,14 @@ static bool skip_wait(struct vm *vm)
 
 static enum core_next settle(struct vm *vm)
 {
-	if (!take_interrupts(vm) || !skip_wait(vm))
+	if (!take_interrupts(vm))
+		return CORE_EXIT;
+	if (clock_stops(vm)) {
+		vm->exit = (struct vm_exit){.kind = EXIT_DEBUG};
+		vm->exit.debug.reason = DEBUG_STOP_EVENTS;
+		return CORE_EXIT;
+	}
+	if (!skip_wait(vm))
 		return CORE_EXIT;
 	if (vm->cpu.shutdown) {
 		vm->exit = (struct vm_exit){.kind = EXIT_SHUTDOWN};
@@ -212,12 +219,7 @@ static enum core_next settle(struct vm *vm)
 	}
 	if (vm->cpu.halted) {
 		vm->exit = (struct vm_exit){.kind = vm_if(vm) ? EXIT_IDLE : EXIT_HALTED};
-		vm->exit.deadline = vm->timer;
-		return CORE_EXIT;
-	}
-	if (clock_stops(vm)) {
-		vm->exit = (struct vm_exit){.kind = EXIT_DEBUG};
-		vm->exit.debug.reason = DEBUG_STOP_EVENTS;
+		vm->exit.deadline = clock_wait_until(vm);
 		return CORE_EXIT;
 	}
 	if (debug_settle(vm))

@@ -127,6 +127,30 @@ static void kmod_set_regs(struct engine *engine, const struct debug_regs *regs)
 	ioctl(kmod_of(engine)->fd, PLEX86_SET_REGS, regs);
 }
 
+static bool kmod_get_fpu(struct engine *engine, struct fpu_area *area)
+{
+	struct plex86_fpu arg;
+
+	_Static_assert(sizeof(arg) == sizeof(*area), "one is the other");
+	if (ioctl(kmod_of(engine)->fd, PLEX86_GET_FPU, &arg))
+		return false;
+	memcpy(area, &arg, sizeof(*area));
+	return true;
+}
+
+static bool kmod_set_fpu(struct engine *engine, const struct fpu_area *area)
+{
+	struct plex86_fpu arg;
+
+	memcpy(&arg, area, sizeof(arg));
+	return !ioctl(kmod_of(engine)->fd, PLEX86_SET_FPU, &arg);
+}
+
+static void kmod_stop_at(struct engine *engine, u64 events)
+{
+	ioctl(kmod_of(engine)->fd, PLEX86_STOP_AT, &events);
+}
+
 static void kmod_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	ioctl(kmod_of(engine)->fd, PLEX86_GET_STATS, out);
@@ -158,6 +182,9 @@ static const struct engine_ops ops = {
 	.set_cpu = kmod_set_cpu,
 	.set_debug = kmod_set_debug,
 	.set_regs = kmod_set_regs,
+	.stop_at = kmod_stop_at,
+	.get_fpu = kmod_get_fpu,
+	.set_fpu = kmod_set_fpu,
 	.run = kmod_run,
 	.complete = kmod_complete,
 	.set_irq = kmod_set_irq,
@@ -236,6 +263,7 @@ static bool set_memory(struct kmod *e, const struct engine_config *cfg, char *er
 		.flip_at = cfg->flip_at,
 		.flags = (cfg->abi ? PLEX86_ABI : 0) |
 			 (cfg->deterministic ? PLEX86_DETERMINISTIC : 0) |
+			 (cfg->paced ? PLEX86_PACED : 0) |
 			 (cfg->no_fast_paths ? PLEX86_NO_FAST_PATHS : 0),
 		.layout = PLEX86_LAYOUT,
 		.level_irqs = cfg->level_irqs,

@@ -8,6 +8,7 @@
 #define PLEX86_ENGINE_OPS_H
 
 #include "engine.h"
+#include "fpu.h"
 
 /* Each as the function engine_NAME() of engine.h. */
 struct engine_ops {
@@ -16,7 +17,12 @@ struct engine_ops {
 	void (*get_state)(struct engine *e, struct vm *state);
 	void (*set_cpu)(struct engine *e, const struct vcpu *cpu);
 	void (*set_debug)(struct engine *e, const struct debug_request *request);
+	void (*stop_at)(struct engine *e, u64 events);
 	void (*set_regs)(struct engine *e, const struct debug_regs *regs);
+	/* The area as it is, FPU_AREA bytes, zeros behind what there is. */
+	bool (*get_fpu)(struct engine *e, struct fpu_area *area);
+	/* It has been checked. */
+	bool (*set_fpu)(struct engine *e, const struct fpu_area *area);
 	void (*run)(struct engine *e, struct vm_exit *exit); /* exit as it is; EXIT_NONE on entry */
 	void (*complete)(struct engine *e, u64 value);
 	void (*set_irq)(struct engine *e, unsigned irq, bool level);

@@ -291,6 +291,26 @@ static void user_set_regs(struct engine *engine, const struct debug_regs *regs)
 	debug_set_regs(&user_of(engine)->shared->vm, regs);
 }
 
+static bool user_get_fpu(struct engine *engine, struct fpu_area *area)
+{
+	memcpy(area, user_of(engine)->shared->fpu.area, sizeof(*area));
+	return true;
+}
+
+static bool user_set_fpu(struct engine *engine, const struct fpu_area *area)
+{
+	struct vcpu_fpu *fpu = &user_of(engine)->shared->fpu;
+
+	memcpy(fpu->area, area, sizeof(*area));
+	fpu->changed = true;
+	return true;
+}
+
+static void user_stop_at(struct engine *engine, u64 events)
+{
+	user_of(engine)->shared->vm.clock.stop_at = events;
+}
+
 static void user_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	struct user *e = user_of(engine);
@@ -465,6 +485,9 @@ static const struct engine_ops ops = {
 	.set_cpu = user_set_cpu,
 	.set_debug = user_set_debug,
 	.set_regs = user_set_regs,
+	.stop_at = user_stop_at,
+	.get_fpu = user_get_fpu,
+	.set_fpu = user_set_fpu,
 	.run = user_run,
 	.complete = user_complete,
 	.set_irq = user_set_irq,
@@ -497,6 +520,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->abi = cfg->abi;
 	e->shared->fast_paths = !cfg->no_fast_paths && !cfg->deterministic;
 	e->shared->deterministic = cfg->deterministic;
+	e->shared->paced = cfg->paced;
 	e->shared->stop_at = cfg->stop_at;
 	e->shared->flip_at = cfg->flip_at;
 	e->shared->jail = !cfg->no_jail;

@@ -133,6 +133,11 @@ static int set_debug(struct machine *m, void __user *arg)
 	return debug_set(&m->vm, &request) ? 0 : -EINVAL;
 }
 
+static int stop_at(struct machine *m, void __user *arg)
+{
+	return copy_from_user(&m->vm.clock.stop_at, arg, sizeof(u64)) ? -EFAULT : 0;
+}
+
 static int get_state(struct machine *m, void __user *arg)
 {
 	const size_t size = offsetof(struct vm, shadow);
@@ -146,6 +151,36 @@ static int get_state(struct machine *m, void __user *arg)
 	copy->trace = NULL;
 	ret = copy_to_user(arg, copy, size) ? -EFAULT : 0;
 	kvfree(copy);
+	return ret;
+}
+
+/* As KVM does it for KVM_GET_XSAVE. The guest has no protection keys. */
+static int get_fpu(struct machine *m, void __user *arg)
+{
+	struct plex86_fpu *copy = kzalloc(sizeof(*copy), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!copy)
+		return -ENOMEM;
+	fpu_copy_guest_fpstate_to_uabi(&m->fpu, copy, sizeof(*copy),
+				       m->fpu.fpstate->user_xfeatures & XCR0_DEFINED, 0);
+	ret = copy_to_user(arg, copy, sizeof(*copy)) ? -EFAULT : 0;
+	kfree(copy);
+	return ret;
+}
+
+static int set_fpu(struct machine *m, void __user *arg)
+{
+	struct plex86_fpu *copy = memdup_user(arg, sizeof(*copy));
+	u32 pkru = 0;
+	int ret;
+
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
+	ret = -EINVAL; /* components may end behind what we have copied */
+	if (m->fpu.uabi_size <= sizeof(*copy))
+		ret = fpu_copy_uabi_to_guest_fpstate(&m->fpu, copy, XCR0_DEFINED, &pkru);
+	kfree(copy);
 	return ret;
 }
 
@@ -186,12 +221,18 @@ static long locked(struct machine *m, unsigned cmd, void __user *arg)
 		return set_cpu(m, arg);
 	case PLEX86_SET_REGS:
 		return set_regs(m, arg);
+	case PLEX86_STOP_AT:
+		return stop_at(m, arg);
 	case PLEX86_SET_DEBUG:
 		return set_debug(m, arg);
 	case PLEX86_GET_STATE:
 		return get_state(m, arg);
 	case PLEX86_ADD_DEVICE:
 		return add_device(m, arg);
+	case PLEX86_GET_FPU:
+		return get_fpu(m, arg);
+	case PLEX86_SET_FPU:
+		return set_fpu(m, arg);
 	case PLEX86_RUN:
 		return machine_run(m);
 	}

@@ -34,7 +34,8 @@ struct plex86_memory {
 #define PLEX86_ABI	     1u /* the kernel carries the plex86 note */
 #define PLEX86_DETERMINISTIC 2u
 #define PLEX86_NO_FAST_PATHS 4u
-#define PLEX86_FLAGS	     7u
+#define PLEX86_PACED	     8u
+#define PLEX86_FLAGS	     15u
 #define PLEX86_LAYOUT	     ((u32)(offsetof(struct vm, shadow) << 12 ^ sizeof(struct shadow)))
 
 struct plex86_irq {
@@ -58,6 +59,12 @@ struct plex86_run {
 	struct trace_ring trace;
 };
 
+/* The guest's FPU and vector registers: an XSAVE area of the standard format, zeros behind its end.
+ * What PLEX86_SET_FPU is given may have no components in it that the host lacks (EINVAL). */
+struct plex86_fpu {
+	u8 xsave[4096];
+};
+
 #define PLEX86_GET_VERSION _IO('x', 0x60) /* returns PLEX86_API_VERSION */
 #define PLEX86_SET_MEMORY  _IOW('x', 0x61, struct plex86_memory)
 #define PLEX86_SET_CPU	   _IOW('x', 0x62, struct vcpu)
@@ -76,5 +83,9 @@ struct plex86_run {
 /* A debugger's: the guest's registers, and where it is to stop. After PLEX86_SET_CPU. */
 #define PLEX86_SET_REGS	 _IOW('x', 0x6b, struct debug_regs)
 #define PLEX86_SET_DEBUG _IOW('x', 0x6c, struct debug_request)
+/* The same of a deterministic run: stop behind so many events; 0: never. */
+#define PLEX86_STOP_AT _IOW('x', 0x74, u64)
+#define PLEX86_GET_FPU	  _IOR('x', 0x6d, struct plex86_fpu)
+#define PLEX86_SET_FPU	  _IOW('x', 0x6e, struct plex86_fpu)
 
 #endif

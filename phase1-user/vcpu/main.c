@@ -64,6 +64,7 @@ static void map_ram(void)
 	vm->abi = shared->abi;
 	vm->fast_paths = shared->fast_paths;
 	vm->clock.deterministic = shared->deterministic;
+	vm->clock.paced = shared->paced;
 	vm->clock.stop_at = shared->stop_at;
 	vm->clock.flip_at = shared->flip_at;
 }
@@ -93,6 +94,7 @@ _Noreturn void vcpu_main(void)
 	check(STEP_TIMER, timer_setup());
 	host_setup();
 	gate_setup();
+	fpu_setup();
 	core_reset(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());

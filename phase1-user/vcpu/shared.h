@@ -10,6 +10,7 @@
 #define PLEX86_VCPU_SHARED_H
 
 #include "../../common/vm.h"
+#include "../fpu.h"
 #include "baton.h"
 
 /* File descriptors the vcpu process is started with. */
@@ -70,6 +71,14 @@ struct gate {
 	u8 fpu[GATE_FPU] __attribute__((aligned(64))); /* for the baton */
 };
 
+/* The guest's FPU and vector registers while it stands still. */
+struct vcpu_fpu {
+	u64 mask;     /* components in `area`; 0: there is no XSAVE, only the legacy ones */
+	u64 frame;    /* those of the last signal's frame */
+	bool changed; /* by the VMM, since the last exit */
+	u8 area[FPU_AREA] __attribute__((aligned(64)));
+};
+
 struct vcpu_shared {
 	u32 turn;	 /* enum vcpu_turn, a futex */
 	u32 mode;	 /* enum vcpu_mode */
@@ -83,7 +92,7 @@ struct vcpu_shared {
 	u32 vmm_pid;
 	bool abi;
 	bool fast_paths;
-	bool deterministic;
+	bool deterministic, paced;
 	u64 stop_at, flip_at; /* struct clock's */
 	bool jail;
 	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
@@ -102,6 +111,7 @@ struct vcpu_shared {
 	u64 ldt[HOST_SLOT_TLS0];       /* descriptors that all processes should have */
 	struct baton baton;
 	struct gate gate;
+	struct vcpu_fpu fpu;
 
 	struct trace_ring trace;
 	struct vm vm;

@@ -50,6 +50,12 @@ static void take_requests(struct vm *vm)
 	shared->debug_asked = 0;
 }
 
+/* May the VMM look at the FPU? Not at the exits that there are many of. */
+static bool stands_still(u32 kind)
+{
+	return kind != EXIT_IO && kind != EXIT_MMIO;
+}
+
 /* Give vm->exit to the VMM and wait until it has dealt with it. */
 static void hand_over(void)
 {
@@ -57,12 +63,16 @@ static void hand_over(void)
 	const u32 kind = vm->exit.kind;
 	const u64 since = clock_tsc(vm);
 
+	if (stands_still(kind))
+		fpu_give();
 	trace(vm, EV_EXIT, kind, 0);
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&shared->turn, TURN_VMM, __ATOMIC_RELEASE);
 	futex(&shared->turn, FUTEX_WAKE, 1, NULL);
 	wait_for_turn();
 	take_requests(vm);
+	if (stands_still(kind))
+		fpu_take_back();
 	stats_exit_ends(vm, kind, since);
 }
 
@@ -285,6 +295,7 @@ void handle_signal(int sig, siginfo_t *info, void *context)
 	if (gate_interrupted(info, &uc->uc_mcontext))
 		return;
 	shared->baton.fpu = 0; /* the guest's FPU state is in the signal's frame */
+	shared->fpu.frame = (u64)uc->uc_mcontext.fpstate;
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_RELAXED);
 	stats_trap_begins(vm);
 	answer(vm, info, &uc->uc_mcontext);

@@ -1,9 +1,10 @@
 /*
  * The parts of the vcpu process.
  *
- * main.c sets the processes up; signal.c turns signals into traps and back; gate.c and gate.S let the
- * guest's kernel in without a signal; host.c and pool.c give the core what common/host.h asks for;
- * baton.c changes from one process to another; jail.c takes away what is not needed.
+ * main.c sets the processes up; signal.c turns signals into traps and back; gate.c and gate.S let
+ * the guest's kernel in without a signal; host.c and pool.c give the core what common/host.h asks
+ * for; fpu.c shows the VMM the FPU's registers; baton.c changes from one process to another; jail.c
+ * takes away what is not needed.
  */
 #ifndef PLEX86_VCPU_H_PROCESS
 #define PLEX86_VCPU_H_PROCESS
@@ -35,6 +36,12 @@ void gate_setup(void);
 /* A signal found the process at `sc`: true if that was the monitor's side of the gate, and the
  * signal is taken note of. */
 bool gate_interrupted(const siginfo_t *info, struct sigcontext *sc);
+
+/* Which registers there are. */
+void fpu_setup(void);
+/* The guest stands still: its FPU registers for the VMM, and what that made of them. */
+void fpu_give(void);
+void fpu_take_back(void);
 
 /* Fork the processes for the shadows that the first one does not serve, as many as the host lets us
  * have. Each prepares itself by prepare() and sleeps until it is needed; one that cannot (false)
