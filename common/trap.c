@@ -197,7 +197,9 @@ static bool skip_wait(struct vm *vm)
 	clock_settled(vm);
 	if (!vm->cpu.halted)
 		return true;
-	/* A timer that wakes nobody: the VMM must have its chance to end this. */
+	/* A timer that wakes nobody: the VMM must have its chance to end this, and a moment that is told from
+	 * the one before. */
+	vm->clock.events++;
 	vm->exit = (struct vm_exit){.kind = EXIT_KICKED};
 	return false;
 }

@@ -38,7 +38,8 @@ const char *machine_end_text(enum machine_end end)
 		[END_QUIT] = "quit",	    [END_LATE] = "timeout",
 		[END_MET] = "expected",	    [END_EVENTS] = "stopped",
 		[END_SIGNAL] = "signal",    [END_OUTPUT] = "output-lost",
-		[END_TRACE] = "trace-lost",
+		[END_TRACE] = "trace-lost", [END_PARTED] = "parted",
+		[END_RECORD] = "record-lost",
 	};
 
 	return texts[end];
@@ -198,7 +199,7 @@ size_t machine_input_room(void *owner)
 	struct machine *m = owner;
 
 	if (m->deterministic)
-		return 0;
+		return m->recorder ? recorder_room(m->recorder, input_gate_room(&m->input)) : 0;
 	if (!hvc_runs(m))
 		return input_gate_room(&m->input);
 	if (input_gate_holds(&m->input) || !virtio_console_room(m->hvc))
@@ -213,7 +214,8 @@ size_t machine_input(void *owner, const u8 *data, size_t len)
 
 	if (hvc_runs(m))
 		return virtio_console_input(m->hvc, data, len);
-	taken = serial_input(&m->serial, data, len);
+	taken = m->recorder ? recorder_input(m->recorder, data, len)
+			    : serial_input(&m->serial, data, len);
 	input_gate_passed(&m->input, taken);
 	return taken;
 }
@@ -443,6 +445,30 @@ static void crash(struct machine *m, const struct vm_exit *exit)
 	end_run(m, gone ? END_GONE : END_CRASH, 0);
 }
 
+/* At a stop that may have been for its sake. */
+static void serve_recorder(struct machine *m, const struct vm_exit *exit)
+{
+	const enum recorder_stop stop = exit->kind == EXIT_KICKED ? recorder_kicked(m->recorder)
+								  : recorder_stopped(m->recorder);
+
+	switch (stop) {
+	case RECORDER_GO_ON:
+		console_drained(m->console);
+		break;
+	case RECORDER_USER:
+	case RECORDER_OVER:
+		m->exit = *exit;
+		end_run(m, END_EVENTS, 0);
+		break;
+	case RECORDER_PARTED:
+		end_run(m, END_PARTED, 0);
+		break;
+	case RECORDER_ERROR:
+		end_run(m, END_RECORD, recorder_error(m->recorder));
+		break;
+	}
+}
+
 static void handle_exit(struct machine *m, const struct vm_exit *exit)
 {
 	switch (exit->kind) {
@@ -460,10 +486,16 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 		return;
 	case EXIT_KICKED:
 		stand_still(m);
+		if (m->recorder && !m->end)
+			serve_recorder(m, exit);
 		return;
 	case EXIT_DEBUG:
 		if (m->debugged && exit->debug.reason != DEBUG_STOP_EVENTS)
 			return;
+		if (m->recorder && exit->debug.reason == DEBUG_STOP_EVENTS) {
+			serve_recorder(m, exit);
+			return;
+		}
 		m->exit = *exit;
 		end_run(m, END_EVENTS, 0);
 		return;

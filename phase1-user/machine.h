@@ -18,6 +18,7 @@
 #include "hal/serial.h"
 #include "input-gate.h"
 #include "loop.h"
+#include "recorder.h"
 #include "stats.h"
 #include "trace-file.h"
 #include "tsc.h"
@@ -35,6 +36,8 @@ enum machine_end {
 	END_MET,    /* it has said what was waited for */
 	END_SIGNAL, /* `value` is its number */
 	END_EVENTS, /* --stop-after: `exit` is EXIT_DEBUG */
+	END_PARTED, /* a replay: recorder_difference() says why */
+	END_RECORD, /* what is recorded cannot be written: `value` is errno */
 	END_OUTPUT, /* standard output cannot be written: `value` is errno */
 	END_TRACE,  /* the trace file cannot be written: `value` is errno */
 };
@@ -53,6 +56,7 @@ struct machine {
 	struct loop *loop;
 	struct console *console;
 	struct trace_file *trace; /* NULL: none */
+	struct recorder *recorder; /* NULL: none */
 	struct bus bus;
 	struct serial serial;
 	struct debugport debugport;

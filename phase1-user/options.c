@@ -146,6 +146,8 @@ enum {
 	OPT_ENGINE,
 	OPT_KMOD,
 	OPT_STOP_AFTER,
+	OPT_RECORD,
+	OPT_REPLAY,
 	OPT_TEST_DEBUG,
 	OPT_TEST_FLIP,
 };
@@ -174,6 +176,8 @@ static const struct option long_options[] = {
 	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
+	{"record", required_argument, NULL, OPT_RECORD},
+	{"replay", required_argument, NULL, OPT_REPLAY}, /* plex86 replay's */
 	{"test-debug", required_argument, NULL, OPT_TEST_DEBUG}, /* the same */
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
@@ -239,6 +243,12 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_count(&o->stop_after, "stop-after", e);
 	case OPT_TEST_FLIP:
 		return take_count(&o->test_flip, "test-flip-after", e);
+	case OPT_RECORD:
+		o->record = optarg;
+		return true;
+	case OPT_REPLAY:
+		o->replay = optarg;
+		return true;
 	case OPT_TEST_DEBUG:
 		o->test_debug = optarg;
 		return true;
@@ -295,6 +305,9 @@ static bool check_deterministic(const struct run_options *o, struct error *e)
 	if (!o->deterministic && (o->stop_after || o->test_flip))
 		return error_set(e, "run: --stop-after counts the events of a deterministic run: "
 				    "give --deterministic as well");
+	if (!o->deterministic && o->record)
+		return error_set(e, "run: --record '%s': only a deterministic run can be repeated: "
+				    "give --deterministic as well", o->record);
 	if (o->deterministic && o->devices)
 		return error_set(e,
 				 "run: --deterministic with --%s '%s': what a device does "
