@@ -21,6 +21,7 @@
 #include "report.h"
 #include "stats.h"
 #include "tsc.h"
+#include "verdict.h"
 
 #define PATIENCE_MS 500 /* for output still to be written when the user wants to leave */
 
@@ -245,66 +246,6 @@ static void read_symbols_again(struct run *r)
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
 }
 
-/* The status to exit with, before a guest's death is reported. */
-static int status_of(struct run *r)
-{
-	const struct machine *m = &r->machine;
-	const bool command = r->options.command != NULL;
-
-	switch (m->end) {
-	case END_HALTED:
-	case END_MET:
-	case END_EVENTS:
-		return STATUS_OK;
-	case END_LATE:
-		error_set(&r->error, "timeout: the guest was still running after %g s",
-			  r->options.timeout_ns / 1e9);
-		return failed(r, STATUS_LATE);
-	case END_VALUE:
-		return command ? m->value & 0xff : ((m->value << 1) | 1) & 0xff;
-	case END_RESET:
-		return STATUS_RESET;
-	case END_CRASH:
-		return STATUS_CRASH;
-	case END_GONE:
-		return STATUS_SELF;
-	case END_QUIT:
-		return command ? STATUS_SIGNAL + SIGINT : STATUS_OK;
-	case END_SIGNAL:
-		return STATUS_SIGNAL + m->value;
-	case END_OUTPUT:
-		if (m->value == EPIPE)
-			return STATUS_SIGNAL + SIGPIPE;
-		error_set(&r->error, "console: writing %s: %s",
-			  r->options.console ? r->options.console : "standard output",
-			  strerror(m->value));
-		return failed(r, STATUS_SELF);
-	case END_TRACE:
-		error_set(&r->error, "trace file '%s': writing it: %s", r->options.trace,
-			  strerror(m->value));
-		return failed(r, STATUS_SELF);
-	case END_NONE:
-		break;
-	}
-	error_set(&r->error, "the run ended for no reason (a bug in plex86)");
-	return failed(r, STATUS_SELF);
-}
-
-/* Has a guest that was to say something ended in peace, but without a word of it? */
-static bool is_unmet(const struct run *r)
-{
-	const enum machine_end end = r->machine.end;
-
-	return r->options.expect && (end == END_HALTED || end == END_VALUE || end == END_RESET);
-}
-
-static int failed_unmet(struct run *r)
-{
-	error_set(&r->error, "expect '%s': the guest ended (%s) and has not said it",
-		  r->options.expect, machine_end_text(r->machine.end));
-	return failed(r, STATUS_UNMET);
-}
-
 static void report_crash(struct run *r)
 {
 	struct report report = {
@@ -363,6 +304,7 @@ static int run_machine(struct run *r)
 {
 	struct machine *m = &r->machine;
 	bool impatient;
+	int status;
 
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
@@ -378,7 +320,10 @@ static int run_machine(struct run *r)
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
 	write_results(r);
-	return close_trace(r, is_unmet(r) ? failed_unmet(r) : status_of(r));
+	status = verdict_status(m, &r->options);
+	if (verdict_explain(m, &r->options, &r->error))
+		failed(r, status);
+	return close_trace(r, status);
 }
 
 static int run_engine(struct run *r, struct console *console)
