@@ -5,6 +5,7 @@
  * before the guest runs, and the terminal is raw only while it does.
  */
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ struct run {
 	struct image image;
 	struct hal hal;
 	struct console_target console;
-	struct control *control; /* NULL: none */
+	struct control *control;   /* NULL: none */
+	json_t *about;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
 	struct trace_file *trace;
@@ -166,6 +168,17 @@ static bool take_name(struct run *r)
 	return true;
 }
 
+static bool open_events(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	r->about = json_pack("{s:o, s:i, s:s, s:o, s:I}", "name",
+			     r->control ? json_string(control_name(r->control)) : json_null(),
+			     "pid", getpid(), "engine", o->engine, "kernel", json_text(o->kernel),
+			     "memory", (json_int_t)o->memory);
+	return true;
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -183,7 +196,7 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || !compose_cmdline(r) || !take_name(r))
+	if (!open_devices(r) || !compose_cmdline(r) || !take_name(r) || !open_events(r))
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
@@ -288,6 +301,13 @@ static void write_results(struct run *r)
 	fputs(text, stderr);
 }
 
+static void emit(struct run *r, const char *name, json_t *data)
+{
+	loop_lock(&r->loop);
+	events_emit(&r->machine.events, name, data);
+	loop_unlock(&r->loop);
+}
+
 static int close_trace(struct run *r, int status)
 {
 	int error = r->trace ? trace_file_close(r->trace) : 0;
@@ -308,19 +328,21 @@ static int run_machine(struct run *r)
 
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
-	if ((r->control && !control_start(r->control, m, &r->error)) ||
+	if ((r->control && !control_start(r->control, m, r->about, &r->error)) ||
 	    !loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
 	}
+	emit(r, "started", json_copy(r->about));
 	machine_run(m);
+	status = verdict_status(m, &r->options);
+	emit(r, "ended", json_ended(m, status));
 	if (r->control)
 		control_end(r->control);
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
 	write_results(r);
-	status = verdict_status(m, &r->options);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);
 	return close_trace(r, status);
@@ -448,6 +470,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	}
 	if (r->control)
 		control_close(r->control);
+	json_decref(r->about);
 	if (r->trace)
 		trace_file_close(r->trace);
 	console_target_close(&r->console);
