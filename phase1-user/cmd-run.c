@@ -15,6 +15,7 @@
 #include "cmd.h"
 #include "cmdline.h"
 #include "control.h"
+#include "event-file.h"
 #include "kit.h"
 #include "loader/loader.h"
 #include "machine.h"
@@ -42,6 +43,7 @@ struct run {
 	struct hal hal;
 	struct console_target console;
 	struct control *control;   /* NULL: none */
+	struct event_file *events; /* NULL: none */
 	json_t *about;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
@@ -176,7 +178,9 @@ static bool open_events(struct run *r)
 			     r->control ? json_string(control_name(r->control)) : json_null(),
 			     "pid", getpid(), "engine", o->engine, "kernel", json_text(o->kernel),
 			     "memory", (json_int_t)o->memory);
-	return true;
+	if (o->json)
+		r->events = event_file_open(o->json, &r->error);
+	return !o->json || r->events;
 }
 
 static bool read_input_files(struct run *r)
@@ -301,6 +305,16 @@ static void write_results(struct run *r)
 	fputs(text, stderr);
 }
 
+/* A reader that has gone knows enough. */
+static int close_events(struct run *r, int status, int error)
+{
+	if (!error || error == EPIPE)
+		return status;
+	error_set(&r->error, "events '%s': writing them: %s", r->options.json,
+		  error == ENOBUFS ? "the reader takes too little" : strerror(error));
+	return failed(r, STATUS_SELF);
+}
+
 static void emit(struct run *r, const char *name, json_t *data)
 {
 	loop_lock(&r->loop);
@@ -324,7 +338,7 @@ static int run_machine(struct run *r)
 {
 	struct machine *m = &r->machine;
 	bool impatient;
-	int status;
+	int status, events_error;
 
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
@@ -333,10 +347,13 @@ static int run_machine(struct run *r)
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
 	}
+	if (r->events)
+		event_file_start(r->events, &r->loop, &m->events);
 	emit(r, "started", json_copy(r->about));
 	machine_run(m);
 	status = verdict_status(m, &r->options);
 	emit(r, "ended", json_ended(m, status));
+	events_error = r->events ? event_file_finish(r->events, PATIENCE_MS) : 0;
 	if (r->control)
 		control_end(r->control);
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
@@ -345,7 +362,7 @@ static int run_machine(struct run *r)
 	write_results(r);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);
-	return close_trace(r, status);
+	return close_events(r, close_trace(r, status), events_error);
 }
 
 static int run_engine(struct run *r, struct console *console)
@@ -470,6 +487,8 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	}
 	if (r->control)
 		control_close(r->control);
+	if (r->events)
+		event_file_close(r->events);
 	json_decref(r->about);
 	if (r->trace)
 		trace_file_close(r->trace);
