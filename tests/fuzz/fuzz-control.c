@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../phase1-user/control-commands.h"
-#include "../unit/mock-machine.h"
+#include "../unit/mock-guest.h"
 #include "fuzz-input.h"
 
 static void check_answer(json_t *answer)
@@ -29,7 +29,7 @@ static void check_answer(json_t *answer)
 
 static void one_line(struct control_session *session, const char *line, size_t len)
 {
-	const struct mock_machine before = mock_machine;
+	const struct mock_guest before = mock_guest;
 	struct control_request q;
 	json_t *answer;
 
@@ -38,7 +38,7 @@ static void one_line(struct control_session *session, const char *line, size_t l
 		control_needs_still(&q);
 		answer = control_run(&q, session);
 	} else {
-		fuzz_require(!memcmp(&before, &mock_machine, sizeof(before)));
+		fuzz_require(!memcmp(&before, &mock_guest, sizeof(before)));
 	}
 	fuzz_require(!q.id && !q.arguments);
 	check_answer(answer);
@@ -48,12 +48,12 @@ static void one_line(struct control_session *session, const char *line, size_t l
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct control_session session = {
-		.machine = &mock_machine.m,
+		.machine = &mock_guest.m,
 		.about = json_pack("{s:s}", "name", "guest"),
 	};
 	const char *line = (const char *)data, *all = line + size, *end;
 
-	memset(&mock_machine, 0, sizeof(mock_machine));
+	memset(&mock_guest, 0, sizeof(mock_guest));
 	for (; line < all; line = end + 1) {
 		size_t len = all - line;
 

@@ -13,7 +13,7 @@
 #include <jansson.h>
 
 #include "../../phase1-user/control-commands.h"
-#include "mock-machine.h"
+#include "mock-guest.h"
 
 static struct control_session session;
 
@@ -48,17 +48,17 @@ static void refused(const char *class, const char *line)
 
 	snprintf(start, sizeof(start), "{\"error\":{\"class\":\"%s\",\"desc\":\"", class);
 	assert_memory_equal(ask(line), start, strlen(start));
-	assert_int_equal(mock_machine.m.paused, 0);
-	assert_int_equal(mock_machine.stopped + mock_machine.powered_off, 0);
+	assert_int_equal(mock_guest.m.paused, 0);
+	assert_int_equal(mock_guest.stopped + mock_guest.powered_off, 0);
 	assert_false(session.subscribed);
 }
 
 static int begin(void **state)
 {
 	(void)state;
-	mock_machine = (struct mock_machine){0};
+	mock_guest = (struct mock_guest){0};
 	session = (struct control_session){
-		.machine = &mock_machine.m,
+		.machine = &mock_guest.m,
 		.about = json_pack("{s:s}", "name", "guest"),
 	};
 	return 0;
@@ -171,8 +171,8 @@ static void test_status(void **state)
 			    "{\"return\":{\"state\":\"running\",\"resident\":4096,\"shared\":0,"
 			    "\"uptime_ns\":5000000000,\"traps\":2,\"agent\":false,\"paused_by\":[],"
 			    "\"name\":\"guest\"}}");
-	mock_machine.agent = true;
-	mock_machine.m.paused = PAUSE_DEBUGGER;
+	mock_guest.agent = true;
+	mock_guest.m.paused = PAUSE_DEBUGGER;
 	assert_non_null(strstr(ask("{\"execute\":\"status\"}"), "\"state\":\"paused\""));
 	assert_non_null(strstr(ask("{\"execute\":\"status\"}"), "\"paused_by\":[\"debugger\"]"));
 	assert_non_null(strstr(ask("{\"execute\":\"status\"}"), "\"agent\":true"));
@@ -199,18 +199,18 @@ static void test_pause_and_stop(void **state)
 	control_free(&q);
 
 	ask("{\"execute\":\"pause\"}");
-	assert_int_equal(mock_machine.m.paused, PAUSE_CONTROL);
-	mock_machine.m.paused |= PAUSE_DEBUGGER;
+	assert_int_equal(mock_guest.m.paused, PAUSE_CONTROL);
+	mock_guest.m.paused |= PAUSE_DEBUGGER;
 	ask("{\"execute\":\"continue\"}");
-	assert_int_equal(mock_machine.m.paused, PAUSE_DEBUGGER);
+	assert_int_equal(mock_guest.m.paused, PAUSE_DEBUGGER);
 	ask("{\"execute\":\"pause\"}");
 	assert_string_equal(ask("{\"execute\":\"stop\"}"), "{\"return\":{\"agent\":false}}");
-	assert_int_equal(mock_machine.m.paused, PAUSE_DEBUGGER);
-	assert_int_equal(mock_machine.powered_off, 1);
-	assert_int_equal(mock_machine.stopped, 0);
+	assert_int_equal(mock_guest.m.paused, PAUSE_DEBUGGER);
+	assert_int_equal(mock_guest.powered_off, 1);
+	assert_int_equal(mock_guest.stopped, 0);
 	ask("{\"execute\":\"stop\",\"arguments\":{\"force\":true}}");
-	assert_int_equal(mock_machine.powered_off, 1);
-	assert_int_equal(mock_machine.stopped, 1);
+	assert_int_equal(mock_guest.powered_off, 1);
+	assert_int_equal(mock_guest.stopped, 1);
 }
 
 /* What a listener hears. */
@@ -233,18 +233,18 @@ static void test_events(void **state)
 	(void)state;
 	assert_string_equal(ask("{\"execute\":\"subscribe\"}"), "{\"return\":{}}");
 	assert_true(session.subscribed);
-	events_listen(&mock_machine.m.events, &listener);
-	events_emit(&mock_machine.m.events, "booted", NULL);
+	events_listen(&mock_guest.m.events, &listener);
+	events_emit(&mock_guest.m.events, "booted", NULL);
 	assert_ptr_equal(strstr(heard, "{\"event\":\"booted\",\"timestamp\":{\"seconds\":"), heard);
 	assert_non_null(strstr(heard, "},\"data\":{}}\n"));
-	events_emit(&mock_machine.m.events, "paused",
+	events_emit(&mock_guest.m.events, "paused",
 		    json_paused(PAUSE_CONTROL | PAUSE_DEBUGGER | 1u << 31));
 	assert_non_null(strstr(heard, "\"data\":{\"paused_by\":[\"control\",\"debugger\"]}}\n"));
 	/* The reason is an engine's word. */
-	events_emit(&mock_machine.m.events, "crashed", json_crash(&exit));
+	events_emit(&mock_guest.m.events, "crashed", json_crash(&exit));
 	assert_non_null(strstr(heard, "\"data\":{\"reason\":\""));
-	mock_machine.m.end = END_SIGNAL;
-	events_emit(&mock_machine.m.events, "ended", json_ended(&mock_machine.m, 143));
+	mock_guest.m.end = END_SIGNAL;
+	events_emit(&mock_guest.m.events, "ended", json_ended(&mock_guest.m, 143));
 	assert_non_null(
 		strstr(heard, "{\"why\":\"signal\",\"status\":143,\"uptime_ns\":5000000000,"));
 	/* A file's name may have any bytes. */

@@ -1,9 +1,9 @@
 /*
- * A machine that only remembers: see mock-machine.h.
+ * A machine that only remembers: see mock-guest.h.
  */
-#include "mock-machine.h"
+#include "mock-guest.h"
 
-struct mock_machine mock_machine;
+struct mock_guest mock_guest;
 
 void machine_stats(const struct machine *m, struct stats *s)
 {
@@ -23,19 +23,19 @@ void engine_get_memory(struct engine *e, struct engine_memory *out)
 bool machine_agent_listens(const struct machine *m)
 {
 	(void)m;
-	return mock_machine.agent;
+	return mock_guest.agent;
 }
 
 void machine_power_off(struct machine *m)
 {
 	(void)m;
-	mock_machine.powered_off++;
+	mock_guest.powered_off++;
 }
 
 void machine_stop(struct machine *m)
 {
 	m->end = END_SIGNAL;
-	mock_machine.stopped++;
+	mock_guest.stopped++;
 }
 
 void machine_pause(struct machine *m, unsigned who)
