@@ -79,7 +79,8 @@ static void goal_met(void *owner)
 {
 	struct machine *m = owner;
 
-	events_emit(&m->events, "goal", NULL);
+	if (!m->end)
+		events_emit(&m->events, "goal", NULL);
 	end_run(m, END_MET, 0);
 }
 
@@ -459,7 +460,9 @@ static void crash(struct machine *m, const struct vm_exit *exit)
 	const bool gone = exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE;
 
 	m->exit = *exit;
-	events_emit(&m->events, "crashed", json_crash(exit));
+	/* A guest that is being ended has not crashed. */
+	if (!m->end)
+		events_emit(&m->events, "crashed", json_crash(exit));
 	end_run(m, gone ? END_GONE : END_CRASH, 0);
 }
 
