@@ -108,6 +108,8 @@ int cmd_continue(int argc, char **argv)
 
 /* ---- control ---- */
 
+enum outcome { RETURNED, REFUSED, NO_ANSWER };
+
 static void show(const json_t *message)
 {
 	json_dumpf(message, stdout, JSON_COMPACT);
@@ -115,54 +117,54 @@ static void show(const json_t *message)
 	fflush(stdout);
 }
 
-static int no_answer(const struct guest *g)
+/* After this there is no sense in further requests: an answer that is late would be another's. */
+static enum outcome no_answer(const struct guest *g)
 {
 	fprintf(stderr, "plex86: control: guest '%s': %s\n", g->name,
 		errno == EAGAIN ? "no answer in time" : "it has ended");
-	return 1;
+	return NO_ANSWER;
 }
 
-/* Show what comes up to the answer. Returns 0 if that is a return. */
-static int show_answer(struct guest *g, int timeout)
+/* Show what comes up to the answer. */
+static enum outcome show_answer(struct guest *g, int timeout)
 {
-	json_t *message;
-	int status = -1;
+	enum outcome outcome = NO_ANSWER;
 
-	while (status < 0) {
-		message = guest_next(g, timeout * 1000);
+	while (outcome == NO_ANSWER) {
+		json_t *message = guest_next(g, timeout * 1000);
+
 		if (!message)
 			return no_answer(g);
 		if (json_object_get(message, "return"))
-			status = 0;
+			outcome = RETURNED;
 		if (json_object_get(message, "error"))
-			status = 1;
+			outcome = REFUSED;
 		if (!json_object_get(message, "plex86"))
 			show(message);
 		json_decref(message);
 	}
-	return status;
+	return outcome;
 }
 
 /* A line is a request, whatever white space the user's has; a bare word is a command. */
-static int request(struct guest *g, char *text, int timeout)
+static enum outcome request(struct guest *g, char *text, int timeout)
 {
-	json_t *named;
+	size_t len = strlen(text);
+	json_t *named = NULL;
 	char *line;
 	bool sent;
 
-	for (char *p = text; *p; p++)
-		if (*p == '\n')
-			*p = ' ';
-	if (!text[strspn(text, " \t\r")])
-		return 0;
-	if (text[0] >= 'a' && text[0] <= 'z') {
-		text[strcspn(text, " \t\r")] = '\0';
+	for (size_t i = 0; i < len; i++)
+		if (text[i] == '\n')
+			text[i] = ' ';
+	while (len && strchr(" \t\r", text[len - 1]))
+		text[--len] = '\0';
+	if (!len)
+		return RETURNED;
+	if (text[0] >= 'a' && text[0] <= 'z')
 		named = json_pack("{s:s}", "execute", text);
-		line = json_dumps(named, JSON_COMPACT);
-		json_decref(named);
-	} else {
-		line = strdup(text);
-	}
+	line = named ? json_dumps(named, JSON_COMPACT) : strdup(text);
+	json_decref(named);
 	sent = line && guest_send(g, line);
 	free(line);
 	if (!sent)
@@ -170,50 +172,70 @@ static int request(struct guest *g, char *text, int timeout)
 	return sent ? show_answer(g, timeout) : no_answer(g);
 }
 
-static int requests_of_input(struct guest *g, int timeout)
+/* Returns the worst. */
+static enum outcome requests_of_input(struct guest *g, int timeout)
 {
+	enum outcome worst = RETURNED;
 	char *line = NULL;
 	size_t size = 0;
-	int status = 0;
 
-	while (getline(&line, &size, stdin) > 0)
-		status |= request(g, line, timeout);
+	while (worst != NO_ANSWER && getline(&line, &size, stdin) > 0) {
+		const enum outcome outcome = request(g, line, timeout);
+
+		worst = outcome > worst ? outcome : worst;
+	}
 	free(line);
-	return status;
+	return worst;
 }
 
-static int show_events(struct guest *g)
+static enum outcome requests_of_words(struct guest *g, char **words, int n, int timeout)
+{
+	enum outcome worst = RETURNED;
+
+	for (int i = 0; i < n && worst != NO_ANSWER; i++) {
+		const enum outcome outcome = request(g, words[i], timeout);
+
+		worst = outcome > worst ? outcome : worst;
+	}
+	return worst;
+}
+
+static bool show_events(struct guest *g)
 {
 	struct error e;
 	json_t *message = guest_ask(g, "subscribe", NULL, &e);
 
-	if (!message)
-		return failed("control", &e, 1);
+	if (!message) {
+		failed("control", &e, 1);
+		return false;
+	}
 	do {
 		json_decref(message);
 		message = guest_next(g, -1);
 		if (message)
 			show(message);
 	} while (message);
-	return 0;
+	return true;
 }
 
 static int control(char **words, int n, int timeout, bool events)
 {
+	enum outcome outcome;
 	struct guest g;
 	struct error e;
-	int status = 0;
+	bool ok;
 
 	if (!guest_open(&g, words[0], &e))
 		return failed("control", &e, STATUS_USAGE);
-	for (int i = 1; i < n; i++)
-		status |= request(&g, words[i], timeout);
 	if (n == 1 && !events)
-		status = requests_of_input(&g, timeout);
-	if (events)
-		status |= show_events(&g);
+		outcome = requests_of_input(&g, timeout);
+	else
+		outcome = requests_of_words(&g, words + 1, n - 1, timeout);
+	ok = outcome == RETURNED;
+	if (events && outcome != NO_ANSWER)
+		ok = show_events(&g) && ok;
 	guest_close(&g);
-	return status;
+	return ok ? STATUS_OK : 1;
 }
 
 int cmd_control(int argc, char **argv)
