@@ -134,6 +134,7 @@ static bool add_net(struct run_options *o, const char *spec, struct error *e)
 enum {
 	OPT_STATS = 256,
 	OPT_TRACE,
+	OPT_JSON,
 	OPT_NO_JAIL,
 	OPT_NO_FAST_PATHS,
 	OPT_CONSOLE,
@@ -170,6 +171,7 @@ static const struct option long_options[] = {
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
+	{"json", required_argument, NULL, OPT_JSON},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
 	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"kmod", no_argument, NULL, OPT_KMOD},
@@ -211,6 +213,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_STATS:
 		o->stats = true;
+		return true;
+	case OPT_JSON:
+		o->json = optarg;
 		return true;
 	case OPT_TRACE:
 		o->trace = optarg;

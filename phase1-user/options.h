@@ -30,6 +30,7 @@ struct run_options {
 	const char *append;  /* the user's part of the command line, "" if none */
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
+	const char *json;    /* --json, a file or fd:N; NULL: none */
 	const char *trace;   /* file for --trace, NULL: none */
 	const char *console; /* --console, NULL: the standard streams */
 	const char *name;    /* --name, NULL: derived from the image's or kernel's */
