@@ -20,6 +20,7 @@
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
+#include "recording.h"
 #include "report.h"
 #include "stats.h"
 #include "test-debug.h"
@@ -47,6 +48,7 @@ struct run {
 	struct event_file *events; /* NULL: none */
 	json_t *about;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
+	struct recording recording;
 	struct symbols *symbols;
 	struct trace_file *trace;
 	struct loop loop;
@@ -184,6 +186,12 @@ static bool open_events(struct run *r)
 	return !o->json || r->events;
 }
 
+static bool begin_recording(struct run *r)
+{
+	return recording_begin(&r->recording, &r->options, &r->kernel, &r->initrd, r->cmdline,
+			       &r->error);
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -201,7 +209,7 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || !compose_cmdline(r) || !take_name(r) || !open_events(r))
+	if (!open_devices(r) || !compose_cmdline(r) || !begin_recording(r) || !take_name(r) || !open_events(r))
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
@@ -352,6 +360,7 @@ static int run_machine(struct run *r)
 		event_file_start(r->events, &r->loop, &m->events);
 	emit(r, "started", json_copy(r->about));
 	machine_run(m);
+	machine_end_recording(m);
 	status = verdict_status(m, &r->options);
 	emit(r, "ended", json_ended(m, status));
 	events_error = r->events ? event_file_finish(r->events, PATIENCE_MS) : 0;
@@ -385,6 +394,9 @@ static int run_engine(struct run *r, struct console *console)
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
 		m->deterministic = r->options.deterministic;
+		m->recorder = r->recording.recorder;
+		if (m->recorder)
+			recorder_attach(m->recorder, r->engine, &m->serial, r->options.stop_after);
 		m->debugged = r->options.test_debug != NULL;
 		if (m->debugged)
 			test_debug(r->engine, r->options.test_debug);
@@ -423,6 +435,7 @@ static int run_with_loop(struct run *r)
 		.no_jail = r->options.no_jail,
 		.no_fast_paths = r->options.no_fast_paths,
 		.deterministic = r->options.deterministic,
+		.paced = r->options.record != NULL,
 		.stop_at = r->options.stop_after,
 		.flip_at = r->options.test_flip,
 		.level_irqs = r->hal.count ? hal_irqs() : 0,
@@ -497,6 +510,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	if (r->trace)
 		trace_file_close(r->trace);
 	console_target_close(&r->console);
+	recording_end(&r->recording);
 	hal_destroy(&r->hal);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);

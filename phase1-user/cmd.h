@@ -13,6 +13,7 @@ int cmd_pause(int argc, char **argv);
 int cmd_continue(int argc, char **argv);
 int cmd_control(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
+int cmd_replay(int argc, char **argv, char **all_argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(void);
 
@@ -26,5 +27,6 @@ extern const char continue_help[];
 extern const char control_help[];
 extern const char diff_help[];
 extern const char doctor_help[];
+extern const char replay_help[];
 
 #endif

@@ -32,13 +32,13 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 const char *machine_end_text(enum machine_end end)
 {
 	static const char *const texts[] = {
-		[END_NONE] = "running",	    [END_HALTED] = "powered-off",
-		[END_VALUE] = "exited",	    [END_RESET] = "reset",
-		[END_CRASH] = "crashed",    [END_GONE] = "gone",
-		[END_QUIT] = "quit",	    [END_LATE] = "timeout",
-		[END_MET] = "expected",	    [END_EVENTS] = "stopped",
-		[END_SIGNAL] = "signal",    [END_OUTPUT] = "output-lost",
-		[END_TRACE] = "trace-lost", [END_PARTED] = "parted",
+		[END_NONE] = "running",	      [END_HALTED] = "powered-off",
+		[END_VALUE] = "exited",	      [END_RESET] = "reset",
+		[END_CRASH] = "crashed",      [END_GONE] = "gone",
+		[END_QUIT] = "quit",	      [END_LATE] = "timeout",
+		[END_MET] = "expected",	      [END_EVENTS] = "stopped",
+		[END_SIGNAL] = "signal",      [END_OUTPUT] = "output-lost",
+		[END_TRACE] = "trace-lost",   [END_PARTED] = "parted",
 		[END_RECORD] = "record-lost",
 	};
 
@@ -579,6 +579,21 @@ void machine_run(struct machine *m)
 	loop_lock(m->loop);
 	console_route_booted(&m->route);
 	loop_unlock(m->loop);
+}
+
+void machine_end_recording(struct machine *m)
+{
+	const bool natural = m->end == END_HALTED || m->end == END_VALUE || m->end == END_RESET ||
+			     m->end == END_CRASH;
+
+	if (!m->recorder || m->end == END_GONE)
+		return;
+	if (!recorder_end(m->recorder, machine_end_text(m->end), m->value, natural))
+		m->end = END_PARTED;
+	else if (recorder_error(m->recorder) && m->end != END_RECORD) {
+		m->end = END_RECORD;
+		m->value = recorder_error(m->recorder);
+	}
 }
 
 bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,

@@ -56,7 +56,7 @@ struct machine {
 	struct engine *engine;
 	struct loop *loop;
 	struct console *console;
-	struct trace_file *trace; /* NULL: none */
+	struct trace_file *trace;  /* NULL: none */
 	struct recorder *recorder; /* NULL: none */
 	struct bus bus;
 	struct serial serial;
@@ -74,7 +74,7 @@ struct machine {
 	bool stats_wanted;
 	bool booted;	      /* somebody in the guest has opened the agent's port */
 	bool deterministic;   /* nothing the user types reaches the guest */
-	bool debugged;	    /* tests: by nobody who wants to see a stop */
+	bool debugged;	      /* tests: by nobody who wants to see a stop */
 	unsigned paused;      /* PAUSE_* */
 	bool still;	      /* the run thread waits: it is paused */
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */
@@ -97,6 +97,8 @@ void machine_block_signals(void);
 
 /* Run until m->end is set. */
 void machine_run(struct machine *m);
+/* Then, if it was recorded or replayed: write or compare the end. May change m->end. */
+void machine_end_recording(struct machine *m);
 /* One word. */
 const char *machine_end_text(enum machine_end end);
 

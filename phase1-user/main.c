@@ -21,6 +21,7 @@ static const char help[] =
 	"  stat      show what a guest makes plex86 do\n"
 	"  control   send requests to a guest's control socket (JSON)\n"
 	"  diff      run a guest on two engines and find where they part\n"
+	"  replay   run a recorded guest again, event by event\n"
 	"  doctor    tell what this host offers to plex86, what is missing and how to fix it\n"
 	"  help      show this text, or that of a command: plex86 help run\n"
 	"  version   show the version\n"
@@ -50,7 +51,8 @@ static int cmd_help(int argc, char **argv)
 	} topics[] = {
 		{"run", run_help},	   {"ps", ps_help},	  {"stop", stop_help},
 		{"stat", stat_help},	   {"pause", pause_help}, {"continue", continue_help},
-		{"control", control_help}, {"diff", diff_help},	  {"doctor", doctor_help},
+		{"control", control_help}, {"diff", diff_help},
+		{"replay", replay_help},	  {"doctor", doctor_help},
 	};
 
 	if (argc < 2)
@@ -90,6 +92,8 @@ int main(int argc, char **argv)
 		return cmd_control(argc - 1, argv + 1);
 	if (is(argv[1], "diff", NULL))
 		return cmd_diff(argc - 1, argv + 1);
+	if (is(argv[1], "replay", NULL))
+		return cmd_replay(argc - 1, argv + 1, argv);
 	if (is(argv[1], "doctor", NULL))
 		return cmd_doctor(argc - 1, argv + 1);
 	if (is(argv[1], "help", "--help") || is(argv[1], "-h", NULL))

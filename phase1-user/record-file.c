@@ -49,8 +49,8 @@ int record_write_run(FILE *file, const struct record_run *run)
 		fprintf(file, "initrd %016" PRIx64 " ", run->initrd_digest);
 		put_word(file, run->initrd);
 	}
-	fprintf(file, "memory %" PRIu64 "\nappend ", run->memory);
-	put_word(file, run->append);
+	fprintf(file, "memory %" PRIu64 "\ncmdline ", run->memory);
+	put_word(file, run->cmdline);
 	for (char *const *word = run->command; *word; word++) {
 		fprintf(file, "command ");
 		put_word(file, *word);
@@ -193,8 +193,7 @@ static bool parse_end(struct record_run *run, char *line)
 	if (!parse_number(next_word(&line), 10, &run->end_events))
 		return false;
 	how = next_word(&line);
-	if (!how || strlen(how) >= sizeof(run->end_how) ||
-	    !parse_number(line, 10, &run->end_value))
+	if (!how || strlen(how) >= sizeof(run->end_how) || !parse_number(line, 10, &run->end_value))
 		return false;
 	strcpy(run->end_how, how);
 	run->ended = true;
@@ -213,8 +212,8 @@ static bool parse_line(struct record_run *run, char *line)
 		return parse_file(line, &run->initrd, &run->initrd_digest);
 	if (!strcmp(what, "memory"))
 		return parse_number(line, 10, &run->memory);
-	if (!strcmp(what, "append"))
-		return !run->append && (run->append = decoded(line));
+	if (!strcmp(what, "cmdline"))
+		return !run->cmdline && (run->cmdline = decoded(line));
 	if (!strcmp(what, "command"))
 		return parse_command(run, line);
 	if (!strcmp(what, "input"))
@@ -222,7 +221,8 @@ static bool parse_line(struct record_run *run, char *line)
 	return !strcmp(what, "end") && parse_end(run, line);
 }
 
-/* `text` is ours to cut up. A last line without its end was being written when the run was cut off. */
+/* `text` is ours to cut up. A last line without its end was being written when the run was cut off.
+ */
 static bool parse_lines(struct record_run *run, char *text, struct error *e)
 {
 	char *line = text, *end;
@@ -234,7 +234,7 @@ static bool parse_lines(struct record_run *run, char *text, struct error *e)
 		if (number > 1 && !parse_line(run, line))
 			return error_set(e, "line %u is damaged", number);
 	}
-	if (!run->kernel || !run->append || !run->memory)
+	if (!run->kernel || !run->cmdline || !run->memory)
 		return error_set(e, "not a recorded run, or cut off in its beginning");
 	return true;
 }
@@ -294,7 +294,7 @@ void record_free(struct record_run *run)
 {
 	free(run->kernel);
 	free(run->initrd);
-	free(run->append);
+	free(run->cmdline);
 	for (char **word = run->command; *word; word++)
 		free(*word);
 	free(run->input);

@@ -5,12 +5,12 @@
  *   plex86-record 1
  *   kernel|initrd DIGEST PATH
  *   memory BYTES
- *   append TEXT                 the user's part of the command line
+ *   cmdline TEXT                the guest's command line
  *   command WORD                one each
  *   input EVENTS HEX            bytes for the serial port, at this count of guest-visible events
  *   end EVENTS HOW VALUE        how the run ended (machine_end_text(), and its value)
- * Words are percent-encoded. Files come from anywhere: what does not fit is refused with its line. A
- * file without an `end` is that of a run that was cut off, and good up to there.
+ * Words are percent-encoded. Files come from anywhere: what does not fit is refused with its line.
+ * A file without an `end` is that of a run that was cut off, and good up to there.
  */
 #ifndef PLEX86_RECORD_FILE_H
 #define PLEX86_RECORD_FILE_H
@@ -32,9 +32,9 @@ struct record_run {
 	char *kernel, *initrd; /* initrd NULL: none */
 	u64 kernel_digest, initrd_digest;
 	u64 memory;
-	char *append;
+	char *cmdline;
 	char *command[RECORD_WORDS_MAX + 1]; /* NULL-terminated; [0] NULL: none */
-	struct record_input *input;	      /* in the order of their events */
+	struct record_input *input;	     /* in the order of their events */
 	size_t inputs;
 	bool ended;
 	u64 end_events, end_value;
@@ -46,7 +46,8 @@ bool record_parse(struct record_run *run, const char *text, size_t size, struct 
 bool record_read(struct record_run *run, const char *path, struct error *e);
 void record_free(struct record_run *run);
 
-/* Write what a run is made of (to where `input` begins), an input, the end; each flushed. 0 or errno. */
+/* Write what a run is made of (to where `input` begins), an input, the end; each flushed. 0 or
+ * errno. */
 int record_write_run(FILE *file, const struct record_run *run);
 int record_write_input(FILE *file, const struct record_input *input);
 int record_write_end(FILE *file, u64 events, const char *how, u64 value);

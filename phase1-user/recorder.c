@@ -57,7 +57,7 @@ void recorder_free(struct recorder *r)
 /* Did the recorded run end by something outside, which its replay has to be told? */
 static bool ends_by_itself(const struct record_run *run)
 {
-	static const char *const outside[] = {"quit",	 "timeout",	"expected",  "stopped",
+	static const char *const outside[] = {"quit",	"timeout",     "expected",  "stopped",
 					      "signal", "output-lost", "trace-lost"};
 
 	if (!run->ended)
@@ -73,7 +73,9 @@ static u64 next_stop(const struct recorder *r)
 {
 	if (r->next < r->run->inputs)
 		return r->run->input[r->next].events;
-	return ends_by_itself(r->run) ? 0 : r->run->end_events;
+	if (!r->run->ended)
+		return 0;
+	return r->run->end_events + ends_by_itself(r->run);
 }
 
 static void set_stop(struct recorder *r, u64 events)
@@ -150,6 +152,8 @@ static enum recorder_stop feed_again(struct recorder *r, u64 events)
 		if (serial_input(r->serial, input->data, input->length) != input->length)
 			return parted(r, events, "the guest did not take its input");
 	}
+	if (r->run->ended && events > r->run->end_events && ends_by_itself(r->run))
+		return parted(r, r->run->end_events, "the guest did not end");
 	if (r->next == r->run->inputs && !ends_by_itself(r->run) && events >= r->run->end_events)
 		return RECORDER_OVER;
 	set_stop(r, next_stop(r));

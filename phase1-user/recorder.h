@@ -2,8 +2,8 @@
  * Recording a deterministic run's input, and giving it again.
  *
  * Owns: when input reaches the guest: only where a count of guest-visible events has just been
- * reached, or where the guest waits, so that the count alone says when. All of it runs with the loop's
- * lock held.
+ * reached, or where the guest waits, so that the count alone says when. All of it runs with the
+ * loop's lock held.
  */
 #ifndef PLEX86_RECORDER_H
 #define PLEX86_RECORDER_H
@@ -23,7 +23,8 @@ void recorder_free(struct recorder *r);
 /* Before the first run. `stop_at`: where the user wants it to stop besides; 0: nowhere. */
 void recorder_attach(struct recorder *r, struct engine *engine, struct serial *serial, u64 stop_at);
 
-/* How much of what the guest's port has room for is wanted now, and the taking of it. I/O thread. */
+/* How much of what the guest's port has room for is wanted now, and the taking of it. I/O thread.
+ */
 size_t recorder_room(const struct recorder *r, size_t room);
 size_t recorder_input(struct recorder *r, const u8 *data, size_t n);
 
@@ -41,8 +42,8 @@ enum recorder_stop recorder_kicked(struct recorder *r);
 enum recorder_stop recorder_stopped(struct recorder *r);
 int recorder_error(const struct recorder *r);
 
-/* The run has ended: `how` and `value` as machine.h has them, `natural` by what the guest did. True: a
- * replay ended as recorded, or there is nothing to compare with. */
+/* The run has ended: `how` and `value` as machine.h has them, `natural` by what the guest did.
+ * True: a replay ended as recorded, or there is nothing to compare with. */
 bool recorder_end(struct recorder *r, const char *how, u64 value, bool natural);
 /* Of a replay: what did not agree. */
 const char *recorder_difference(const struct recorder *r);

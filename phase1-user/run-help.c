@@ -79,6 +79,8 @@ const char run_help[] =
 	"                        events that are visible to the guest, with a digest of the registers.\n"
 	"                        No devices but the serial port, no input, no fast paths; a loop that\n"
 	"                        waits for time without asking for it does not end. See plex86 diff\n"
+	"      --record FILE     of a deterministic run, keep what comes in by the console, and when, so that\n"
+	"                        plex86 replay FILE does the same again. Its waits take the time they do\n"
 	"      --stop-after N    end a deterministic run behind its Nth event, with a report as of a crash\n"
 	"  -v, --verbose         show the kernel's messages while it boots, and its command line\n"
 	"      --no-fast-paths   let every privileged event trap: slow, and the reference to compare\n"
