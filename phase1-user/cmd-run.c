@@ -186,7 +186,8 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-		r->trace = trace_file_open(o->trace, r->symbols, o->deterministic, &r->error);
+		r->trace = trace_file_open(o->trace, r->symbols, run_khz(r), o->deterministic,
+					   &r->error);
 		if (!r->trace)
 			return false;
 	}
@@ -311,6 +312,7 @@ static void report_crash(struct run *r)
 		.engine = r->engine,
 		.ram_size = r->options.memory,
 		.exit = &r->machine.exit,
+		.khz = run_khz(r),
 		.argv = r->argv,
 	};
 

@@ -471,9 +471,10 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 	}
 }
 
-static void write_trace(struct machine *m)
+static void write_trace(struct machine *m, const struct vm_exit *exit)
 {
-	int error = m->trace ? trace_file_drain(m->trace, m->engine) : 0;
+	const bool still = exit->kind != EXIT_BELL;
+	int error = m->trace ? trace_file_drain(m->trace, m->engine, still) : 0;
 
 	if (error)
 		end_run(m, END_TRACE, error);
@@ -514,7 +515,7 @@ void machine_run(struct machine *m)
 			loop_yield(m->loop);
 		loop_lock(m->loop);
 		handle_exit(m, &exit);
-		write_trace(m);
+		write_trace(m, &exit);
 		if (m->stats_wanted)
 			show_stats(m);
 		loop_unlock(m->loop);

@@ -17,6 +17,7 @@ static const char help[] =
 	"  ps       list your running guests\n"
 	"  stop     power a guest off\n"
 	"  stat     show what a guest makes plex86 do\n"
+	"  trace    run a guest and write down every virtualization event\n"
 	"  diff     run a guest on two engines and find where they part\n"
 	"  doctor   tell what this host offers to plex86, what is missing and how to fix it\n"
 	"  help     show this text, or that of a command: plex86 help run\n"
@@ -46,7 +47,7 @@ static int cmd_help(int argc, char **argv)
 		const char *name, *text;
 	} topics[] = {
 		{"run", run_help},   {"ps", ps_help},	  {"stop", stop_help},
-		{"stat", stat_help}, {"diff", diff_help}, {"doctor", doctor_help},
+		{"stat", stat_help}, {"trace", trace_help}, {"diff", diff_help}, {"doctor", doctor_help},
 	};
 
 	if (argc < 2)
@@ -78,6 +79,8 @@ int main(int argc, char **argv)
 		return cmd_stop(argc - 1, argv + 1);
 	if (is(argv[1], "stat", NULL))
 		return cmd_stat(argc - 1, argv + 1);
+	if (is(argv[1], "trace", NULL))
+		return cmd_trace(argc - 1, argv + 1, argv);
 	if (is(argv[1], "diff", NULL))
 		return cmd_diff(argc - 1, argv + 1);
 	if (is(argv[1], "doctor", NULL))

@@ -10,6 +10,7 @@
 #include "../common/paging.h"
 #include "../common/pv.h"
 #include "../decoder/disasm.h"
+#include "guest-memory.h"
 #include "trace-file.h"
 
 #define EVENTS	    32
@@ -26,30 +27,6 @@ struct printer {
 static const char *symbol(const struct printer *p, u64 address, char *text, size_t size)
 {
 	return symbols_text(p->r->symbols, address, text, size);
-}
-
-/* Guest memory by linear address, as far as it can be read: the number of bytes copied. */
-static size_t read_linear(const struct vm *vm, u64 la, u8 *to, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		const u64 at = (u32)(la + done);
-		size_t n = PAGE_SIZE_4K - at % PAGE_SIZE_4K;
-		struct walk w;
-		const u8 *from;
-
-		if (n > len - done)
-			n = len - done;
-		if (paging_walk(vm, at, &w) != WALK_OK)
-			break;
-		from = vm_ram(vm, w.gpa, n);
-		if (!from)
-			break;
-		mem_copy(to + done, from, n);
-		done += n;
-	}
-	return done;
 }
 
 /* ---- why ---- */
@@ -156,7 +133,7 @@ static void print_code(const struct printer *p)
 	const u64 la = (u32)(cpu->seg[SEG_CS].base + cpu->rip);
 	const enum insn_mode mode = cpu->seg[SEG_CS].attr & SEG_DB ? MODE_32 : MODE_16;
 	u8 code[INSN_MAX * (1 + CODE_AFTER)];
-	size_t avail = read_linear(p->vm, la, code, sizeof(code));
+	size_t avail = guest_read(p->vm, la, code, sizeof(code));
 	size_t at = 0, length;
 
 	fprintf(p->out, "code at eip:\n");
@@ -175,7 +152,7 @@ static void print_stack(const struct printer *p)
 	const u64 esp = (u32)cpu->gpr[GPR_SP];
 	const u64 la = (u32)(cpu->seg[SEG_SS].base + esp);
 	u32 word[STACK_WORDS];
-	size_t n = read_linear(p->vm, la, (u8 *)word, sizeof(word)) / sizeof(word[0]);
+	size_t n = guest_read(p->vm, la, word, sizeof(word)) / sizeof(word[0]);
 	char text[128];
 
 	fprintf(p->out, "stack at %08" PRIx64 ":%s", la, n ? "" : " cannot be read");
@@ -227,13 +204,14 @@ static void print_events(const struct printer *p)
 {
 	struct trace_record record[EVENTS];
 	size_t n = engine_last_events(p->r->engine, record, EVENTS);
+	const struct trace_clock clock = {n ? record[0].time : 0, p->r->khz};
 	char line[TRACE_LINE_SIZE];
 
 	if (n > EVENTS)
 		n = EVENTS;
 	fprintf(p->out, "last %zu events (seconds, CPL, eip, event):\n", n);
 	for (size_t i = 0; i < n; i++) {
-		trace_line(&record[i], record[0].time, p->r->symbols, line, sizeof(line));
+		trace_line(&record[i], &clock, p->r->symbols, line, sizeof(line));
 		fprintf(p->out, "  %s\n", line);
 	}
 }

@@ -15,6 +15,7 @@ struct report {
 	struct engine *engine;
 	u64 ram_size;		       /* ours, not what the guest may have made of it */
 	const struct vm_exit *exit;    /* EXIT_SHUTDOWN, EXIT_FAULT or EXIT_DEBUG */
+	unsigned long khz;	       /* of the times of events */
 	const struct symbols *symbols; /* NULL: none */
 	char *const *argv;	       /* how plex86 was started */
 };
