@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "aftermath.h"
 #include "cmd.h"
 #include "cmdline.h"
 #include "control.h"
@@ -18,7 +19,6 @@
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
-#include "report.h"
 #include "stats.h"
 #include "tsc.h"
 
@@ -46,6 +46,8 @@ struct run {
 	struct loop loop;
 	struct engine *engine;
 	struct machine machine;
+	struct hang hang;
+	FILE *report; /* --report, NULL: none */
 	bool stuck; /* a thread hangs in a write and needs what it uses until we exit */
 	struct error error;
 };
@@ -184,6 +186,8 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (!open_devices(r) || !compose_cmdline(r) || !take_name(r))
 		return false;
+	if (o->report && !(r->report = fopen(o->report, "we")))
+		return error_set(&r->error, "report file '%s': %s", o->report, strerror(errno));
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
 		r->trace = trace_file_open(o->trace, r->symbols, run_khz(r), o->deterministic,
@@ -232,20 +236,6 @@ static void drop_files(struct run *r)
 	r->image.file = (struct blob){0};
 }
 
-/* If the kernel's file is still what was loaded. */
-static void read_symbols_again(struct run *r)
-{
-	const struct stat *was = &r->kernel_file;
-	struct error ignored;
-	struct stat is;
-
-	if (stat(r->options.kernel, &is) || is.st_dev != was->st_dev || is.st_ino != was->st_ino ||
-	    is.st_mtim.tv_sec != was->st_mtim.tv_sec || is.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
-		return;
-	if (blob_read(&r->kernel, "kernel", r->options.kernel, &ignored))
-		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-}
-
 /* The status to exit with, before a guest's death is reported. */
 static int status_of(struct run *r)
 {
@@ -267,6 +257,8 @@ static int status_of(struct run *r)
 		return STATUS_RESET;
 	case END_CRASH:
 		return STATUS_CRASH;
+	case END_HUNG:
+		return STATUS_HUNG;
 	case END_GONE:
 		return STATUS_SELF;
 	case END_QUIT:
@@ -306,20 +298,22 @@ static int failed_unmet(struct run *r)
 	return failed(r, STATUS_UNMET);
 }
 
-static void report_crash(struct run *r)
+/* Was there something to report? */
+static bool report_crash(struct run *r)
 {
-	struct report report = {
-		.engine = r->engine,
+	const struct aftermath aftermath = {
+		.machine = &r->machine,
 		.ram_size = r->options.memory,
-		.exit = &r->machine.exit,
 		.khz = run_khz(r),
+		.kernel = r->options.kernel,
+		.kernel_file = &r->kernel_file,
+		.symbols = r->symbols,
+		.hang = &r->hang,
 		.argv = r->argv,
+		.file = r->report,
 	};
 
-	if (!r->symbols)
-		read_symbols_again(r);
-	report.symbols = r->symbols;
-	report_write(&report, stderr);
+	return aftermath_report(&aftermath);
 }
 
 /* A device without a driver is the commonest mistake in a guest's configuration. */
@@ -337,10 +331,7 @@ static void write_results(struct run *r)
 	char text[STATS_TEXT_SIZE];
 	struct stats stats;
 
-	if (r->machine.end == END_CRASH || r->machine.end == END_GONE ||
-	    r->machine.end == END_EVENTS)
-		report_crash(r);
-	else
+	if (!report_crash(r))
 		report_undriven(r);
 	if (!r->options.stats)
 		return;
@@ -383,6 +374,13 @@ static int run_machine(struct run *r)
 	return close_trace(r, is_unmet(r) ? failed_unmet(r) : status_of(r));
 }
 
+/* What looks at the guest while it runs. */
+static bool watch(struct run *r)
+{
+	r->hang.limit_ns = r->options.hang_ns;
+	return !r->options.hang_ns || hang_start(&r->hang, &r->machine, &r->error);
+}
+
 static int run_engine(struct run *r, struct console *console)
 {
 	struct machine *m = &r->machine;
@@ -394,7 +392,8 @@ static int run_engine(struct run *r, struct console *console)
 	}
 	drop_files(r);
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
-	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error)) {
+	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) &&
+	    watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
@@ -407,8 +406,10 @@ static int run_engine(struct run *r, struct console *console)
 		console_close(console, 0);
 		status = failed(r, STATUS_SELF);
 	}
-	if (!r->stuck)
+	if (!r->stuck) {
+		hang_stop(&r->hang);
 		machine_destroy(m);
+	}
 	return status;
 }
 
@@ -507,6 +508,8 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		control_close(r->control);
 	if (r->trace)
 		trace_file_close(r->trace);
+	if (r->report)
+		fclose(r->report);
 	console_target_close(&r->console);
 	hal_destroy(&r->hal);
 	symbols_free(r->symbols);

@@ -38,7 +38,7 @@ const char *machine_end_text(enum machine_end end)
 		[END_QUIT] = "quit",	    [END_LATE] = "timeout",
 		[END_MET] = "expected",	    [END_EVENTS] = "stopped",
 		[END_SIGNAL] = "signal",    [END_OUTPUT] = "output-lost",
-		[END_TRACE] = "trace-lost",
+		[END_TRACE] = "trace-lost", [END_HUNG] = "hung",
 	};
 
 	return texts[end];
@@ -54,6 +54,11 @@ static void end_by_signal(struct machine *m, int signal)
 void machine_stop(struct machine *m)
 {
 	end_by_signal(m, SIGTERM);
+}
+
+void machine_hung(struct machine *m)
+{
+	end_run(m, END_HUNG, 0);
 }
 
 void machine_power_off(struct machine *m)

@@ -7,13 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "../common/paging.h"
 #include "../common/pv.h"
 #include "../decoder/disasm.h"
+#include "backtrace.h"
+#include "guest-log.h"
 #include "guest-memory.h"
 #include "trace-file.h"
 
 #define EVENTS	    32
+#define LOG_LINES   48
 #define STACK_WORDS 32
 #define FRAMES	    8 /* words to a line of the stack */
 #define CODE_AFTER  4 /* instructions shown behind the one at EIP */
@@ -21,12 +25,20 @@
 struct printer {
 	const struct report *r;
 	const struct vm *vm;
+	const struct guest_log *log; /* NULL: none */
 	FILE *out;
 };
 
 static const char *symbol(const struct printer *p, u64 address, char *text, size_t size)
 {
 	return symbols_text(p->r->symbols, address, text, size);
+}
+
+/* What the guest has written, harmless to a terminal. */
+static void print_text(FILE *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		fputc(text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?', out);
 }
 
 /* ---- why ---- */
@@ -45,10 +57,30 @@ static void print_end(const struct printer *p, int status)
 			WEXITSTATUS(status));
 }
 
+static bool print_panic(const struct printer *p)
+{
+	struct guest_log_record r;
+
+	if (!p->log || p->r->exit->kind != EXIT_NONE || !guest_log_panic(p->log, &r))
+		return false;
+	fputs("\nplex86: the guest crashed: ", p->out);
+	print_text(p->out, r.text, r.len);
+	fputc('\n', p->out);
+	return true;
+}
+
 static void print_reason(const struct printer *p)
 {
 	const struct vm_exit *exit = p->r->exit;
 
+	if (p->r->hang) {
+		fprintf(p->out, "\nplex86: the guest hangs: no progress for %g s; ",
+			p->r->hang->limit_ns / 1e9);
+		hang_print(p->r->hang, p->vm, p->r->symbols, p->out);
+		return;
+	}
+	if (print_panic(p))
+		return;
 	if (exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE) {
 		print_end(p, (int)exit->fault.detail);
 		return;
@@ -166,6 +198,38 @@ static void print_stack(const struct printer *p)
 	}
 }
 
+static void print_frame(const struct printer *p, const struct frame *f)
+{
+	static const char *const notes[] = {[FRAME_INTERRUPTED] = "  (interrupted)",
+					    [FRAME_USER] = "  (user code)",
+					    [FRAME_GUESS] = "  ?"};
+	const char *note = f->kind < ARRAY_SIZE(notes) && notes[f->kind] ? notes[f->kind] : "";
+	const u32 code = frame_code(f);
+	u64 offset = 0;
+	char name[128];
+
+	symbol(p, code, name, sizeof(name));
+	/* The offset of the address shown. */
+	if (name[0] && code != f->address && symbols_lookup(p->r->symbols, code, &offset))
+		snprintf(strrchr(name, '+'), 24, "+0x%" PRIx64, offset + 1);
+	fprintf(p->out, "  %08" PRIx32 "%s%s\n", f->address, name, note);
+}
+
+static void print_backtrace(const struct printer *p)
+{
+	struct frame frame[BACKTRACE_MAX];
+	struct backtrace_text text;
+	size_t n;
+
+	backtrace_text_init(&text, p->r->symbols);
+	n = backtrace(p->vm, &text, true, frame);
+	fprintf(p->out, "backtrace%s:\n",
+		n && frame[n - 1].kind == FRAME_GUESS ? " (? marks what is only found on the stack)"
+						      : "");
+	for (size_t i = 0; i < n; i++)
+		print_frame(p, &frame[i]);
+}
+
 /* ---- page walks ---- */
 
 static void print_walk(const struct printer *p, const char *what, u64 la)
@@ -216,6 +280,35 @@ static void print_events(const struct printer *p)
 	}
 }
 
+/* As dmesg shows it; a record may have several lines. */
+static void print_record(const struct printer *p, const struct guest_log_record *r)
+{
+	const char *text = r->text, *const end = text + r->len;
+	const char *newline;
+
+	do {
+		newline = memchr(text, '\n', end - text);
+		fprintf(p->out, "  [%5" PRIu64 ".%06u] ", r->ns / 1000000000,
+			(unsigned)(r->ns % 1000000000 / 1000));
+		print_text(p->out, text, (newline ? newline : end) - text);
+		fputc('\n', p->out);
+		text = newline + 1;
+	} while (newline);
+}
+
+static void print_log(const struct printer *p)
+{
+	const struct guest_log *log = p->log;
+	struct guest_log_record r;
+
+	if (!log)
+		return;
+	fprintf(p->out, "the end of the guest's log:\n");
+	for (u32 i = log->records > LOG_LINES ? log->records - LOG_LINES : 0; i < log->records; i++)
+		if (guest_log_read(log, i, &r))
+			print_record(p, &r);
+}
+
 /* One word of a command, quoted for a shell if it needs to be. */
 static void print_word(FILE *out, const char *word)
 {
@@ -236,33 +329,37 @@ static void print_word(FILE *out, const char *word)
 	fputc('\'', out);
 }
 
+/* Names of files are relative to where we are. */
 static void print_command(const struct printer *p)
 {
+	char *directory = get_current_dir_name();
+
 	fprintf(p->out, "to see it again:");
+	if (directory) {
+		fputs(" cd", p->out);
+		print_word(p->out, directory);
+		fputs(" &&", p->out);
+	}
 	for (char *const *word = p->r->argv; *word; word++)
 		print_word(p->out, *word);
 	fputc('\n', p->out);
+	free(directory);
 }
 
 void report_write(const struct report *r, FILE *out)
 {
-	struct vm *vm = calloc(1, sizeof(*vm));
-	const struct printer p = {r, vm, out};
+	struct guest_log log;
+	const bool logged = guest_log_open(&log, r->vm, r->symbols);
+	const struct printer p = {r, r->vm, logged ? &log : NULL, out};
 
-	if (!vm) {
-		fprintf(out, "plex86: the guest crashed, and there is no memory for a report\n");
-		return;
-	}
-	engine_get_state(r->engine, vm);
-	vm->ram = engine_ram(r->engine);
-	vm->ram_size = r->ram_size;
 	print_reason(&p);
 	print_general(&p);
 	print_segments(&p);
 	print_code(&p);
+	print_backtrace(&p);
 	print_walks(&p);
 	print_stack(&p);
 	print_events(&p);
+	print_log(&p);
 	print_command(&p);
-	free(vm);
 }
