@@ -19,6 +19,7 @@
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
+#include "profile.h"
 #include "stats.h"
 #include "tsc.h"
 
@@ -47,6 +48,7 @@ struct run {
 	struct engine *engine;
 	struct machine machine;
 	struct hang hang;
+	struct profile profile;
 	FILE *report; /* --report, NULL: none */
 	bool stuck; /* a thread hangs in a write and needs what it uses until we exit */
 	struct error error;
@@ -188,8 +190,11 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (o->report && !(r->report = fopen(o->report, "we")))
 		return error_set(&r->error, "report file '%s': %s", o->report, strerror(errno));
-	if (o->trace) {
+	if (o->trace || o->profile)
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
+	if (o->profile && !profile_open(&r->profile, o->profile, r->symbols, &r->error))
+		return false;
+	if (o->trace) {
 		r->trace = trace_file_open(o->trace, r->symbols, run_khz(r), o->deterministic,
 					   &r->error);
 		if (!r->trace)
@@ -351,6 +356,16 @@ static int close_trace(struct run *r, int status)
 	return failed(r, STATUS_SELF);
 }
 
+static int write_profile(struct run *r, int status)
+{
+	int error = r->profile.file ? profile_write(&r->profile) : 0;
+
+	if (!error)
+		return status;
+	error_set(&r->error, "profile '%s': writing it: %s", r->profile.path, strerror(error));
+	return failed(r, STATUS_SELF);
+}
+
 /* The machine and its console are there: run it. */
 static int run_machine(struct run *r)
 {
@@ -371,14 +386,16 @@ static int run_machine(struct run *r)
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
 	write_results(r);
-	return close_trace(r, is_unmet(r) ? failed_unmet(r) : status_of(r));
+	return write_profile(r, close_trace(r, is_unmet(r) ? failed_unmet(r) : status_of(r)));
 }
 
 /* What looks at the guest while it runs. */
 static bool watch(struct run *r)
 {
 	r->hang.limit_ns = r->options.hang_ns;
-	return !r->options.hang_ns || hang_start(&r->hang, &r->machine, &r->error);
+	if (r->options.hang_ns && !hang_start(&r->hang, &r->machine, &r->error))
+		return false;
+	return !r->options.profile || profile_start(&r->profile, &r->machine, &r->error);
 }
 
 static int run_engine(struct run *r, struct console *console)
@@ -408,6 +425,7 @@ static int run_engine(struct run *r, struct console *console)
 	}
 	if (!r->stuck) {
 		hang_stop(&r->hang);
+		profile_stop(&r->profile);
 		machine_destroy(m);
 	}
 	return status;
@@ -510,6 +528,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		trace_file_close(r->trace);
 	if (r->report)
 		fclose(r->report);
+	profile_close(&r->profile);
 	console_target_close(&r->console);
 	hal_destroy(&r->hal);
 	symbols_free(r->symbols);

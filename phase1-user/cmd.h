@@ -10,6 +10,7 @@ int cmd_ps(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_trace(int argc, char **argv, char **all_argv);
+int cmd_profile(int argc, char **argv, char **all_argv);
 int cmd_diff(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(void);
@@ -20,6 +21,7 @@ extern const char ps_help[];
 extern const char stop_help[];
 extern const char stat_help[];
 extern const char trace_help[];
+extern const char profile_help[];
 extern const char diff_help[];
 extern const char doctor_help[];
 

@@ -18,6 +18,7 @@ static const char help[] =
 	"  stop     power a guest off\n"
 	"  stat     show what a guest makes plex86 do\n"
 	"  trace    run a guest and write down every virtualization event\n"
+	"  profile  run a guest and find out where its kernel spends its time\n"
 	"  diff     run a guest on two engines and find where they part\n"
 	"  doctor   tell what this host offers to plex86, what is missing and how to fix it\n"
 	"  help     show this text, or that of a command: plex86 help run\n"
@@ -47,7 +48,7 @@ static int cmd_help(int argc, char **argv)
 		const char *name, *text;
 	} topics[] = {
 		{"run", run_help},   {"ps", ps_help},	  {"stop", stop_help},
-		{"stat", stat_help}, {"trace", trace_help}, {"diff", diff_help}, {"doctor", doctor_help},
+		{"stat", stat_help}, {"trace", trace_help}, {"profile", profile_help}, {"diff", diff_help}, {"doctor", doctor_help},
 	};
 
 	if (argc < 2)
@@ -81,6 +82,8 @@ int main(int argc, char **argv)
 		return cmd_stat(argc - 1, argv + 1);
 	if (is(argv[1], "trace", NULL))
 		return cmd_trace(argc - 1, argv + 1, argv);
+	if (is(argv[1], "profile", NULL))
+		return cmd_profile(argc - 1, argv + 1, argv);
 	if (is(argv[1], "diff", NULL))
 		return cmd_diff(argc - 1, argv + 1);
 	if (is(argv[1], "doctor", NULL))

@@ -147,6 +147,7 @@ enum {
 	OPT_TIMEOUT,
 	OPT_HANG,
 	OPT_REPORT,
+	OPT_PROFILE,
 	OPT_EXPECT,
 	OPT_DETERMINISTIC,
 	OPT_ENGINE,
@@ -172,6 +173,7 @@ static const struct option long_options[] = {
 	{"stats", no_argument, NULL, OPT_STATS},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"hang", required_argument, NULL, OPT_HANG},
+	{"profile", required_argument, NULL, OPT_PROFILE},
 	{"report", required_argument, NULL, OPT_REPORT},
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
@@ -232,6 +234,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_seconds(&o->timeout_ns, "timeout", 0, e);
 	case OPT_HANG:
 		return take_seconds(&o->hang_ns, "hang", HANG_MIN_S, e);
+	case OPT_PROFILE:
+		o->profile = optarg;
+		return true;
 	case OPT_REPORT:
 		o->report = optarg;
 		return true;

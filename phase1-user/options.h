@@ -35,6 +35,7 @@ struct run_options {
 	const char *name;    /* --name, NULL: derived from the image's or kernel's */
 	u64 timeout_ns;	     /* --timeout, 0: none */
 	u64 hang_ns;	     /* --hang, 0: none */
+	const char *profile; /* --profile FILE[,WORD...], NULL: none */
 	const char *report;  /* --report, NULL: none */
 	u64 stop_after;	     /* --stop-after, events; 0: never */
 	u64 test_flip;	     /* events after which to emulate one thing wrongly; 0: never */

@@ -47,7 +47,7 @@ FRAMED static void wait_for_owner(u32 words)
 	print("FAILED: released\n");
 }
 
-static void work(void)
+FRAMED static void work(void)
 {
 	while (ticks < TICKS)
 		asm volatile("movl $100000, %%edi; 1: decl %%edi; jnz 1b" : : : "edi", "cc");
