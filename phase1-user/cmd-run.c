@@ -21,6 +21,7 @@
 #include "options.h"
 #include "profile.h"
 #include "stats.h"
+#include "test-debug.h"
 #include "tsc.h"
 
 #define PATIENCE_MS 500 /* for output still to be written when the user wants to leave */
@@ -418,6 +419,9 @@ static int run_engine(struct run *r, struct console *console)
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
 		m->deterministic = r->options.deterministic;
+		m->debugged = r->options.test_debug != NULL;
+		if (m->debugged)
+			test_debug(r->engine, r->options.test_debug);
 		status = run_machine(r);
 	} else {
 		console_close(console, 0);

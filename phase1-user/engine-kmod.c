@@ -117,6 +117,16 @@ static void kmod_set_cpu(struct engine *engine, const struct vcpu *cpu)
 		e->error = errno;
 }
 
+static void kmod_set_debug(struct engine *engine, const struct debug_request *request)
+{
+	ioctl(kmod_of(engine)->fd, PLEX86_SET_DEBUG, request);
+}
+
+static void kmod_set_regs(struct engine *engine, const struct debug_regs *regs)
+{
+	ioctl(kmod_of(engine)->fd, PLEX86_SET_REGS, regs);
+}
+
 static void kmod_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	ioctl(kmod_of(engine)->fd, PLEX86_GET_STATS, out);
@@ -146,6 +156,8 @@ static const struct engine_ops ops = {
 	.destroy = kmod_destroy,
 	.get_state = kmod_get_state,
 	.set_cpu = kmod_set_cpu,
+	.set_debug = kmod_set_debug,
+	.set_regs = kmod_set_regs,
 	.run = kmod_run,
 	.complete = kmod_complete,
 	.set_irq = kmod_set_irq,

@@ -15,6 +15,8 @@ struct engine_ops {
 	/* State as it is, without `ram`. */
 	void (*get_state)(struct engine *e, struct vm *state);
 	void (*set_cpu)(struct engine *e, const struct vcpu *cpu);
+	void (*set_debug)(struct engine *e, const struct debug_request *request);
+	void (*set_regs)(struct engine *e, const struct debug_regs *regs);
 	void (*run)(struct engine *e, struct vm_exit *exit); /* exit as it is; EXIT_NONE on entry */
 	void (*complete)(struct engine *e, u64 value);
 	void (*set_irq)(struct engine *e, unsigned irq, bool level);

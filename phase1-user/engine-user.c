@@ -278,6 +278,19 @@ static void user_set_cpu(struct engine *engine, const struct vcpu *cpu)
 	e->shared->vm.cpu = *cpu;
 }
 
+static void user_set_debug(struct engine *engine, const struct debug_request *request)
+{
+	struct user *e = user_of(engine);
+
+	e->shared->debug = *request;
+	e->shared->debug_asked = 1;
+}
+
+static void user_set_regs(struct engine *engine, const struct debug_regs *regs)
+{
+	debug_set_regs(&user_of(engine)->shared->vm, regs);
+}
+
 static void user_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	struct user *e = user_of(engine);
@@ -450,6 +463,8 @@ static const struct engine_ops ops = {
 	.destroy = user_destroy,
 	.get_state = user_get_state,
 	.set_cpu = user_set_cpu,
+	.set_debug = user_set_debug,
+	.set_regs = user_set_regs,
 	.run = user_run,
 	.complete = user_complete,
 	.set_irq = user_set_irq,

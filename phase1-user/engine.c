@@ -149,6 +149,9 @@ static void sanitize_exit(struct vm_exit *exit)
 		plausible = exit->mmio.size == 1 || exit->mmio.size == 2 || exit->mmio.size == 4 ||
 			    exit->mmio.size == 8;
 		break;
+	case EXIT_DEBUG:
+		plausible = exit->debug.reason < DEBUG_STOP_COUNT;
+		break;
 	default:
 		plausible = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
 	}
@@ -217,6 +220,19 @@ unsigned engine_spaces(const struct engine *e)
 void engine_set_cpu(struct engine *e, const struct vcpu *cpu)
 {
 	e->ops->set_cpu(e, cpu);
+}
+
+void engine_set_debug(struct engine *e, const struct debug_request *request)
+{
+	e->ops->set_debug(e, request);
+}
+
+void engine_set_regs(struct engine *e, const struct vcpu *cpu)
+{
+	struct debug_regs regs = {.rip = cpu->rip, .rflags = cpu->rflags};
+
+	memcpy(regs.gpr, cpu->gpr, sizeof(regs.gpr));
+	e->ops->set_regs(e, &regs);
 }
 
 void engine_complete(struct engine *e, u64 value)

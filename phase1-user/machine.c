@@ -467,6 +467,8 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 		stand_still(m);
 		return;
 	case EXIT_DEBUG:
+		if (m->debugged && exit->debug.reason != DEBUG_STOP_EVENTS)
+			return;
 		m->exit = *exit;
 		end_run(m, END_EVENTS, 0);
 		return;

@@ -68,6 +68,7 @@ struct machine {
 	struct tsc_sample started;
 	bool stats_wanted;
 	bool deterministic;   /* nothing the user types reaches the guest */
+	bool debugged;	    /* tests: by nobody who wants to see a stop */
 	unsigned paused;      /* PAUSE_* */
 	bool still;	      /* the run thread waits: it is paused */
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */

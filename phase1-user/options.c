@@ -153,6 +153,7 @@ enum {
 	OPT_ENGINE,
 	OPT_KMOD,
 	OPT_STOP_AFTER,
+	OPT_TEST_DEBUG,
 	OPT_TEST_FLIP,
 };
 
@@ -183,6 +184,7 @@ static const struct option long_options[] = {
 	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
+	{"test-debug", required_argument, NULL, OPT_TEST_DEBUG}, /* the same */
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
 
@@ -255,6 +257,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_count(&o->stop_after, "stop-after", e);
 	case OPT_TEST_FLIP:
 		return take_count(&o->test_flip, "test-flip-after", e);
+	case OPT_TEST_DEBUG:
+		o->test_debug = optarg;
+		return true;
 	case OPT_NO_JAIL:
 		o->no_jail = true;
 		return true;

@@ -39,6 +39,7 @@ struct run_options {
 	const char *report;  /* --report, NULL: none */
 	u64 stop_after;	     /* --stop-after, events; 0: never */
 	u64 test_flip;	     /* events after which to emulate one thing wrongly; 0: never */
+	const char *test_debug; /* test-debug.h's; NULL: none */
 	const char *expect;  /* --expect, a regular expression that compiles, NULL: none */
 	bool stats, no_jail, no_fast_paths, deterministic, verbose, help, net_given;
 	struct device_option device[DEVICE_OPTIONS_MAX];

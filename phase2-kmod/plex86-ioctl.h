@@ -1,5 +1,5 @@
 /*
- * The interface of /dev/plex86, between the VMM and the kernel module. Version 2.
+ * The interface of /dev/plex86, between the VMM and the kernel module. Version 3.
  *
  * Owns: ioctl numbers and the layout of what is passed. An open file is one virtual machine with
  * its one CPU; it ends when the file is closed. Structures of common/ are passed as they are, so
@@ -17,7 +17,7 @@
 #include "../common/vm.h"
 #include <linux/ioctl.h>
 
-#define PLEX86_API_VERSION 2
+#define PLEX86_API_VERSION 3
 
 /* Guest RAM, and behind it HOST_EXTRA_BYTES for the PV and device pages: memory of the caller's, at
  * a multiple of 4 KiB, pinned until the file is closed, against RLIMIT_MEMLOCK. And what is decided
@@ -73,5 +73,8 @@ struct plex86_run {
 #define PLEX86_NEWS	  _IO('x', 0x68) /* a status word has changed */
 #define PLEX86_GET_STATS  _IOR('x', 0x69, struct vm_stats)
 #define PLEX86_GET_SPACES _IO('x', 0x6a) /* returns how many address spaces keep their mappings */
+/* A debugger's: the guest's registers, and where it is to stop. After PLEX86_SET_CPU. */
+#define PLEX86_SET_REGS	 _IOW('x', 0x6b, struct debug_regs)
+#define PLEX86_SET_DEBUG _IOW('x', 0x6c, struct debug_request)
 
 #endif

@@ -42,6 +42,14 @@ static void wait_for_turn(void)
 		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
 }
 
+/* What the VMM has asked for in its turn; senseless, it is as if it had not. */
+static void take_requests(struct vm *vm)
+{
+	if (shared->debug_asked)
+		debug_set(vm, &shared->debug);
+	shared->debug_asked = 0;
+}
+
 /* Give vm->exit to the VMM and wait until it has dealt with it. */
 static void hand_over(void)
 {
@@ -54,6 +62,7 @@ static void hand_over(void)
 	__atomic_store_n(&shared->turn, TURN_VMM, __ATOMIC_RELEASE);
 	futex(&shared->turn, FUTEX_WAKE, 1, NULL);
 	wait_for_turn();
+	take_requests(vm);
 	stats_exit_ends(vm, kind, since);
 }
 
