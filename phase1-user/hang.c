@@ -91,8 +91,10 @@ static bool spins(const struct hang *h)
 bool hang_judge(struct hang *h, const struct sight *sight, u64 now)
 {
 	const struct vm *vm = sight ? sight->vm : NULL;
+	const bool gap = now - h->last > h->limit_ns / 2;
 
-	if (!vm || !h->since || sight->cpl == 3 || progress_of(vm) != h->progress) {
+	h->last = now;
+	if (!vm || gap || sight->cpl == 3 || progress_of(vm) != h->progress) {
 		note_progress(h, vm, now);
 		return false;
 	}

@@ -7,8 +7,9 @@
  *   - no interrupt was delivered in all that time, or
  *   - it was seen in one and the same loop nearly every time, with nothing changed but EAX, ECX,
  *     EDX and flags: it spins, and interrupts come and go.
- * A loop that counts in other registers while interrupts are handled is not recognized: it could as
- * well be long work.
+ * While nobody looks for long (a debugger has stopped it, or the host us) nothing is known: it
+ * begins anew. A loop that counts in other registers while interrupts are handled is not
+ * recognized: it could as well be long work.
  */
 #ifndef PLEX86_HANG_H
 #define PLEX86_HANG_H
@@ -27,7 +28,8 @@ struct hang_sample {
 struct hang {
 	struct sampler sampler;
 	u64 limit_ns;
-	u64 since;	/* CLOCK_MONOTONIC, ns, of the last progress; 0: not seen yet */
+	u64 since;	/* CLOCK_MONOTONIC, ns, of the last progress */
+	u64 last;	/* when it was last looked at */
 	u64 progress;	/* what has been counted then */
 	u64 delivered;	/* interrupts; of the same moment */
 	unsigned taken; /* samples since; the newest HANG_SAMPLES are kept */

@@ -4,6 +4,7 @@
 #include "report.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 #include "trace-file.h"
 
 #define EVENTS	    32
+#define EVENTS_READ 2048
 #define LOG_LINES   48
 #define STACK_WORDS 32
 #define FRAMES	    8 /* words to a line of the stack */
@@ -264,20 +266,32 @@ static void print_walks(const struct printer *p)
 
 /* ---- history ---- */
 
+/* Stopping the guest to look at it leaves its mark, but is none of its doing. */
+static bool is_look(const struct trace_record *r)
+{
+	return (r->event == EV_KICK && r->a == SIGUSR1) ||
+	       (r->event == EV_EXIT && r->a == EXIT_KICKED);
+}
+
 static void print_events(const struct printer *p)
 {
-	struct trace_record record[EVENTS];
-	size_t n = engine_last_events(p->r->engine, record, EVENTS);
-	const struct trace_clock clock = {n ? record[0].time : 0, p->r->khz};
+	struct trace_record *record = calloc(EVENTS_READ, sizeof(*record));
+	size_t n = record ? engine_last_events(p->r->engine, record, EVENTS_READ) : 0;
+	struct trace_clock clock = {.khz = p->r->khz};
+	size_t kept = 0, first;
 	char line[TRACE_LINE_SIZE];
 
-	if (n > EVENTS)
-		n = EVENTS;
-	fprintf(p->out, "last %zu events (seconds, CPL, eip, event):\n", n);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
+		if (!is_look(&record[i]))
+			record[kept++] = record[i];
+	first = kept > EVENTS ? kept - EVENTS : 0;
+	fprintf(p->out, "last %zu events (seconds, CPL, eip, event):\n", kept - first);
+	for (size_t i = first; i < kept; i++) {
+		clock.start = record[first].time;
 		trace_line(&record[i], &clock, p->r->symbols, line, sizeof(line));
 		fprintf(p->out, "  %s\n", line);
 	}
+	free(record);
 }
 
 /* As dmesg shows it; a record may have several lines. */

@@ -182,15 +182,22 @@ static void test_progress(void **state)
 	assert_int_not_equal(watch(1000, user_again), 0);
 }
 
-/* Looks that come late or in a burst are no verdict. */
-static void test_few_looks(void **state)
+/* A burst of looks is no verdict, and neither is what was seen before a long gap. */
+static void test_gaps(void **state)
 {
 	(void)state;
 	begin();
-	hang_judge(&h, &sight, now);
-	for (unsigned i = 1; i < HANG_SAMPLES / 4; i++)
-		assert_false(hang_judge(&h, &sight, now + 100 * SECOND));
-	assert_true(hang_judge(&h, &sight, now + 100 * SECOND));
+	for (unsigned i = 0; i < 10 * HANG_SAMPLES; i++)
+		assert_false(hang_judge(&h, &sight, now + i));
+	for (unsigned i = 0; i < 10; i++) {
+		now += SECOND;
+		assert_int_equal(watch(HANG_SAMPLES / 2, spin), 0);
+	}
+	assert_int_not_equal(watch(HANG_SAMPLES, spin), 0);
+	/* Few and far between, but not too far. */
+	begin();
+	for (unsigned i = 0; i < 3; i++, now += SECOND / 2)
+		assert_false(hang_judge(&h, &sight, now));
 }
 
 static void test_print(void **state)
@@ -220,7 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deaf),	 cmocka_unit_test(test_deaf_work),
 		cmocka_unit_test(test_spinning), cmocka_unit_test(test_work),
-		cmocka_unit_test(test_progress), cmocka_unit_test(test_few_looks),
+		cmocka_unit_test(test_progress), cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_print),
 	};
 	int failed;
