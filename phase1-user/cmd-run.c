@@ -51,7 +51,7 @@ struct run {
 	struct hang hang;
 	struct profile profile;
 	FILE *report; /* --report, NULL: none */
-	bool stuck; /* a thread hangs in a write and needs what it uses until we exit */
+	bool stuck;   /* a thread hangs in a write and needs what it uses until we exit */
 	struct error error;
 };
 
@@ -410,8 +410,7 @@ static int run_engine(struct run *r, struct console *console)
 	}
 	drop_files(r);
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
-	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) &&
-	    watch(r)) {
+	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))

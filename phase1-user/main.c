@@ -47,8 +47,9 @@ static int cmd_help(int argc, char **argv)
 	static const struct {
 		const char *name, *text;
 	} topics[] = {
-		{"run", run_help},   {"ps", ps_help},	  {"stop", stop_help},
-		{"stat", stat_help}, {"trace", trace_help}, {"profile", profile_help}, {"diff", diff_help}, {"doctor", doctor_help},
+		{"run", run_help},   {"ps", ps_help},	      {"stop", stop_help},
+		{"stat", stat_help}, {"trace", trace_help},   {"profile", profile_help},
+		{"diff", diff_help}, {"doctor", doctor_help},
 	};
 
 	if (argc < 2)

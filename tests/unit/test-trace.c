@@ -14,6 +14,7 @@
 #include "../../phase1-user/cmd.h"
 #include "../../phase1-user/trace-chrome.h"
 #include "../../phase1-user/trace-spec.h"
+#include "loader-files.h"
 
 /* Of cmd-trace.c, which calls it. */
 int cmd_run(int argc, char **argv, char **all_argv)
@@ -73,6 +74,22 @@ static void test_events(void **state)
 		snprintf(text, sizeof(text), "%s", event_text(i)->name);
 		assert_non_null(strstr(strstr(trace_help, "Events:"), text));
 	}
+}
+
+static void test_range_by_symbol(void **state)
+{
+	struct symbols *symbols;
+	struct file f;
+
+	(void)state;
+	make_elf(&f);
+	symbols = symbols_read(f.data, f.size);
+	assert_true(trace_spec_parse(&spec, "f,range=start", symbols, &error));
+	assert_true(wants(EV_IO, 0xc0100000) && wants(EV_IO, 0xc010001f));
+	assert_false(wants(EV_IO, 0xc00fffff) || wants(EV_IO, 0xc0100020));
+	assert_false(trace_spec_parse(&spec, "f,range=stop", symbols, &error));
+	assert_non_null(strstr(error.text, "nor a symbol of the kernel"));
+	symbols_free(symbols);
 }
 
 static void test_refused(void **state)
@@ -254,9 +271,9 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),	cmocka_unit_test(test_events),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_slices),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_words),		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_range_by_symbol), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_slices),		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
