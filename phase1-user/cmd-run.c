@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "aftermath.h"
 #include "cmd.h"
 #include "cmdline.h"
 #include "control.h"
@@ -20,8 +21,8 @@
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
+#include "profile.h"
 #include "recording.h"
-#include "report.h"
 #include "stats.h"
 #include "test-debug.h"
 #include "tsc.h"
@@ -54,7 +55,10 @@ struct run {
 	struct loop loop;
 	struct engine *engine;
 	struct machine machine;
-	bool stuck; /* a thread hangs in a write and needs what it uses until we exit */
+	struct hang hang;
+	struct profile profile;
+	FILE *report; /* --report, NULL: none */
+	bool stuck;   /* a thread hangs in a write and needs what it uses until we exit */
 	struct error error;
 };
 
@@ -209,11 +213,18 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || !compose_cmdline(r) || !begin_recording(r) || !take_name(r) || !open_events(r))
+	if (!open_devices(r) || !compose_cmdline(r) || !begin_recording(r) || !take_name(r) ||
+	    !open_events(r))
+		return false;
+	if (o->report && !(r->report = fopen(o->report, "we")))
+		return error_set(&r->error, "report file '%s': %s", o->report, strerror(errno));
+	if (o->trace || o->profile)
+		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
+	if (o->profile && !profile_open(&r->profile, o->profile, r->symbols, &r->error))
 		return false;
 	if (o->trace) {
-		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-		r->trace = trace_file_open(o->trace, r->symbols, o->deterministic, &r->error);
+		r->trace = trace_file_open(o->trace, r->symbols, run_khz(r), o->deterministic,
+					   &r->error);
 		if (!r->trace)
 			return false;
 	}
@@ -258,33 +269,22 @@ static void drop_files(struct run *r)
 	r->image.file = (struct blob){0};
 }
 
-/* If the kernel's file is still what was loaded. */
-static void read_symbols_again(struct run *r)
+/* Was there something to report? */
+static bool report_crash(struct run *r)
 {
-	const struct stat *was = &r->kernel_file;
-	struct error ignored;
-	struct stat is;
-
-	if (stat(r->options.kernel, &is) || is.st_dev != was->st_dev || is.st_ino != was->st_ino ||
-	    is.st_mtim.tv_sec != was->st_mtim.tv_sec || is.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
-		return;
-	if (blob_read(&r->kernel, "kernel", r->options.kernel, &ignored))
-		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-}
-
-static void report_crash(struct run *r)
-{
-	struct report report = {
-		.engine = r->engine,
+	const struct aftermath aftermath = {
+		.machine = &r->machine,
 		.ram_size = r->options.memory,
-		.exit = &r->machine.exit,
+		.khz = run_khz(r),
+		.kernel = r->options.kernel,
+		.kernel_file = &r->kernel_file,
+		.symbols = r->symbols,
+		.hang = &r->hang,
 		.argv = r->argv,
+		.file = r->report,
 	};
 
-	if (!r->symbols)
-		read_symbols_again(r);
-	report.symbols = r->symbols;
-	report_write(&report, stderr);
+	return aftermath_report(&aftermath);
 }
 
 /* A device without a driver is the commonest mistake in a guest's configuration. */
@@ -302,10 +302,7 @@ static void write_results(struct run *r)
 	char text[STATS_TEXT_SIZE];
 	struct stats stats;
 
-	if (r->machine.end == END_CRASH || r->machine.end == END_GONE ||
-	    r->machine.end == END_EVENTS)
-		report_crash(r);
-	else
+	if (!report_crash(r))
 		report_undriven(r);
 	if (!r->options.stats)
 		return;
@@ -342,6 +339,16 @@ static int close_trace(struct run *r, int status)
 	return failed(r, STATUS_SELF);
 }
 
+static int write_profile(struct run *r, int status)
+{
+	int error = r->profile.file ? profile_write(&r->profile) : 0;
+
+	if (!error)
+		return status;
+	error_set(&r->error, "profile '%s': writing it: %s", r->profile.path, strerror(error));
+	return failed(r, STATUS_SELF);
+}
+
 /* The machine and its console are there: run it. */
 static int run_machine(struct run *r)
 {
@@ -372,7 +379,16 @@ static int run_machine(struct run *r)
 	write_results(r);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);
-	return close_events(r, close_trace(r, status), events_error);
+	return close_events(r, write_profile(r, close_trace(r, status)), events_error);
+}
+
+/* What looks at the guest while it runs. */
+static bool watch(struct run *r)
+{
+	r->hang.limit_ns = r->options.hang_ns;
+	if (r->options.hang_ns && !hang_start(&r->hang, &r->machine, &r->error))
+		return false;
+	return !r->options.profile || profile_start(&r->profile, &r->machine, &r->error);
 }
 
 static int run_engine(struct run *r, struct console *console)
@@ -386,7 +402,7 @@ static int run_engine(struct run *r, struct console *console)
 	}
 	drop_files(r);
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
-	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error)) {
+	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
 		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
@@ -405,8 +421,11 @@ static int run_engine(struct run *r, struct console *console)
 		console_close(console, 0);
 		status = failed(r, STATUS_SELF);
 	}
-	if (!r->stuck)
+	if (!r->stuck) {
+		hang_stop(&r->hang);
+		profile_stop(&r->profile);
 		machine_destroy(m);
+	}
 	return status;
 }
 
@@ -509,6 +528,9 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	json_decref(r->about);
 	if (r->trace)
 		trace_file_close(r->trace);
+	if (r->report)
+		fclose(r->report);
+	profile_close(&r->profile);
 	console_target_close(&r->console);
 	recording_end(&r->recording);
 	hal_destroy(&r->hal);

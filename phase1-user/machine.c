@@ -39,7 +39,7 @@ const char *machine_end_text(enum machine_end end)
 		[END_MET] = "expected",	      [END_EVENTS] = "stopped",
 		[END_SIGNAL] = "signal",      [END_OUTPUT] = "output-lost",
 		[END_TRACE] = "trace-lost",   [END_PARTED] = "parted",
-		[END_RECORD] = "record-lost",
+		[END_RECORD] = "record-lost", [END_HUNG] = "hung",
 	};
 
 	return texts[end];
@@ -55,6 +55,11 @@ static void end_by_signal(struct machine *m, int signal)
 void machine_stop(struct machine *m)
 {
 	end_by_signal(m, SIGTERM);
+}
+
+void machine_hung(struct machine *m)
+{
+	end_run(m, END_HUNG, 0);
 }
 
 void machine_power_off(struct machine *m)
@@ -528,9 +533,10 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 	}
 }
 
-static void write_trace(struct machine *m)
+static void write_trace(struct machine *m, const struct vm_exit *exit)
 {
-	int error = m->trace ? trace_file_drain(m->trace, m->engine) : 0;
+	const bool still = exit->kind != EXIT_BELL;
+	int error = m->trace ? trace_file_drain(m->trace, m->engine, still) : 0;
 
 	if (error)
 		end_run(m, END_TRACE, error);
@@ -571,7 +577,7 @@ void machine_run(struct machine *m)
 			loop_yield(m->loop);
 		loop_lock(m->loop);
 		handle_exit(m, &exit);
-		write_trace(m);
+		write_trace(m, &exit);
 		if (m->stats_wanted)
 			show_stats(m);
 		loop_unlock(m->loop);

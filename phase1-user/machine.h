@@ -40,6 +40,7 @@ enum machine_end {
 	END_PARTED, /* a replay: recorder_difference() says why */
 	END_RECORD, /* what is recorded cannot be written: `value` is errno */
 	END_OUTPUT, /* standard output cannot be written: `value` is errno */
+	END_HUNG,   /* no progress (hang.h) */
 	END_TRACE,  /* the trace file cannot be written: `value` is errno */
 };
 
@@ -110,6 +111,8 @@ void machine_stats(const struct machine *m, struct stats *s);
 void machine_power_off(struct machine *m);
 bool machine_agent_listens(const struct machine *m);
 void machine_stop(struct machine *m);
+/* End the run with END_HUNG. */
+void machine_hung(struct machine *m);
 
 /* Stop the guest, or let it go on; `who` is one of PAUSE_*. With the lock held; any thread. It
  * stands still as soon as m->still is true, or when a job runs. */

@@ -34,6 +34,8 @@ int verdict_status(const struct machine *m, const struct run_options *o)
 		return STATUS_RESET;
 	case END_CRASH:
 		return STATUS_CRASH;
+	case END_HUNG:
+		return STATUS_HUNG;
 	case END_QUIT:
 		return command ? STATUS_SIGNAL + SIGINT : STATUS_OK;
 	case END_SIGNAL:
