@@ -266,7 +266,7 @@ bool debug_set(struct vm *vm, const struct debug_request *request)
 	d->guards = 0;
 	for (u32 i = 0; i < request->count; i++)
 		d->guards |= request->point[i].kind;
-	d->read = 0;
+	d->read = d->steps = 0;
 	debug_switched(vm);
 	return true;
 }
@@ -361,6 +361,7 @@ static bool stop(struct vm *vm, enum debug_stop reason, u32 address)
 	vm->exit = (struct vm_exit){.kind = EXIT_DEBUG};
 	vm->exit.debug.reason = reason;
 	vm->exit.debug.address = address;
+	vm->exit.debug.steps = vm->debug.steps;
 	vm->debug.fresh = true;
 	return true;
 }
@@ -385,12 +386,14 @@ static bool stops_behind(struct vm *vm)
 	if (!d->completed)
 		return false;
 	d->completed = d->fresh = false;
+	d->steps++;
 	close_pages(vm, false);
 	hit = take_changes(vm) | d->read;
 	d->read = 0;
 	if (hit)
 		return stop(vm, DEBUG_STOP_WATCH, d->request.point[__builtin_ctzll(hit)].la);
-	return d->request.step && stop(vm, DEBUG_STOP_STEP, linear_rip(vm));
+	return d->request.step && d->steps >= d->request.step &&
+	       stop(vm, DEBUG_STOP_STEP, linear_rip(vm));
 }
 
 bool debug_settle(struct vm *vm)

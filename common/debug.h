@@ -32,8 +32,8 @@ struct debug_point {
 };
 
 struct debug_request {
-	u32 step;  /* stop behind the next instruction. No interrupt comes before it, but in a
-		    * deterministic run, which goes as it would without a debugger */
+	u64 step;  /* stop behind so many instructions; 0: go on. No interrupt comes before it, but
+		    * in a  deterministic run, which goes as it would without a debugger */
 	u32 count; /* of points; 0 and no `step`: there is no debugger */
 	struct debug_point point[DEBUG_POINTS];
 };
@@ -49,6 +49,7 @@ struct debug_regs {
 
 struct debug {
 	struct debug_request request;
+	u64 steps;		  /* instructions stepped over since that was set */
 	u32 guards;		  /* DEBUG_* of all points */
 	bool stepping;		  /* the hardware's TF is ours */
 	bool guest_tf;		  /* then: the guest's own */

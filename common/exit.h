@@ -71,6 +71,7 @@ struct vm_exit {
 		struct {
 			u32 reason; /* enum debug_stop */
 			u64 address;
+			u64 steps; /* instructions stepped over since debug_set() */
 		} debug;
 		u64 deadline; /* host_now() clock, ns; 0: none */
 	};

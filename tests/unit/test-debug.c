@@ -8,7 +8,7 @@ enum { WATCHED = AT_DATA + 0x100 };
 
 static struct debug_request request;
 
-static void ask(struct vm *vm, u32 step)
+static void ask(struct vm *vm, u64 step)
 {
 	request.step = step;
 	assert_true(debug_set(vm, &request));
@@ -70,6 +70,21 @@ static void test_step(void **state)
 	assert_stop(vm, step_to(vm, AT_CODE + 2), DEBUG_STOP_STEP, AT_CODE + 2);
 	ask(vm, 0);
 	assert_runs(vm, core_resume(vm), AT_CODE + 2, false);
+}
+
+static void test_several_steps(void **state)
+{
+	struct vm *vm = *state;
+
+	add_point(AT_CODE + 2, 1, DEBUG_EXEC);
+	ask(vm, 3);
+	core_kick(vm);
+	assert_runs(vm, step_to(vm, AT_CODE + 1), AT_CODE + 1, true);
+	assert_stop(vm, step_to(vm, AT_CODE + 2), DEBUG_STOP_BREAK, AT_CODE + 2);
+	assert_int_equal(vm->exit.debug.steps, 2);
+	core_resume(vm);
+	assert_stop(vm, step_to(vm, AT_CODE + 3), DEBUG_STOP_STEP, AT_CODE + 3);
+	assert_int_equal(vm->exit.debug.steps, 3);
 }
 
 /* A page that has to be mapped first, a signal: the instruction has not run. */
@@ -475,6 +490,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		DEBUG_TEST(test_step),
+		DEBUG_TEST(test_several_steps),
 		DEBUG_TEST(test_no_step_before_the_instruction),
 		DEBUG_TEST(test_step_of_the_emulated),
 		DEBUG_TEST(test_step_into_handlers),
