@@ -53,6 +53,14 @@ struct machine_job {
 	struct machine_job *next;
 };
 
+/* Who wants to see an EXIT_DEBUG, but for --stop-after's, and a crash before the run ends; part of
+ * what it is for. */
+struct machine_debugger {
+	/* On the run thread, with the lock held. True: the guest stands still for it now, as by
+	 * machine_pause(), before anything comes of the exit. */
+	bool (*exited)(struct machine_debugger *debugger, const struct vm_exit *exit);
+};
+
 struct machine {
 	struct engine *engine;
 	struct loop *loop;
@@ -80,6 +88,7 @@ struct machine {
 	bool still;	      /* the run thread waits: it is paused */
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */
 	struct machine_job *jobs;
+	struct machine_debugger *debugger; /* NULL: none */
 	enum machine_end end;
 	u32 value;
 	struct vm_exit exit; /* END_CRASH, END_GONE */
