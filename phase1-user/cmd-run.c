@@ -420,6 +420,7 @@ static int run_engine(struct run *r, struct console *console)
 		m->recorder = r->recording.recorder;
 		if (m->recorder)
 			recorder_attach(m->recorder, r->engine, &m->serial, r->options.stop_after);
+		m->travel = r->travel;
 		m->debugged = r->options.test_debug != NULL;
 		if (m->debugged)
 			test_debug(r->engine, r->options.test_debug);

@@ -327,6 +327,12 @@ void gdb_command(struct gdb *g)
 	case 'S':
 		resume(g, packet);
 		return;
+	case 'b':
+		if (!g->machine->travel || (strcmp(packet, "bs") && strcmp(packet, "bc")))
+			break;
+		if (must_be_stopped(g))
+			gdb_reverse(g, packet[1] == 's');
+		return;
 	case 'D':
 		detach(g);
 		break;

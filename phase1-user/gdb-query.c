@@ -32,6 +32,8 @@ static void tell_features(struct gdb *g, const char *theirs)
 		  "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+;swbreak+;"
 		  "hwbreak+",
 		  GDB_PACKET_MAX);
+	if (g->machine->travel)
+		gdb_print(&g->reply, ";ReverseStep+;ReverseContinue+");
 }
 
 /* "target.xml:OFFSET,LENGTH": a piece of it, with a letter in front that tells whether it is the

@@ -3,8 +3,10 @@
  */
 #include "gdb-session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "travel.h"
 
 #define TEXT_MAX (64u << 10)
 
@@ -135,6 +137,51 @@ void gdb_resume(struct gdb *g, bool step)
 	machine_continue(g->machine, PAUSE_DEBUGGER);
 }
 
+/* Words for the user, who waits for a stop. */
+static void say(struct gdb *g, const char *text)
+{
+	gdb_text_clear(&g->reply);
+	gdb_print(&g->reply, "O");
+	for (; *text; text++)
+		gdb_print(&g->reply, "%02x", (u8)*text);
+	gdb_print(&g->reply, "0a");
+	gdb_send(g);
+}
+
+/* On the run thread: the guest stands still. */
+static void go_back(struct machine_job *job)
+{
+	struct gdb *g = (struct gdb *)((char *)job - offsetof(struct gdb, back));
+	struct travel *t = g->machine->travel;
+	struct debug_request request;
+	enum travel_result result;
+
+	g->exit = (struct vm_exit){.kind = EXIT_DEBUG};
+	g->exit.debug.reason = DEBUG_STOP_STEP;
+	gdb_points_request(&g->points, false, &request);
+	result = g->back_step ? travel_step_back(t, g->crashed)
+			      : travel_run_back(t, &request, g->crashed, &g->exit);
+	if (result != TRAVEL_THERE) {
+		g->exit = (struct vm_exit){.kind = EXIT_NONE};
+		g->replay_log = result == TRAVEL_BEGIN ? "begin" : NULL;
+	}
+	if (result == TRAVEL_LOST)
+		say(g, travel_error(t));
+	g->crashed = false;
+	g->signal = GDB_SIGTRAP;
+	note_stop(g);
+	g->replay_log = NULL;
+	g->wake(g);
+}
+
+void gdb_reverse(struct gdb *g, bool step)
+{
+	g->back_step = step;
+	g->stopped = false;
+	g->awaits_stop = true;
+	machine_do(g->machine, &g->back);
+}
+
 void gdb_kill(struct gdb *g)
 {
 	g->hang_up = true;
@@ -241,6 +288,8 @@ void gdb_reply_stop(struct gdb *g)
 	put_expedited(g, GPR_BP);
 	if (reason_is_known(g))
 		gdb_points_reason(&g->points, &g->exit, &g->reply);
+	if (g->replay_log)
+		gdb_print(&g->reply, "replaylog:%s;", g->replay_log);
 	gdb_print(&g->reply, "thread:1;");
 }
 
@@ -322,6 +371,7 @@ bool gdb_session_init(struct gdb *g, const struct symbols *symbols)
 	g->symbols = symbols;
 	g->hook.exited = exited;
 	g->job.run = job_run;
+	g->back.run = go_back;
 	g->reply = (struct gdb_text){.data = g->reply_buffer, .size = sizeof(g->reply_buffer)};
 	g->text = (struct gdb_text){.data = malloc(TEXT_MAX), .size = TEXT_MAX};
 	g->cpu.vm = calloc(1, sizeof(*g->cpu.vm));

@@ -33,7 +33,9 @@ struct gdb {
 	void (*wake)(struct gdb *g);   /* there is output, or input that waited can be taken */
 
 	/* The guest. */
-	struct machine_job job;
+	struct machine_job job, back;
+	bool back_step; /* what `back` is to do */
+	const char *replay_log; /* where a replay is at an end of what was recorded: "begin"; or NULL */
 	bool job_queued;
 	bool stopped;	/* it stands still for the debugger */
 	bool standing;	/* it stands still for this moment */
@@ -103,6 +105,8 @@ void gdb_reply_stop(struct gdb *g);
 bool gdb_put_registers(struct gdb *g);
 /* Let the guest go on, or make one step. */
 void gdb_resume(struct gdb *g, bool step);
+/* Go back in a replay, by one instruction or to the last stop. */
+void gdb_reverse(struct gdb *g, bool step);
 /* End the run. */
 void gdb_kill(struct gdb *g);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "hal/agent.h"
 #include "hal/virtio-console.h"
+#include "travel.h"
 
 /* ---- ending ---- */
 
@@ -92,12 +93,17 @@ static void goal_met(void *owner)
 
 static void guest_exited(void *opaque, u32 value)
 {
-	end_run(opaque, END_VALUE, value);
+	struct machine *m = opaque;
+
+	m->ending = END_VALUE;
+	m->ending_value = value;
 }
 
 static void guest_reset(void *opaque)
 {
-	end_run(opaque, END_RESET, 0);
+	struct machine *m = opaque;
+
+	m->ending = END_RESET;
 }
 
 static void update_size(struct machine *m)
@@ -152,6 +158,8 @@ static void console_out(void *opaque, const u8 *data, size_t n)
 {
 	struct machine *m = opaque;
 
+	if (m->muted)
+		return;
 	console_write(m->console, data, n);
 	goal_look(&m->goal, data, n);
 }
@@ -472,12 +480,42 @@ static void handle_mmio(struct machine *m, const struct vm_exit *exit)
 		engine_complete(m->engine, value);
 }
 
+/* The guest is at its end: has a debugger brought it back from there? */
+static bool went_back(struct machine *m, const struct vm_exit *exit)
+{
+	m->travelled = false;
+	return stood_for_debugger(m, exit) && m->travelled;
+}
+
+/* It has asked for its end; elsewhere only a replay can go on from. */
+static void end_as_asked(struct machine *m, const struct vm_exit *exit)
+{
+	const enum machine_end end = m->ending;
+
+	m->ending = END_NONE;
+	if (!m->travel || !went_back(m, exit))
+		end_run(m, end, m->ending_value);
+}
+
+bool machine_answer(struct machine *m, const struct vm_exit *exit)
+{
+	switch (exit->kind) {
+	case EXIT_IO:
+		handle_io(m, exit);
+		return true;
+	case EXIT_MMIO:
+		handle_mmio(m, exit);
+		return true;
+	}
+	return false;
+}
+
 static void crash(struct machine *m, const struct vm_exit *exit)
 {
 	const bool gone = exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE;
 
-	if (!gone)
-		stood_for_debugger(m, exit);
+	if (!gone && went_back(m, exit))
+		return;
 	m->exit = *exit;
 	/* A guest that is being ended has not crashed. */
 	if (!m->end)
@@ -494,6 +532,9 @@ static void serve_recorder(struct machine *m, const struct vm_exit *exit)
 	switch (stop) {
 	case RECORDER_GO_ON:
 		console_drained(m->console);
+		break;
+	case RECORDER_MARK:
+		travel_note(m->travel);
 		break;
 	case RECORDER_USER:
 	case RECORDER_OVER:
@@ -526,18 +567,18 @@ static void debug_stop(struct machine *m, const struct vm_exit *exit)
 
 static void handle_exit(struct machine *m, const struct vm_exit *exit)
 {
+	if (machine_answer(m, exit)) {
+		if (m->ending)
+			end_as_asked(m, exit);
+		return;
+	}
 	switch (exit->kind) {
-	case EXIT_IO:
-		handle_io(m, exit);
-		return;
-	case EXIT_MMIO:
-		handle_mmio(m, exit);
-		return;
 	case EXIT_BELL:
 		hal_notify(m->hal, engine_take_bells(m->engine));
 		return;
 	case EXIT_HALTED:
-		end_run(m, END_HALTED, 0);
+		m->ending = END_HALTED;
+		end_as_asked(m, exit);
 		return;
 	case EXIT_KICKED:
 		stand_still(m);
@@ -589,6 +630,8 @@ void machine_run(struct machine *m)
 
 	loop_lock(m->loop);
 	update_size(m);
+	if (m->travel)
+		travel_note(m->travel);
 	stand_still(m);
 	loop_unlock(m->loop);
 	/* Behind a doorbell the guest is still running: it has been asked to stop. */

@@ -55,6 +55,8 @@ struct machine_job {
 
 /* Who wants to see an EXIT_DEBUG, but for --stop-after's, and a crash before the run ends; part of
  * what it is for. */
+struct travel;
+
 struct machine_debugger {
 	/* On the run thread, with the lock held. True: the guest stands still for it now, as by
 	 * machine_pause(), before anything comes of the exit. */
@@ -67,6 +69,11 @@ struct machine {
 	struct console *console;
 	struct trace_file *trace;  /* NULL: none */
 	struct recorder *recorder; /* NULL: none */
+	struct travel *travel;	   /* of a replay under a debugger; NULL: none */
+	bool travelled;		   /* since it last stood at its end, it has been brought elsewhere */
+	enum machine_end ending;   /* what the guest has asked for by a port, and */
+	u32 ending_value;
+	bool muted;		   /* what the guest says has been said */
 	struct bus bus;
 	struct serial serial;
 	struct debugport debugport;
@@ -109,6 +116,8 @@ void machine_block_signals(void);
 void machine_run(struct machine *m);
 /* Then, if it was recorded or replayed: write or compare the end. May change m->end. */
 void machine_end_recording(struct machine *m);
+/* Deal with an exit for a device. False: it is of another kind. On the run thread, with the lock held. */
+bool machine_answer(struct machine *m, const struct vm_exit *exit);
 /* One word. */
 const char *machine_end_text(enum machine_end end);
 

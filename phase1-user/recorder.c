@@ -13,7 +13,7 @@ struct recorder {
 	const struct record_run *run;
 	struct engine *engine;
 	struct serial *serial;
-	u64 user_stop;
+	u64 user_stop, mark;
 	size_t next; /* of a replay's inputs */
 	u8 queue[RECORD_INPUT_MAX];
 	size_t queued;
@@ -78,10 +78,15 @@ static u64 next_stop(const struct recorder *r)
 	return r->run->end_events + ends_by_itself(r->run);
 }
 
+static u64 earlier(u64 a, u64 b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
+/* Where it is to stop next for our sake, or for others'. */
 static void set_stop(struct recorder *r, u64 events)
 {
-	if (r->user_stop && (!events || r->user_stop < events))
-		events = r->user_stop;
+	events = earlier(r->mark, earlier(r->user_stop, events));
 	engine_stop_at(r->engine, events);
 }
 
@@ -146,6 +151,8 @@ static enum recorder_stop parted(struct recorder *r, u64 events, const char *wha
 
 static enum recorder_stop feed_again(struct recorder *r, u64 events)
 {
+	enum recorder_stop marked = RECORDER_MARK;
+
 	while (r->next < r->run->inputs && r->run->input[r->next].events <= events) {
 		const struct record_input *input = &r->run->input[r->next++];
 
@@ -156,8 +163,31 @@ static enum recorder_stop feed_again(struct recorder *r, u64 events)
 		return parted(r, r->run->end_events, "the guest did not end");
 	if (r->next == r->run->inputs && !ends_by_itself(r->run) && events >= r->run->end_events)
 		return RECORDER_OVER;
+	if (r->mark && events >= r->mark)
+		r->mark = 0;
+	else
+		marked = RECORDER_GO_ON;
 	set_stop(r, next_stop(r));
-	return RECORDER_GO_ON;
+	return marked;
+}
+
+void recorder_mark(struct recorder *r, u64 events)
+{
+	r->mark = events;
+	set_stop(r, next_stop(r));
+}
+
+size_t recorder_position(const struct recorder *r)
+{
+	return r->next;
+}
+
+void recorder_rewind(struct recorder *r, struct engine *engine, size_t position)
+{
+	r->engine = engine;
+	r->next = position;
+	r->mark = 0;
+	set_stop(r, next_stop(r));
 }
 
 enum recorder_stop recorder_kicked(struct recorder *r)

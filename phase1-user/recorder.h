@@ -31,6 +31,7 @@ size_t recorder_input(struct recorder *r, const u8 *data, size_t n);
 /* What a stop has been for. */
 enum recorder_stop {
 	RECORDER_GO_ON,
+	RECORDER_MARK,	 /* recorder_mark()'s */
 	RECORDER_USER,	 /* the user's `stop_at` */
 	RECORDER_OVER,	 /* what was recorded ended here, and not by the guest's doing */
 	RECORDER_PARTED, /* the replay is not what was recorded */
@@ -40,6 +41,11 @@ enum recorder_stop {
 /* The guest stands still: EXIT_KICKED, or EXIT_DEBUG for its events. */
 enum recorder_stop recorder_kicked(struct recorder *r);
 enum recorder_stop recorder_stopped(struct recorder *r);
+/* Of a replay, for who goes back in it: stop (RECORDER_MARK) at this count of events as well, 0: at none;
+ * which of the inputs is next; and go on with another engine, which stands before that one. */
+void recorder_mark(struct recorder *r, u64 events);
+size_t recorder_position(const struct recorder *r);
+void recorder_rewind(struct recorder *r, struct engine *engine, size_t position);
 int recorder_error(const struct recorder *r);
 
 /* The run has ended: `how` and `value` as machine.h has them, `natural` by what the guest did.
