@@ -500,6 +500,7 @@ void core_reset(struct vm *vm)
 	pit_reset(&vm->pit, clock_now(vm));
 	cmos_reset(&vm->cmos);
 	pv_reset(vm);
+	cpu_identify(vm, &vm->cpu_identity);
 }
 
 bool core_load_segments(struct vm *vm)
@@ -517,6 +518,14 @@ bool core_load_segments(struct vm *vm)
 			return false;
 	}
 	return true;
+}
+
+enum core_next core_start(struct vm *vm)
+{
+	/* With paging on, the guest's address space has a shadow from the beginning. */
+	if (!core_load_segments(vm) || !shadow_load_cr3(vm))
+		return CORE_EXIT;
+	return core_kick(vm);
 }
 
 void core_sync_selectors(struct vm *vm, const u16 hw[SEG_COUNT])

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "cmos.h"
+#include "cpu-identity.h"
 #include "device-page.h"
 #include "exit.h"
 #include "host.h"
@@ -75,6 +76,7 @@ struct vm {
 	struct stubs stubs;
 	struct expected_page expected;
 	bool abi; /* the guest carries the plex86 note */
+	struct cpu_identity cpu_identity; /* of this host, for its guests */
 	struct shadow_pool pool;
 	struct shadow shadow[SHADOW_COUNT];
 };

@@ -19,6 +19,8 @@
 #include "machine.h"
 #include "options.h"
 #include "report.h"
+#include "snapshot/about.h"
+#include "snapshot/snapshot.h"
 #include "stats.h"
 #include "tsc.h"
 
@@ -46,6 +48,8 @@ struct run {
 	struct loop loop;
 	struct engine *engine;
 	struct machine machine;
+	struct snapshot *snapshot;    /* that it goes on from; NULL: it begins */
+	struct snapshot_config about; /* what a snapshot would say */
 	bool stuck; /* a thread hangs in a write and needs what it uses until we exit */
 	struct error error;
 };
@@ -131,10 +135,28 @@ static bool add_unasked(struct run *r)
 	return true;
 }
 
+/* What the guest knows, in its order; the options have the specs of those that were asked for. */
+static bool open_saved_devices(struct run *r)
+{
+	const struct snapshot_config *c = snapshot_config(r->snapshot);
+	const struct device_option *next = r->options.device;
+
+	for (unsigned i = 0; i < c->devices; i++) {
+		const struct snapshot_device *d = &c->device[i];
+
+		if (!hal_add(&r->hal, d->option, d->unasked ? d->spec : next++->spec, &r->error))
+			return false;
+		r->hal.device[i]->unasked = d->unasked;
+	}
+	return true;
+}
+
 static bool open_devices(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
+	if (r->snapshot)
+		return open_saved_devices(r);
 	if (!add_unasked(r))
 		return false;
 	for (unsigned i = 0; i < o->devices; i++)
@@ -165,6 +187,34 @@ static bool take_name(struct run *r)
 	return true;
 }
 
+static bool read_guest(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
+	    !image_identify(&r->image, &r->kernel, &r->error))
+		return false;
+	stat(o->kernel, &r->kernel_file);
+	return !o->initrd || blob_read(&r->initrd, "initrd", o->initrd, &r->error);
+}
+
+/* The guest is in the snapshot; of its kernel there may be the file with the symbols. */
+static bool read_saved_guest(struct run *r)
+{
+	const struct snapshot_config *c = snapshot_config(r->snapshot);
+	struct error ignored;
+
+	r->image.kind = c->multiboot ? IMAGE_MULTIBOOT : IMAGE_ELF;
+	strcpy(r->image.name, "a snapshot");
+	r->image.abi = c->abi;
+	strcpy(r->cmdline, "");
+	if (strlen(c->cmdline) < sizeof(r->cmdline))
+		strcpy(r->cmdline, c->cmdline);
+	if (snapshot_kernel_is(c, &r->kernel_file) && r->options.trace)
+		blob_read(&r->kernel, "kernel", c->kernel, &ignored);
+	return true;
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -173,16 +223,11 @@ static bool read_input_files(struct run *r)
 		return error_set(&r->error,
 				 "engine '%s': there is none of this name (see plex86 run --help)",
 				 o->engine);
-
-	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
-	    !image_identify(&r->image, &r->kernel, &r->error))
-		return false;
-	stat(o->kernel, &r->kernel_file);
-	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
+	if (!(r->snapshot ? read_saved_guest(r) : read_guest(r)))
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || !compose_cmdline(r) || !take_name(r))
+	if (!open_devices(r) || (!r->snapshot && !compose_cmdline(r)) || !take_name(r))
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
@@ -381,12 +426,33 @@ static int run_machine(struct run *r)
 	return close_trace(r, is_unmet(r) ? failed_unmet(r) : status_of(r));
 }
 
+/* What a snapshot would say of it. */
+static void describe_machine(struct run *r)
+{
+	struct snapshot_config *c = &r->about;
+
+	snapshot_about(c, &r->options, &r->hal, &r->kernel_file);
+	c->abi = r->image.abi;
+	c->multiboot = r->image.kind == IMAGE_MULTIBOOT;
+	snprintf(c->cmdline, sizeof(c->cmdline), "%s", r->cmdline);
+	r->machine.about = c;
+	r->machine.snapshot_to = r->options.snapshot_to;
+}
+
+/* The snapshot cannot be had. */
+static int give_up(struct run *r, struct console *console)
+{
+		console_close(console, 0);
+	machine_destroy(&r->machine);
+		return failed(r, STATUS_USAGE);
+}
+
 static int run_engine(struct run *r, struct console *console)
 {
 	struct machine *m = &r->machine;
 	int status;
 
-	if (!load_guest(r)) {
+	if (!r->snapshot && !load_guest(r)) {
 		console_close(console, 0);
 		return failed(r, STATUS_USAGE);
 	}
@@ -395,7 +461,10 @@ static int run_engine(struct run *r, struct console *console)
 	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error)) {
 		m->console = console;
 		m->started = r->tsc;
-		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
+		describe_machine(r);
+		if (r->snapshot && !snapshot_restore(r->snapshot, m, &r->error))
+			return give_up(r, console);
+		if (!r->snapshot && r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
 			input_gate_hold(&m->input,
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
@@ -470,21 +539,32 @@ static int run_guest(struct run *r)
 	return status;
 }
 
-static int run(struct run *r, int argc, char **argv)
+static int run(struct run *r)
 {
 	tsc_begin(&r->tsc);
-	if (!options_parse_run(&r->options, argc, argv, &r->error))
-		return failed(r, STATUS_USAGE);
-	if (r->options.help) {
-		fputs(run_help, stdout);
-		return STATUS_OK;
-	}
 	if (!read_input_files(r))
 		return failed(r, STATUS_USAGE);
 	return run_guest(r);
 }
 
 int cmd_run(int argc, char **argv, char **all_argv)
+{
+	struct run_options options;
+	struct error e;
+
+	if (!options_parse_run(&options, argc, argv, &e)) {
+		fprintf(stderr, "plex86: %s\n", e.text);
+		options_free(&options);
+		return STATUS_USAGE;
+	}
+	if (!options.help)
+		return run_options_run(&options, NULL, all_argv);
+		fputs(run_help, stdout);
+	options_free(&options);
+		return STATUS_OK;
+}
+
+int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all_argv)
 {
 	struct run *r = calloc(1, sizeof(*r));
 	int status;
@@ -494,7 +574,9 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		return STATUS_SELF;
 	}
 	r->argv = all_argv;
-	status = run(r, argc, argv);
+	r->options = *o;
+	r->snapshot = snapshot;
+	status = run(r);
 	/* A stuck thread uses the loop and the machine in here until the process ends. */
 	if (r->stuck) {
 		if (r->control)
@@ -507,6 +589,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		trace_file_close(r->trace);
 	console_target_close(&r->console);
 	hal_destroy(&r->hal);
+	snapshot_close(r->snapshot);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);

@@ -117,6 +117,11 @@ static void kmod_set_cpu(struct engine *engine, const struct vcpu *cpu)
 		e->error = errno;
 }
 
+static bool kmod_set_state(struct engine *engine, const struct machine_state *s)
+{
+	return !ioctl(kmod_of(engine)->fd, PLEX86_SET_STATE, s);
+}
+
 static bool kmod_get_fpu(struct engine *engine, struct fpu_area *area)
 {
 	struct plex86_fpu arg;
@@ -165,6 +170,7 @@ static const struct engine_ops ops = {
 	.destroy = kmod_destroy,
 	.get_state = kmod_get_state,
 	.set_cpu = kmod_set_cpu,
+	.set_state = kmod_set_state,
 	.get_fpu = kmod_get_fpu,
 	.set_fpu = kmod_set_fpu,
 	.run = kmod_run,

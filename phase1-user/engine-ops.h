@@ -16,6 +16,8 @@ struct engine_ops {
 	/* State as it is, without `ram`. */
 	void (*get_state)(struct engine *e, struct vm *state);
 	void (*set_cpu)(struct engine *e, const struct vcpu *cpu);
+	/* It has been checked against the machine's. */
+	bool (*set_state)(struct engine *e, const struct machine_state *s);
 	/* The area as it is, FPU_AREA bytes, zeros behind what there is. */
 	bool (*get_fpu)(struct engine *e, struct fpu_area *area);
 	/* It has been checked. */

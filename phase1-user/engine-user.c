@@ -278,6 +278,15 @@ static void user_set_cpu(struct engine *engine, const struct vcpu *cpu)
 	e->shared->vm.cpu = *cpu;
 }
 
+static bool user_set_state(struct engine *engine, const struct machine_state *s)
+{
+	struct user *e = user_of(engine);
+
+	e->shared->state = *s;
+	e->shared->restore = true;
+	return true;
+}
+
 static bool user_get_fpu(struct engine *engine, struct fpu_area *area)
 {
 	memcpy(area, user_of(engine)->shared->fpu.area, sizeof(*area));
@@ -465,6 +474,7 @@ static const struct engine_ops ops = {
 	.destroy = user_destroy,
 	.get_state = user_get_state,
 	.set_cpu = user_set_cpu,
+	.set_state = user_set_state,
 	.get_fpu = user_get_fpu,
 	.set_fpu = user_set_fpu,
 	.run = user_run,

@@ -48,6 +48,17 @@ struct machine_job {
 	struct machine_job *next;
 };
 
+/* See snapshot/request.h. */
+struct snapshot_request {
+	struct machine_job job;
+	char path[4096];
+	bool pending, stop;
+	void (*done)(void *owner, const char *why);
+	void *owner;
+};
+
+struct snapshot_config;
+
 struct machine {
 	struct engine *engine;
 	struct loop *loop;
@@ -71,6 +82,9 @@ struct machine {
 	bool still;	      /* the run thread waits: it is paused */
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */
 	struct machine_job *jobs;
+	const struct snapshot_config *about; /* what a snapshot says of it; NULL: there are none */
+	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
+	struct snapshot_request snapshot;
 	enum machine_end end;
 	u32 value;
 	struct vm_exit exit; /* END_CRASH, END_GONE */

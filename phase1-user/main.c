@@ -14,6 +14,8 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  run      run a guest; the terminal is its console\n"
+	"  snapshot save a running guest into a file\n"
+	"  resume   go on with a guest that was saved\n"
 	"  ps       list your running guests\n"
 	"  stop     power a guest off\n"
 	"  stat     show what a guest makes plex86 do\n"
@@ -45,8 +47,9 @@ static int cmd_help(int argc, char **argv)
 	static const struct {
 		const char *name, *text;
 	} topics[] = {
-		{"run", run_help},   {"ps", ps_help},	  {"stop", stop_help},
-		{"stat", stat_help}, {"diff", diff_help}, {"doctor", doctor_help},
+		{"run", run_help},	     {"ps", ps_help},	      {"stop", stop_help},
+		{"snapshot", snapshot_help}, {"resume", resume_help}, {"stat", stat_help},
+		{"diff", diff_help},	     {"doctor", doctor_help},
 	};
 
 	if (argc < 2)
@@ -72,6 +75,10 @@ int main(int argc, char **argv)
 	}
 	if (is(argv[1], "run", NULL))
 		return cmd_run(argc - 1, argv + 1, argv);
+	if (is(argv[1], "resume", NULL))
+		return cmd_resume(argc - 1, argv + 1, argv);
+	if (is(argv[1], "snapshot", NULL))
+		return cmd_snapshot(argc - 1, argv + 1);
 	if (is(argv[1], "ps", NULL))
 		return cmd_ps(argc - 1, argv + 1);
 	if (is(argv[1], "stop", NULL))

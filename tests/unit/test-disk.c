@@ -116,8 +116,17 @@ static void mock_close(struct block *b)
 	((struct mock *)b)->closed++;
 }
 
-static const struct block_ops mock_ops = {mock_start, mock_submit, mock_kick, mock_drain,
-					  mock_close};
+static bool mock_identify(struct block *b, struct block_identity *id, const char **why)
+{
+	const struct mock *m = (const struct mock *)b;
+
+	*why = "the mock will not have it";
+	*id = (struct block_identity){.size = b->size, .changed_ns = m->changed};
+	return m->changed;
+}
+
+static const struct block_ops mock_ops = {mock_start, mock_submit, mock_kick,
+					  mock_drain, mock_close,  mock_identify};
 
 /* ------------------------------------------------------------- the bench ---- */
 
