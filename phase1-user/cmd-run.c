@@ -442,9 +442,9 @@ static void describe_machine(struct run *r)
 /* The snapshot cannot be had. */
 static int give_up(struct run *r, struct console *console)
 {
-		console_close(console, 0);
+	console_close(console, 0);
 	machine_destroy(&r->machine);
-		return failed(r, STATUS_USAGE);
+	return failed(r, STATUS_USAGE);
 }
 
 static int run_engine(struct run *r, struct console *console)
@@ -559,9 +559,9 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	}
 	if (!options.help)
 		return run_options_run(&options, NULL, all_argv);
-		fputs(run_help, stdout);
+	fputs(run_help, stdout);
 	options_free(&options);
-		return STATUS_OK;
+	return STATUS_OK;
 }
 
 int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all_argv)

@@ -513,7 +513,7 @@ static bool identify(struct disk *d, struct block_identity *id, struct error *e)
 	const char *why = "nobody can tell whether its server has changed it since";
 
 	if (d->block->ops->identify && d->block->ops->identify(d->block, id, &why))
-			return true;
+		return true;
 	return error_set(e, "disk '%s': cannot be in a snapshot: %s", d->name, why);
 }
 
@@ -525,7 +525,7 @@ static bool disk_save(struct hal_device *h, struct byte_writer *w, struct error 
 	d->block->ops->drain(d->block);
 	virtio_signal(&h->virtio, &h->virtio.queue[0]);
 	if (!identify(d, &id, e))
-			return false;
+		return false;
 	bytes_put(w, &id, sizeof(id));
 	return true;
 }
@@ -537,9 +537,9 @@ static bool disk_load(struct hal_device *h, struct byte_reader *r, struct error 
 
 	bytes_get(r, &then, sizeof(then));
 	if (r->failed || !identify(d, &now, e))
-			return false;
+		return false;
 	if (!memcmp(&then, &now, sizeof(now)))
-			return true;
+		return true;
 	return error_set(e,
 			 "disk '%s': it has been changed since the snapshot, or is another one (a "
 			 "guest would destroy what is on it; put back what was there then)",

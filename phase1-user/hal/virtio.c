@@ -425,7 +425,7 @@ static bool load_queue(struct virtio_device *d, struct virtqueue *q, struct byte
 {
 	bool broken;
 
-		virtqueue_reset(q);
+	virtqueue_reset(q);
 	q->size = bytes_get_u16(r);
 	q->ready = bytes_get_bool(r);
 	q->desc = bytes_get_u64(r);
@@ -464,7 +464,7 @@ static const char *load_queues(struct virtio_device *d, struct byte_reader *r)
 		return "it has another number of queues";
 	for (unsigned i = 0; i < d->queue_count; i++)
 		if (!load_queue(d, &d->queue[i], r)) {
-		virtqueue_reset(&d->queue[i]);
+			virtqueue_reset(&d->queue[i]);
 			return "a queue's state is impossible";
 		}
 	return NULL;
