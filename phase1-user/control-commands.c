@@ -64,10 +64,9 @@ static json_t *status(struct control_session *s, json_t *arguments, struct failu
 	engine_get_memory(m->engine, &memory);
 	state = json_pack("{s:s, s:o, s:o, s:o, s:o, s:b}", "state",
 			  m->paused ? "paused" : "running", "resident",
-			  json_u64(memory.ram_resident), "shared",
-			  json_u64(memory.shared_resident), "uptime_ns", json_u64(stats.ns),
-			  "traps", json_u64(stats_traps(&stats)), "agent",
-			  machine_agent_listens(m));
+			  json_u64(memory.ram_resident), "shared", json_u64(memory.shared_resident),
+			  "uptime_ns", json_u64(stats.ns), "traps", json_u64(stats_traps(&stats)),
+			  "agent", machine_agent_listens(m));
 	paused = json_paused(m->paused);
 	json_object_update(state, paused);
 	json_object_update(state, s->about);

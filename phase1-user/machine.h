@@ -70,7 +70,7 @@ struct machine {
 	bool stats_wanted;
 	bool booted;	      /* somebody in the guest has opened the agent's port */
 	bool deterministic;   /* nothing the user types reaches the guest */
-	bool debugged;	    /* tests: by nobody who wants to see a stop */
+	bool debugged;	      /* tests: by nobody who wants to see a stop */
 	unsigned paused;      /* PAUSE_* */
 	bool still;	      /* the run thread waits: it is paused */
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */
