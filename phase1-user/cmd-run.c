@@ -45,7 +45,7 @@ struct run {
 	struct console_target console;
 	struct control *control;   /* NULL: none */
 	struct event_file *events; /* NULL: none */
-	json_t *about;		   /* what the guest is, for those */
+	json_t *who;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
 	struct trace_file *trace;
@@ -175,10 +175,10 @@ static bool open_events(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
-	r->about = json_pack("{s:o, s:i, s:s, s:o, s:I}", "name",
-			     r->control ? json_string(control_name(r->control)) : json_null(),
-			     "pid", getpid(), "engine", o->engine, "kernel", json_text(o->kernel),
-			     "memory", (json_int_t)o->memory);
+	r->who = json_pack("{s:o, s:i, s:s, s:o, s:I}", "name",
+			   r->control ? json_string(control_name(r->control)) : json_null(), "pid",
+			   getpid(), "engine", o->engine, "kernel", json_text(o->kernel), "memory",
+			   (json_int_t)o->memory);
 	if (o->json)
 		r->events = event_file_open(o->json, &r->error);
 	return !o->json || r->events;
@@ -343,14 +343,14 @@ static int run_machine(struct run *r)
 
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
-	if ((r->control && !control_start(r->control, m, r->about, &r->error)) ||
+	if ((r->control && !control_start(r->control, m, r->who, &r->error)) ||
 	    !loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
 	}
 	if (r->events)
 		event_file_start(r->events, &r->loop, &m->events);
-	emit(r, "started", json_copy(r->about));
+	emit(r, "started", json_copy(r->who));
 	machine_run(m);
 	status = verdict_status(m, &r->options);
 	emit(r, "ended", json_ended(m, status));
@@ -493,7 +493,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		control_close(r->control);
 	if (r->events)
 		event_file_close(r->events);
-	json_decref(r->about);
+	json_decref(r->who);
 	if (r->trace)
 		trace_file_close(r->trace);
 	console_target_close(&r->console);
