@@ -31,6 +31,8 @@ enum mem_target mem_translate(struct vm *vm, u64 la, bool write, bool user, u8 *
 		return MEM_FAULT;
 	}
 	paging_mark(vm, &w, write);
+	if (write)
+		debug_written(vm, la);
 	*gpa = w.gpa;
 	*ptr = vm_ram(vm, w.gpa, 1);
 	return *ptr ? MEM_RAM : MEM_DEVICE;

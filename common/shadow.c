@@ -208,11 +208,21 @@ static bool progress(struct vm *vm, u64 la, bool write)
 	return false;
 }
 
-static u32 record_for(const struct walk *w, bool writable)
+static u32 record_for(const struct vm *vm, u32 page, const struct walk *w, bool writable)
 {
-	return (w->gpa & 0xfffff000u) | SHADOW_PRESENT | (writable ? SHADOW_WRITE : 0) |
+	const unsigned denied = debug_denied(vm, page);
+	const bool write = writable && !(denied & HOST_WRITE),
+		   exec = w->exec && !(denied & HOST_EXEC);
+
+	return (w->gpa & 0xfffff000u) | SHADOW_PRESENT | (write ? SHADOW_WRITE : 0) |
 	       (w->user ? SHADOW_USER : 0) | (w->global ? SHADOW_GLOBAL : 0) |
-	       (w->exec ? 0 : SHADOW_NX) | (w->page_size > PAGE_SIZE_4K ? SHADOW_LARGE : 0);
+	       (exec ? 0 : SHADOW_NX) | (w->page_size > PAGE_SIZE_4K ? SHADOW_LARGE : 0);
+}
+
+/* Is the page one that a debugger wants to see every access to? */
+static bool is_hidden(const struct vm *vm, u32 page)
+{
+	return debug_denied(vm, page) & HOST_READ;
 }
 
 /* May `page` be mapped together with a neighbour whose record is `like`, `delta` pages away? */
@@ -221,13 +231,13 @@ static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
 	struct walk w;
 
 	if ((u64)page << 12 < vm->low_limit || pv_is_page((u64)page << 12) ||
-	    vm_shadow(vm)->record[page])
+	    vm_shadow(vm)->record[page] || is_hidden(vm, page))
 		return false;
 	if (paging_walk(vm, (u64)page << 12, &w) != WALK_OK || !w.accessed)
 		return false;
 	if (!vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K))
 		return false;
-	return record_for(&w, w.write && w.dirty) == like + ((u32)delta << 12);
+	return record_for(vm, page, &w, w.write && w.dirty) == like + ((u32)delta << 12);
 }
 
 /* How far around a page others may be mapped with it. Kernel memory is mapped by ranges as long as
@@ -301,7 +311,7 @@ static bool grant_write(struct vm *vm, u32 page, u32 record)
 /* Device memory: its registers may be read without a trap if they lie in a page of ours. */
 static enum shadow_result device_fault(struct vm *vm, u32 page, const struct walk *w, bool write)
 {
-	const u32 record = record_for(w, false);
+	const u32 record = record_for(vm, page, w, false);
 	const u64 la = (u64)page << 12;
 	unsigned index;
 
@@ -345,7 +355,8 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 		return SHADOW_EMULATE;
 	/* Never writable before D is set. With CR0.WP clear the kernel may write read-only pages,
 	 * and the page stays writable for user code until the next resync: Linux never does it. */
-	record = record_for(&w, w.dirty && (w.write || write));
+	debug_fault(vm, la, write, fetch);
+	record = record_for(vm, page, &w, w.dirty && (w.write || write));
 	if (vm_shadow(vm)->record[page] == record && !progress(vm, la, write))
 		return SHADOW_STOP;
 	trace(vm, EV_PF_FILL, la, w.gpa);
@@ -383,8 +394,8 @@ static void fill_expected(struct vm *vm, u32 la, bool write)
 	if (la < vm->low_limit || pv_is_page(la) || paging_walk(vm, la, &w) != WALK_OK ||
 	    !vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K))
 		return;
-	record = record_for(&w, w.dirty && w.write);
-	if (!w.accessed || !w.user || (write && !(record & SHADOW_WRITE)) ||
+	record = record_for(vm, page, &w, w.dirty && w.write);
+	if (!w.accessed || is_hidden(vm, page) || !w.user || (write && !(record & SHADOW_WRITE)) ||
 	    vm_shadow(vm)->record[page] == record)
 		return;
 	trace(vm, EV_PF_FILL, la, w.gpa);

@@ -107,6 +107,7 @@ bool shadow_load_cr3(struct vm *vm)
 	s->space = space;
 	s->last_active = vm->pool.loads;
 	shadow_resync(vm, all);
+	debug_switched(vm);
 	return true;
 }
 

@@ -43,6 +43,14 @@ static void save_pv(const struct vm *vm, struct state_pv *s)
 	mem_copy(&s->ahead_task, (const u8 *)pv + PLEX86_PV_AHEAD_TASK, sizeof(s->ahead_task));
 }
 
+/* Without the flag that a debugger's steps are made with (debug.h). */
+static u64 guest_flags(const struct vm *vm)
+{
+	if (!vm->debug.stepping)
+		return vm->cpu.rflags;
+	return (vm->cpu.rflags & ~(u64)FLAG_TF) | (vm->debug.guest_tf ? FLAG_TF : 0);
+}
+
 bool state_save(const struct vm *vm, u64 now, struct machine_state *s)
 {
 	if (vm->pending.kind != PENDING_NONE)
@@ -62,6 +70,7 @@ bool state_save(const struct vm *vm, u64 now, struct machine_state *s)
 	s->irq_lines = vm->irq_lines & LINES;
 	s->irq_seen = vm->irq_seen & LINES;
 	s->cpu = vm->cpu;
+	s->cpu.rflags = guest_flags(vm);
 	s->pic = vm->pic;
 	s->pit = vm->pit;
 	s->cmos = vm->cmos;

@@ -158,13 +158,15 @@ static bool sti_shadow(struct vm *vm)
 static bool deliver_interrupts(struct vm *vm)
 {
 	for (unsigned n = 0; pic_pending(&vm->pic) && !vm->cpu.shutdown; n++) {
-		if (n == MAX_AT_ONCE || !vm_if(vm) || sti_shadow(vm)) {
+		if (n == MAX_AT_ONCE || !vm_if(vm) || debug_holds_interrupts(vm) ||
+		    sti_shadow(vm)) {
 			/* The store that sets IF again, or clears it, will trap. */
 			shadow_pv_protect(vm, false);
 			return true;
 		}
 		if (!reflect(vm, pic_ack(&vm->pic), EVENT_EXTERNAL, false, 0))
 			return false;
+		debug_completed(&vm->debug);
 	}
 	shadow_pv_protect(vm, true);
 	return true;
@@ -215,8 +217,11 @@ static enum core_next settle(struct vm *vm)
 	}
 	if (clock_stops(vm)) {
 		vm->exit = (struct vm_exit){.kind = EXIT_DEBUG};
+		vm->exit.debug.reason = DEBUG_STOP_EVENTS;
 		return CORE_EXIT;
 	}
+	if (debug_settle(vm))
+		return CORE_EXIT;
 	if (vm->timer != vm->armed && !vm->clock.deterministic) {
 		vm->armed = vm->timer;
 		host_arm_timer(vm, vm->timer);
@@ -229,6 +234,8 @@ static enum core_next settle(struct vm *vm)
 /* What follows from an emulated instruction. `stepping`: TF was set when it began. */
 static enum core_next finish(struct vm *vm, enum emu result, bool stepping)
 {
+	if (result != EMU_EXIT)
+		debug_completed(&vm->debug);
 	switch (result) {
 	case EMU_EXIT:
 		return CORE_EXIT;
@@ -296,6 +303,7 @@ static enum core_next page_fault(struct vm *vm, const struct trap *trap)
 
 static enum core_next reflect_trap(struct vm *vm, u8 vector, bool has_error, u32 error)
 {
+	debug_completed(&vm->debug);
 	if (!reflect(vm, vector, EVENT_FAULT, has_error, error))
 		return CORE_EXIT;
 	return settle(vm);
@@ -308,15 +316,19 @@ static enum core_next soft_trap(struct vm *vm, u8 vector)
 	unsigned length = byte_before(vm, vm->cpu.rip, opcode) ? 1 : 2;
 
 	vm->cpu.rip = (u32)(vm->cpu.rip - length);
+	debug_completed(&vm->debug);
 	if (!reflect_soft(vm, vector, length))
 		return CORE_EXIT;
 	return settle(vm);
 }
 
-static enum core_next debug_trap(struct vm *vm)
+/* `stepped`: TF was the debugger's. */
+static enum core_next debug_trap(struct vm *vm, bool stepped)
 {
 	bool icebp = !(vm->cpu.rflags & FLAG_TF) && byte_before(vm, vm->cpu.rip, OPCODE_INT1);
 
+	if (stepped && !debug_trapped(vm))
+		return settle(vm);
 	if (!icebp)
 		vm->cpu.dr[6] |= DR6_BS;
 	return reflect_trap(vm, EXC_DB, false, 0);
@@ -336,6 +348,7 @@ static enum core_next alignment_check(struct vm *vm)
 static enum core_next int80(struct vm *vm)
 {
 	trace(vm, EV_SYSCALL, vm->cpu.gpr[GPR_AX], vm->cpu.gpr[GPR_BX]);
+	debug_completed(&vm->debug);
 	if (!reflect_soft(vm, 0x80, INT80_LENGTH))
 		return CORE_EXIT;
 	return settle(vm);
@@ -343,7 +356,7 @@ static enum core_next int80(struct vm *vm)
 
 /* A trap in a stub. The kernel's memory it touches is made present, so that it will not fault
  * there again; then its work is done here. False: the trap is that of the code the stub led to. */
-static bool leave_stub(struct vm *vm, const struct trap *trap, enum core_next *next)
+static bool leave_stub(struct vm *vm, const struct trap *trap, bool stepped, enum core_next *next)
 {
 	const struct insn iret = {.op = OP_IRET, .op_size = 4, .length = 1};
 	bool stepping = vm->cpu.rflags & FLAG_TF;
@@ -362,13 +375,14 @@ static bool leave_stub(struct vm *vm, const struct trap *trap, enum core_next *n
 		*next = finish(vm, emulate_iret(vm, &iret), stepping);
 		return true;
 	case STUB_EXIT_SYSCALL:
-		if (trap->vector == EXC_DB)
+		if (trap->vector == EXC_DB && !stepped)
 			return false;
 		*next = int80(vm);
 		return true;
 	case STUB_EXIT_DONE:
 		if (trap->vector != EXC_PF)
 			return false;
+		debug_completed(&vm->debug);
 		*next = settle(vm);
 		return true;
 	case STUB_EXIT_FOREIGN:
@@ -381,13 +395,14 @@ static bool leave_stub(struct vm *vm, const struct trap *trap, enum core_next *n
 
 enum core_next core_trap(struct vm *vm, const struct trap *trap)
 {
+	const bool stepped = debug_entered(vm, trap->vector == EXC_DB);
 	bool stepping = vm->cpu.rflags & FLAG_TF;
 	enum core_next next;
 
 	vm->exit.kind = EXIT_NONE;
 	vm->pending.kind = PENDING_NONE;
 	trace(vm, EV_TRAP, trap->vector, trap->error);
-	if (stubs_contain(vm) && leave_stub(vm, trap, &next))
+	if (stubs_contain(vm) && leave_stub(vm, trap, stepped, &next))
 		return next;
 	switch (trap->vector) {
 	case EXC_PF:
@@ -401,7 +416,7 @@ enum core_next core_trap(struct vm *vm, const struct trap *trap)
 	case EXC_OF:
 		return soft_trap(vm, trap->vector);
 	case EXC_DB:
-		return debug_trap(vm);
+		return debug_trap(vm, stepped);
 	case EXC_AC:
 		return alignment_check(vm);
 	case EXC_DE:
@@ -424,8 +439,10 @@ enum core_next core_gate(struct vm *vm)
 {
 	const struct insn iret = {.op = OP_IRET, .op_size = 4, .length = 1};
 	const struct trap trap = {.vector = EXC_GP};
-	bool stepping = vm->cpu.rflags & FLAG_TF;
+	bool stepping;
 
+	debug_entered(vm, false);
+	stepping = vm->cpu.rflags & FLAG_TF;
 	vm->exit.kind = EXIT_NONE;
 	vm->pending.kind = PENDING_NONE;
 	trace(vm, EV_GATE, 0, 0);
@@ -442,6 +459,7 @@ enum core_next core_gate(struct vm *vm)
 
 enum core_next core_int80(struct vm *vm)
 {
+	debug_entered(vm, false);
 	vm->exit.kind = EXIT_NONE;
 	vm->cpu.rip = (u32)(vm->cpu.rip - INT80_LENGTH);
 	return int80(vm);
@@ -451,6 +469,7 @@ enum core_next core_kick(struct vm *vm)
 {
 	const struct insn iret = {.op = OP_IRET, .op_size = 4, .length = 1};
 
+	debug_entered(vm, false);
 	vm->exit.kind = EXIT_NONE;
 	/* Nothing can be delivered within a stub. */
 	if (stubs_contain(vm) && stubs_leave(vm) == STUB_EXIT_IRET)

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "cmos.h"
 #include "cpu-identity.h"
+#include "debug.h"
 #include "device-page.h"
 #include "exit.h"
 #include "host.h"
@@ -75,6 +76,7 @@ struct vm {
 	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
 	struct stubs stubs;
 	struct expected_page expected;
+	struct debug debug;
 	bool abi; /* the guest carries the plex86 note */
 	struct cpu_identity cpu_identity; /* of this host, for its guests */
 	struct shadow_pool pool;

@@ -20,6 +20,7 @@ const char ps_help[] =
 	"List your running guests:\n"
 	"  NAME     as given with plex86 run --name, or made of the kernel's name and the PID\n"
 	"  PID      of its plex86\n"
+	"  STATE    running, or paused (by plex86 pause, or a debugger)\n"
 	"  RAM      how much of the guest's memory this host has given it so far, and its size\n"
 	"  MONITOR  what plex86's processes use beside that, page tables included\n"
 	"  UPTIME   hours:minutes:seconds\n"
@@ -30,8 +31,8 @@ const char ps_help[] =
 	"answer is shown with question marks; plex86 stop --force ends it.\n"
 	"\n"
 	"Options:\n"
-	"      --json  the same for programs: [{\"name\", \"pid\", \"size\", \"resident\",\n"
-	"              \"monitor\" (bytes), \"uptime\" (s), \"traps_per_s\", \"cpu_percent\",\n"
+	"      --json  the same for programs: [{\"name\", \"pid\", \"state\", \"size\",\n"
+	"              \"resident\", \"monitor\" (bytes), \"uptime\" (s), \"traps_per_s\", \"cpu_percent\",\n"
 	"              \"agent\": BOOL (plex86 stop would be heard)}...]; only name and pid if it\n"
 	"              does not answer\n"
 	"  -h, --help  show this text\n"
@@ -70,20 +71,25 @@ static double mib(u64 bytes)
 	return bytes / 1048576.0;
 }
 
+static const char *state(const struct row *r)
+{
+	return r->later.paused ? "paused" : "running";
+}
+
 static void print_row(const struct guest *g, const struct row *r)
 {
 	const u64 s = r->later.uptime / 1000000000u;
 	char ram[32], uptime[32];
 
 	if (!r->answers) {
-		printf("%-24s %7d %13s %9s %10s %9s %6s\n", g->name, g->pid, "?", "?", "?", "?",
-		       "?");
+		printf("%-24s %7d %-7s %13s %9s %10s %9s %6s\n", g->name, g->pid, "?", "?", "?",
+		       "?", "?", "?");
 		return;
 	}
 	snprintf(ram, sizeof(ram), "%.0fM/%.0fM", mib(r->later.resident), mib(r->later.size));
 	snprintf(uptime, sizeof(uptime), "%" PRIu64 ":%02u:%02u", s / 3600, (unsigned)(s / 60 % 60),
 		 (unsigned)(s % 60));
-	printf("%-24s %7d %13s %8.1fM %10s %9.0f %6.1f\n", g->name, g->pid, ram,
+	printf("%-24s %7d %-7s %13s %8.1fM %10s %9.0f %6.1f\n", g->name, g->pid, state(r), ram,
 	       mib(r->usage_later.private + r->later.shared), uptime, traps_per_s(r),
 	       cpu_percent(r));
 }
@@ -93,12 +99,13 @@ static void print_json(const struct guest *g, const struct row *r)
 {
 	printf("\n  {\"name\": \"%s\", \"pid\": %d", g->name, g->pid);
 	if (r->answers)
-		printf(", \"size\": %" PRIu64 ", \"resident\": %" PRIu64 ", \"monitor\": %" PRIu64
+		printf(", \"state\": \"%s\", \"size\": %" PRIu64 ", \"resident\": %" PRIu64
+		       ", \"monitor\": %" PRIu64
 		       ", \"uptime\": %.3f, \"traps_per_s\": %.1f, \"cpu_percent\": %.2f"
 		       ", \"agent\": %s",
-		       r->later.size, r->later.resident, r->usage_later.private + r->later.shared,
-		       r->later.uptime / 1e9, traps_per_s(r), cpu_percent(r),
-		       r->later.agent ? "true" : "false");
+		       state(r), r->later.size, r->later.resident,
+		       r->usage_later.private + r->later.shared, r->later.uptime / 1e9,
+		       traps_per_s(r), cpu_percent(r), r->later.agent ? "true" : "false");
 	printf("}");
 }
 
@@ -133,8 +140,8 @@ static int ps(bool json)
 	if (json)
 		putchar('[');
 	else
-		printf("%-24s %7s %13s %9s %10s %9s %6s\n", "NAME", "PID", "RAM", "MONITOR",
-		       "UPTIME", "TRAPS/S", "CPU%");
+		printf("%-24s %7s %-7s %13s %9s %10s %9s %6s\n", "NAME", "PID", "STATE", "RAM",
+		       "MONITOR", "UPTIME", "TRAPS/S", "CPU%");
 	for (size_t i = 0; i < n; i++) {
 		if (json && i)
 			putchar(',');

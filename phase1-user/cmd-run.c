@@ -5,6 +5,7 @@
  * before the guest runs, and the terminal is raw only while it does.
  */
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "cmd.h"
 #include "cmdline.h"
 #include "control.h"
+#include "event-file.h"
 #include "kit.h"
 #include "loader/loader.h"
 #include "machine.h"
@@ -22,7 +24,9 @@
 #include "snapshot/about.h"
 #include "snapshot/snapshot.h"
 #include "stats.h"
+#include "test-debug.h"
 #include "tsc.h"
+#include "verdict.h"
 
 #define PATIENCE_MS 500 /* for output still to be written when the user wants to leave */
 
@@ -41,7 +45,9 @@ struct run {
 	struct image image;
 	struct hal hal;
 	struct console_target console;
-	struct control *control; /* NULL: none */
+	struct control *control;   /* NULL: none */
+	struct event_file *events; /* NULL: none */
+	json_t *who;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
 	struct symbols *symbols;
 	struct trace_file *trace;
@@ -215,6 +221,19 @@ static bool read_saved_guest(struct run *r)
 	return true;
 }
 
+static bool open_events(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	r->who = json_pack("{s:o, s:i, s:s, s:o, s:I}", "name",
+			   r->control ? json_string(control_name(r->control)) : json_null(), "pid",
+			   getpid(), "engine", o->engine, "kernel", json_text(o->kernel), "memory",
+			   (json_int_t)o->memory);
+	if (o->json)
+		r->events = event_file_open(o->json, &r->error);
+	return !o->json || r->events;
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -227,7 +246,8 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || (!r->snapshot && !compose_cmdline(r)) || !take_name(r))
+	if (!open_devices(r) || (!r->snapshot && !compose_cmdline(r)) || !take_name(r) ||
+	    !open_events(r))
 		return false;
 	if (o->trace) {
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
@@ -290,66 +310,6 @@ static void read_symbols_again(struct run *r)
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
 }
 
-/* The status to exit with, before a guest's death is reported. */
-static int status_of(struct run *r)
-{
-	const struct machine *m = &r->machine;
-	const bool command = r->options.command != NULL;
-
-	switch (m->end) {
-	case END_HALTED:
-	case END_MET:
-	case END_EVENTS:
-		return STATUS_OK;
-	case END_LATE:
-		error_set(&r->error, "timeout: the guest was still running after %g s",
-			  r->options.timeout_ns / 1e9);
-		return failed(r, STATUS_LATE);
-	case END_VALUE:
-		return command ? m->value & 0xff : ((m->value << 1) | 1) & 0xff;
-	case END_RESET:
-		return STATUS_RESET;
-	case END_CRASH:
-		return STATUS_CRASH;
-	case END_GONE:
-		return STATUS_SELF;
-	case END_QUIT:
-		return command ? STATUS_SIGNAL + SIGINT : STATUS_OK;
-	case END_SIGNAL:
-		return STATUS_SIGNAL + m->value;
-	case END_OUTPUT:
-		if (m->value == EPIPE)
-			return STATUS_SIGNAL + SIGPIPE;
-		error_set(&r->error, "console: writing %s: %s",
-			  r->options.console ? r->options.console : "standard output",
-			  strerror(m->value));
-		return failed(r, STATUS_SELF);
-	case END_TRACE:
-		error_set(&r->error, "trace file '%s': writing it: %s", r->options.trace,
-			  strerror(m->value));
-		return failed(r, STATUS_SELF);
-	case END_NONE:
-		break;
-	}
-	error_set(&r->error, "the run ended for no reason (a bug in plex86)");
-	return failed(r, STATUS_SELF);
-}
-
-/* Has a guest that was to say something ended in peace, but without a word of it? */
-static bool is_unmet(const struct run *r)
-{
-	const enum machine_end end = r->machine.end;
-
-	return r->options.expect && (end == END_HALTED || end == END_VALUE || end == END_RESET);
-}
-
-static int failed_unmet(struct run *r)
-{
-	error_set(&r->error, "expect '%s': the guest ended (%s) and has not said it",
-		  r->options.expect, machine_end_text(r->machine.end));
-	return failed(r, STATUS_UNMET);
-}
-
 static void report_crash(struct run *r)
 {
 	struct report report = {
@@ -392,6 +352,23 @@ static void write_results(struct run *r)
 	fputs(text, stderr);
 }
 
+/* A reader that has gone knows enough. */
+static int close_events(struct run *r, int status, int error)
+{
+	if (!error || error == EPIPE)
+		return status;
+	error_set(&r->error, "events '%s': writing them: %s", r->options.json,
+		  error == ENOBUFS ? "the reader takes too little" : strerror(error));
+	return failed(r, STATUS_SELF);
+}
+
+static void emit(struct run *r, const char *name, json_t *data)
+{
+	loop_lock(&r->loop);
+	events_emit(&r->machine.events, name, data);
+	loop_unlock(&r->loop);
+}
+
 static int close_trace(struct run *r, int status)
 {
 	int error = r->trace ? trace_file_close(r->trace) : 0;
@@ -408,22 +385,31 @@ static int run_machine(struct run *r)
 {
 	struct machine *m = &r->machine;
 	bool impatient;
+	int status, events_error;
 
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
-	if ((r->control && !control_start(r->control, m, &r->error)) ||
+	if ((r->control && !control_start(r->control, m, r->who, &r->error)) ||
 	    !loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
 	}
+	if (r->events)
+		event_file_start(r->events, &r->loop, &m->events);
+	emit(r, "started", json_copy(r->who));
 	machine_run(m);
+	status = verdict_status(m, &r->options);
+	emit(r, "ended", json_ended(m, status));
+	events_error = r->events ? event_file_finish(r->events, PATIENCE_MS) : 0;
 	if (r->control)
 		control_end(r->control);
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
 	write_results(r);
-	return close_trace(r, is_unmet(r) ? failed_unmet(r) : status_of(r));
+	if (verdict_explain(m, &r->options, &r->error))
+		failed(r, status);
+	return close_events(r, close_trace(r, status), events_error);
 }
 
 /* What a snapshot would say of it. */
@@ -469,6 +455,9 @@ static int run_engine(struct run *r, struct console *console)
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
 		m->deterministic = r->options.deterministic;
+		m->debugged = r->options.test_debug != NULL;
+		if (m->debugged)
+			test_debug(r->engine, r->options.test_debug);
 		status = run_machine(r);
 	} else {
 		console_close(console, 0);
@@ -585,6 +574,9 @@ int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all
 	}
 	if (r->control)
 		control_close(r->control);
+	if (r->events)
+		event_file_close(r->events);
+	json_decref(r->who);
 	if (r->trace)
 		trace_file_close(r->trace);
 	console_target_close(&r->console);

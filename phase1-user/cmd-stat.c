@@ -2,6 +2,7 @@
  * plex86 stat: what a running guest makes its monitor do.
  */
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 #include "cmd.h"
 #include "control-client.h"
-#include "stats.h"
+#include "stats-json.h"
 
 #define INTERVAL_MAX 86400.0
 
@@ -28,6 +29,8 @@ const char stat_help[] =
 	"Options:\n"
 	"  -i, --interval SEC  show what happened every SEC seconds, until the guest ends\n"
 	"  -n, --count N       end after N intervals (of 1 s without -i)\n"
+	"      --json          one JSON object a line: what the command stats answers, and the name\n"
+	"                      (docs/control.md)\n"
 	"  -h, --help          show this text\n"
 	"\n"
 	"Exit status: 0; 1 if the guest does not answer; 2 for bad usage, or if there is no such guest.\n";
@@ -38,22 +41,38 @@ static int usage_error(const char *what, const char *word)
 	return STATUS_USAGE;
 }
 
-static void take_line(void *opaque, char *line)
-{
-	stats_parse(opaque, line);
-}
-
 static bool read_stats(struct guest *g, struct stats *s, struct error *e)
 {
-	memset(s, 0, sizeof(*s));
-	return guest_ask(g, "stat", take_line, s, e);
+	json_t *answer = guest_ask(g, "stats", NULL, e);
+	const bool ok = answer && stats_from_json(s, answer);
+
+	if (answer && !ok)
+		error_set(e, "guest '%s': its counters cannot be understood", g->name);
+	json_decref(answer);
+	return ok;
 }
 
-static void show(const struct guest *g, const struct stats *s, bool redraw)
+static void show_json(const struct guest *g, const struct stats *s)
+{
+	json_t *line = json_pack("{s:s}", "name", g->name), *counters = stats_to_json(s);
+
+	json_object_update(line, counters);
+	json_dumpf(line, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(counters);
+	json_decref(line);
+}
+
+static void show(const struct guest *g, const struct stats *s, bool json, bool redraw)
 {
 	static const char home_and_clear[] = "\033[H\033[2J";
 	char text[STATS_TEXT_SIZE];
 
+	if (json) {
+		show_json(g, s);
+		return;
+	}
 	stats_table(s, text, sizeof(text));
 	printf("%s%s:%s", redraw ? home_and_clear : "", g->name, text);
 	fflush(stdout);
@@ -67,7 +86,7 @@ static void sleep_for(double seconds)
 }
 
 /* `count` tables, or as long as the guest runs if that is 0. */
-static int watch(struct guest *g, double interval, unsigned long count)
+static int watch(struct guest *g, double interval, unsigned long count, bool json)
 {
 	struct stats before, now, passed;
 	struct error e;
@@ -80,7 +99,7 @@ static int watch(struct guest *g, double interval, unsigned long count)
 			break;
 		passed = now;
 		stats_subtract(&passed, &before);
-		show(g, &passed, isatty(STDOUT_FILENO));
+		show(g, &passed, json, isatty(STDOUT_FILENO));
 		before = now;
 	}
 	if (!ok)
@@ -88,7 +107,7 @@ static int watch(struct guest *g, double interval, unsigned long count)
 	return ok || !count ? STATUS_OK : 1;
 }
 
-static int once(struct guest *g)
+static int once(struct guest *g, bool json)
 {
 	struct stats s;
 	struct error e;
@@ -97,11 +116,11 @@ static int once(struct guest *g)
 		fprintf(stderr, "plex86: stat: %s\n", e.text);
 		return 1;
 	}
-	show(g, &s, false);
+	show(g, &s, json, false);
 	return STATUS_OK;
 }
 
-static int stat_guest(const char *name, double interval, unsigned long count)
+static int stat_guest(const char *name, double interval, unsigned long count, bool json)
 {
 	struct guest g;
 	struct error e;
@@ -111,7 +130,7 @@ static int stat_guest(const char *name, double interval, unsigned long count)
 		fprintf(stderr, "plex86: stat: %s\n", e.text);
 		return STATUS_USAGE;
 	}
-	status = interval > 0 ? watch(&g, interval, count) : once(&g);
+	status = interval > 0 ? watch(&g, interval, count, json) : once(&g, json);
 	guest_close(&g);
 	return status;
 }
@@ -120,10 +139,12 @@ int cmd_stat(int argc, char **argv)
 {
 	static const struct option options[] = {{"interval", required_argument, NULL, 'i'},
 						{"count", required_argument, NULL, 'n'},
+						{"json", no_argument, NULL, 'j'},
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
 	unsigned long count = 0;
 	double interval = 0;
+	bool json = false;
 	int option;
 	char *end;
 
@@ -140,6 +161,9 @@ int cmd_stat(int argc, char **argv)
 			if (optarg[0] < '1' || optarg[0] > '9' || *end)
 				return usage_error("not a number of intervals:", optarg);
 			break;
+		case 'j':
+			json = true;
+			break;
 		case 'h':
 			fputs(stat_help, stdout);
 			return STATUS_OK;
@@ -153,5 +177,5 @@ int cmd_stat(int argc, char **argv)
 		return usage_error("unexpected", argv[optind + 1]);
 	if (count && !interval)
 		interval = 1;
-	return stat_guest(optind < argc ? argv[optind] : NULL, interval, count);
+	return stat_guest(optind < argc ? argv[optind] : NULL, interval, count, json);
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,17 +23,18 @@
 #define FORCE_MS	6000 /* plex86 gives a vcpu process 3 s before it kills it */
 
 const char stop_help[] =
-	"usage: plex86 stop [OPTION...] NAME\n"
+	"usage: plex86 stop [OPTION...] NAME...\n"
 	"\n"
-	"Power off the running guest NAME (plex86 ps lists them): ask it to shut down, wait, and if it\n"
-	"does not, end it by force, which is like pulling the plug.\n"
+	"Power off the running guest NAME (plex86 ps lists them), or several at once: ask it to shut\n"
+	"down, wait, and if it does not, end it by force, which is like pulling the plug. A paused\n"
+	"guest goes on for that.\n"
 	"\n"
 	"The guest is asked through a virtio port, org.qemu.guest_agent.0. The images of\n"
 	"guest/build-rootfs and guest/make-initramfs listen there, and so does the QEMU guest agent in\n"
 	"others. A guest that still boots is asked when it begins to listen.\n"
 	"\n"
 	"Options:\n"
-	"  -t, --timeout SEC  how long the guest may take; default 60\n"
+	"  -t, --timeout SEC  how long the guests may take; default 60\n"
 	"  -f, --force        by force at once\n"
 	"  -h, --help         show this text\n"
 	"\n"
@@ -43,15 +45,18 @@ const char stop_help[] =
 	"  0    the guest has powered off, or was ended by --force\n"
 	"  1    it was ended by force after the time-out, or ended in another way meanwhile\n"
 	"  2    bad usage, or there is no such guest\n"
-	"  127  it could not be ended\n";
+	"  127  it could not be ended\n"
+	"Of several guests the highest of these.\n";
 
-struct stop {
-	const char *name;
+struct stop_options {
 	int timeout; /* s */
 	bool force;
-	struct guest guest;
+};
+
+struct stop {
+	struct guest guest; /* fd -1: there is none */
 	int pidfd;
-	char end[32]; /* how it ended, in its plex86's word; "" if that is not known */
+	bool waits; /* it has been asked to end */
 };
 
 static int usage_error(const char *what, const char *word)
@@ -83,34 +88,31 @@ static bool has_ended(const struct stop *s, int patience_ms)
 	return poll(&p, 1, patience_ms) > 0;
 }
 
-/* Wait for the word how it ended, and then for its plex86. */
-static bool await_end(struct stop *s, u64 patience_ms)
+/* Wait until `end` (ms) for the word how it ended, and then for its plex86. */
+static bool await_end(struct stop *s, u64 end)
 {
-	const u64 end = now_ms() + patience_ms;
-	char line[64];
+	json_t *message = NULL;
 	u64 now;
 
-	while ((now = now_ms()) < end && guest_line(&s->guest, line, sizeof(line), end - now))
-		sscanf(line, "ended %31s", s->end);
+	do {
+		json_decref(message);
+		now = now_ms();
+	} while (now < end && (message = guest_next(&s->guest, end - now)));
+	json_decref(message);
 	now = now_ms();
 	return has_ended(s, now < end ? (int)(end - now) : 0);
 }
 
 /* ---- the two ways ---- */
 
-static void take_agent(void *opaque, char *line)
-{
-	bool *agent = opaque;
-
-	*agent |= !strcmp(line, "agent yes");
-}
-
+/* Returns `status`, if that can be. */
 static int by_force(struct stop *s, int status)
 {
 	struct error e;
+	json_t *answer = guest_ask(&s->guest, "stop", json_pack("{s:b}", "force", true), &e);
 
-	s->end[0] = '\0';
-	if (guest_ask(&s->guest, "stop force", NULL, NULL, &e) && await_end(s, FORCE_MS))
+	json_decref(answer);
+	if (answer && await_end(s, now_ms() + FORCE_MS))
 		return status;
 	if (has_ended(s, 0))
 		return status;
@@ -118,68 +120,121 @@ static int by_force(struct stop *s, int status)
 	syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
 	if (has_ended(s, FORCE_MS))
 		return status;
-	error_set(&e, "guest '%s': process %d cannot be killed", s->name, s->guest.pid);
+	error_set(&e, "guest '%s': process %d cannot be killed", s->guest.name, s->guest.pid);
 	return failed(&e, STATUS_SELF);
 }
 
 /* Is a guest that ended so as it should be? */
 static int report_end(const struct stop *s)
 {
-	if (!strcmp(s->end, "powered-off") || !strcmp(s->end, "exited")) {
-		printf("%s: powered off\n", s->name);
+	const char *end = s->guest.end;
+
+	if (!strcmp(end, "powered-off") || !strcmp(end, "exited")) {
+		printf("%s: powered off\n", s->guest.name);
 		return STATUS_OK;
 	}
-	printf("%s: ended without powering off (%s)\n", s->name, s->end[0] ? s->end : "killed");
+	printf("%s: ended without powering off (%s)\n", s->guest.name, end[0] ? end : "killed");
 	return 1;
 }
 
-static int through_guest(struct stop *s)
+static void ask(struct stop *s, int timeout)
 {
-	bool agent = false;
 	struct error e;
+	json_t *answer = guest_ask(&s->guest, "subscribe", NULL, &e);
+
+	json_decref(answer);
+	answer = answer ? guest_ask(&s->guest, "stop", NULL, &e) : NULL;
+	s->waits = answer != NULL;
+	if (!answer && !has_ended(s, 0))
+		fprintf(stderr, "plex86: stop: %s: ending it by force\n", e.text);
+	if (answer && !json_is_true(json_object_get(answer, "agent")))
+		fprintf(stderr,
+			"plex86: stop: guest '%s': nothing in it listens (no agent, or it "
+			"still boots): waiting %d s before force\n",
+			s->guest.name, timeout);
+	json_decref(answer);
+}
+
+/* What is to be said of a guest that was asked, at `end` (ms) at the latest. */
+static int finish(struct stop *s, u64 end, int timeout)
+{
 	int status;
 
-	if (!guest_ask(&s->guest, "stop", take_agent, &agent, &e)) {
-		if (has_ended(s, 0))
-			return report_end(s);
-		fprintf(stderr, "plex86: stop: %s: ending it by force\n", e.text);
-	} else {
-		if (!agent)
-			fprintf(stderr,
-				"plex86: stop: guest '%s': nothing in it listens (no agent, or it "
-				"still boots): waiting %d s before force\n",
-				s->name, s->timeout);
-		if (await_end(s, (u64)s->timeout * 1000))
-			return report_end(s);
-	}
+	if (s->waits ? await_end(s, end) : has_ended(s, 0))
+		return report_end(s);
 	status = by_force(s, 1);
 	if (status == 1)
-		printf("%s: did not power off within %d s: ended by force\n", s->name, s->timeout);
+		printf("%s: did not power off within %d s: ended by force\n", s->guest.name,
+		       timeout);
 	return status;
 }
 
-static int stop(struct stop *s)
+static int force(struct stop *s)
+{
+	const int status = by_force(s, STATUS_OK);
+
+	if (status == STATUS_OK)
+		printf("%s: ended by force\n", s->guest.name);
+	return status;
+}
+
+/* ---- all of them ---- */
+
+static int open_guest(struct stop *s, const char *name)
 {
 	struct error e;
-	int status;
 
-	if (!guest_open(&s->guest, s->name, &e))
+	s->guest.fd = -1;
+	if (!guest_open(&s->guest, name, &e))
 		return failed(&e, STATUS_USAGE);
 	s->pidfd = syscall(SYS_pidfd_open, s->guest.pid, 0);
-	if (s->pidfd < 0) {
-		error_set(&e, "guest '%s': process %d: %s", s->name, s->guest.pid, strerror(errno));
-		guest_close(&s->guest);
-		return failed(&e, STATUS_SELF);
-	}
-	if (s->force) {
-		status = by_force(s, STATUS_OK);
-		if (status == STATUS_OK)
-			printf("%s: ended by force\n", s->name);
-	} else {
-		status = through_guest(s);
-	}
-	close(s->pidfd);
+	if (s->pidfd >= 0)
+		return STATUS_OK;
+	error_set(&e, "guest '%s': process %d: %s", name, s->guest.pid, strerror(errno));
 	guest_close(&s->guest);
+	return failed(&e, STATUS_SELF);
+}
+
+static void keep_worst(int *status, int another)
+{
+	if (another > *status)
+		*status = another;
+}
+
+static int stop_all(struct stop *list, char **names, int n, const struct stop_options *o)
+{
+	int status = STATUS_OK;
+	u64 end;
+
+	for (int i = 0; i < n; i++)
+		keep_worst(&status, open_guest(&list[i], names[i]));
+	for (int i = 0; i < n && !o->force; i++)
+		if (list[i].guest.fd >= 0)
+			ask(&list[i], o->timeout);
+	end = now_ms() + (u64)o->timeout * 1000;
+	for (int i = 0; i < n; i++) {
+		struct stop *s = &list[i];
+
+		if (s->guest.fd < 0)
+			continue;
+		keep_worst(&status, o->force ? force(s) : finish(s, end, o->timeout));
+		close(s->pidfd);
+		guest_close(&s->guest);
+	}
+	return status;
+}
+
+static int stop(char **names, int n, const struct stop_options *o)
+{
+	struct stop *list = calloc(n, sizeof(*list));
+	int status;
+
+	if (!list) {
+		fprintf(stderr, "plex86: stop: out of memory\n");
+		return STATUS_SELF;
+	}
+	status = stop_all(list, names, n, o);
+	free(list);
 	return status;
 }
 
@@ -189,7 +244,7 @@ int cmd_stop(int argc, char **argv)
 						{"force", no_argument, NULL, 'f'},
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
-	struct stop s = {.timeout = TIMEOUT_DEFAULT};
+	struct stop_options o = {.timeout = TIMEOUT_DEFAULT};
 	int option;
 	char *end;
 
@@ -197,12 +252,12 @@ int cmd_stop(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, ":t:fh", options, NULL)) != -1) {
 		switch (option) {
 		case 't':
-			s.timeout = strtol(optarg, &end, 10);
-			if (optarg[0] < '0' || optarg[0] > '9' || *end || s.timeout > TIMEOUT_MAX)
+			o.timeout = strtol(optarg, &end, 10);
+			if (optarg[0] < '0' || optarg[0] > '9' || *end || o.timeout > TIMEOUT_MAX)
 				return usage_error("not a number of seconds:", optarg);
 			break;
 		case 'f':
-			s.force = true;
+			o.force = true;
 			break;
 		case 'h':
 			fputs(stop_help, stdout);
@@ -217,8 +272,5 @@ int cmd_stop(int argc, char **argv)
 		fprintf(stderr, "plex86: stop: no guest named (plex86 ps lists them)\n");
 		return STATUS_USAGE;
 	}
-	if (optind + 1 < argc)
-		return usage_error("unexpected", argv[optind + 1]);
-	s.name = argv[optind];
-	return stop(&s);
+	return stop(argv + optind, argc - optind, &o);
 }

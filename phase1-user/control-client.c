@@ -5,7 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
+#include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "control-commands.h"
 
 /* ---- finding guests ---- */
 
@@ -22,10 +23,15 @@ static bool connect_to(struct guest *g, const struct control_dir *dir, const cha
 	socklen_t size = sizeof(peer);
 
 	memset(g, 0, sizeof(*g));
+	g->in = malloc(CLIENT_LINE_MAX);
+	if (!g->in)
+		return false;
 	snprintf(g->name, sizeof(g->name), "%s", name);
 	g->fd = control_connect(dir, name);
 	if (g->fd >= 0 && !getsockopt(g->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
 		g->pid = peer.pid;
+	if (g->fd < 0)
+		free(g->in);
 	return g->fd >= 0;
 }
 
@@ -114,20 +120,22 @@ bool guest_open(struct guest *g, const char *name, struct error *e)
 
 void guest_close(struct guest *g)
 {
-	if (g->fd >= 0)
-		close(g->fd);
+	if (g->fd < 0)
+		return;
+	close(g->fd);
 	g->fd = -1;
+	free(g->in);
 }
 
 /* ---- talking ---- */
 
-bool guest_request(struct guest *g, const char *line)
+bool guest_send(struct guest *g, const char *line)
 {
-	char text[128];
-	int n = snprintf(text, sizeof(text), "%s\n", line);
+	const size_t n = strlen(line);
 
 	/* So short a line either goes out at once, or the other side has not read for long. */
-	return n > 0 && send(g->fd, text, n, MSG_NOSIGNAL) == n;
+	return send(g->fd, line, n, MSG_NOSIGNAL) == (ssize_t)n &&
+	       send(g->fd, "\n", 1, MSG_NOSIGNAL) == 1;
 }
 
 static u64 now_ms(void)
@@ -138,89 +146,139 @@ static u64 now_ms(void)
 	return (u64)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static bool take_line(struct guest *g, char *line, size_t size)
+/* Take the first line that is JSON out of the buffer, with those before it. NULL: there is none. */
+static json_t *take_message(struct guest *g)
 {
-	char *end = memchr(g->in, '\n', g->in_len);
-	size_t n;
+	json_t *message = NULL;
+	char *end;
 
-	if (!end)
-		return false;
-	n = end - g->in;
-	snprintf(line, size, "%.*s", (int)n, g->in);
-	g->in_len -= n + 1;
-	memmove(g->in, end + 1, g->in_len);
-	return true;
+	while (!message && (end = memchr(g->in, '\n', g->in_len))) {
+		const size_t n = end - g->in;
+
+		message = json_loadb(g->in, n, JSON_REJECT_DUPLICATES, NULL);
+		g->in_len -= n + 1;
+		memmove(g->in, end + 1, g->in_len);
+	}
+	return message;
 }
 
-bool guest_line(struct guest *g, char *line, size_t size, int patience_ms)
+/* What every reader has to know: that it has ended, and whether we understand each other. */
+static void look_at(struct guest *g, const json_t *message)
+{
+	const json_t *greeting = json_object_get(message, "plex86");
+	const char *event = json_string_value(json_object_get(message, "event")), *why;
+
+	if (greeting)
+		g->protocol = json_integer_value(json_object_get(greeting, "protocol"));
+	if (!event || strcmp(event, "ended"))
+		return;
+	why = json_string_value(json_object_get(json_object_get(message, "data"), "why"));
+	snprintf(g->end, sizeof(g->end), "%s", why ? why : "");
+}
+
+json_t *guest_next(struct guest *g, int patience_ms)
 {
 	const u64 end = now_ms() + patience_ms;
+	json_t *message;
 
-	while (!take_line(g, line, size)) {
+	while (!(message = take_message(g))) {
 		struct pollfd p = {.fd = g->fd, .events = POLLIN};
 		const u64 now = now_ms();
 		ssize_t n;
 
-		if (poll(&p, 1, now < end ? (int)(end - now) : 0) == 0) {
+		if (poll(&p, 1, patience_ms < 0 ? -1 : now < end ? (int)(end - now) : 0) == 0) {
 			errno = EAGAIN;
-			return false;
+			return NULL;
 		}
-		n = recv(g->fd, g->in + g->in_len, sizeof(g->in) - g->in_len, 0);
+		n = recv(g->fd, g->in + g->in_len, CLIENT_LINE_MAX - g->in_len, 0);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0) {
 			errno = 0;
-			return false;
+			return NULL;
 		}
 		g->in_len += n;
 	}
-	return true;
+	look_at(g, message);
+	return message;
 }
 
-bool guest_ask(struct guest *g, const char *request, void (*take)(void *opaque, char *line),
-	       void *opaque, struct error *e)
+/* The next message that is an answer; the greeting and events are none. */
+static json_t *next_answer(struct guest *g, int patience_ms)
 {
-	char line[160];
+	const u64 end = now_ms() + patience_ms;
+	json_t *message;
 
-	if (!guest_request(g, request))
-		return error_set(e, "guest '%s': it has ended, or does not answer", g->name);
-	while (guest_line(g, line, sizeof(line), CLIENT_PATIENCE_MS)) {
-		if (!strcmp(line, "ok"))
-			return true;
-		if (!strncmp(line, "error ", 6))
-			return error_set(e, "guest '%s': %s", g->name, line + 6);
-		if (take)
-			take(opaque, line);
+	for (;;) {
+		const u64 now = now_ms();
+
+		message = guest_next(g, now < end ? (int)(end - now) : 0);
+		if (!message || json_object_get(message, "return") ||
+		    json_object_get(message, "error"))
+			return message;
+		json_decref(message);
 	}
-	if (errno)
-		return error_set(e, "guest '%s': its plex86 (process %d) does not answer", g->name,
-				 g->pid);
-	return error_set(e, "guest '%s': it has ended", g->name);
 }
 
-static void take_status(void *opaque, char *line)
+static bool send_request(struct guest *g, const char *command, json_t *arguments)
 {
-	struct guest_status *s = opaque;
-	const struct {
-		const char *name;
-		u64 *value;
-	} fields[] = {
-		{"size", &s->size},	{"resident", &s->resident}, {"shared", &s->shared},
-		{"uptime", &s->uptime}, {"traps", &s->traps},
+	json_t *request = json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments);
+	char *line = json_dumps(request, JSON_COMPACT);
+	const bool sent = line && guest_send(g, line);
+
+	free(line);
+	json_decref(request);
+	return sent;
+}
+
+json_t *guest_ask(struct guest *g, const char *command, json_t *arguments, struct error *e)
+{
+	json_t *answer, *result, *error;
+
+	errno = 0;
+	answer = send_request(g, command, arguments) ? next_answer(g, CLIENT_PATIENCE_MS) : NULL;
+	if (!answer && errno == EAGAIN) {
+		error_set(e, "guest '%s': its plex86 (process %d) does not answer", g->name,
+			  g->pid);
+		return NULL;
+	}
+	if (!answer) {
+		error_set(e, "guest '%s': it has ended", g->name);
+		return NULL;
+	}
+	if (g->protocol != CONTROL_PROTOCOL)
+		error_set(e, "guest '%s': its plex86 is of another version (protocol %d)", g->name,
+			  g->protocol);
+	else if ((error = json_object_get(answer, "error")))
+		error_set(e, "guest '%s': %s", g->name,
+			  json_string_value(json_object_get(error, "desc")));
+	result = g->protocol == CONTROL_PROTOCOL ? json_incref(json_object_get(answer, "return"))
+						 : NULL;
+	json_decref(answer);
+	return result;
+}
+
+static u64 number(const json_t *answer, const char *name)
+{
+	const json_int_t value = json_integer_value(json_object_get(answer, name));
+
+	return value > 0 ? value : 0;
+}
+
+bool guest_status(struct guest *g, struct guest_status *s, struct error *e)
+{
+	json_t *answer = guest_ask(g, "status", NULL, e);
+	const char *state = json_string_value(json_object_get(answer, "state"));
+
+	*s = (struct guest_status){
+		.size = number(answer, "memory"),
+		.resident = number(answer, "resident"),
+		.shared = number(answer, "shared"),
+		.uptime = number(answer, "uptime_ns"),
+		.traps = number(answer, "traps"),
+		.agent = json_is_true(json_object_get(answer, "agent")),
+		.paused = state && !strcmp(state, "paused"),
 	};
-	char name[16], value[32];
-
-	if (sscanf(line, "%15s %31s", name, value) != 2)
-		return;
-	if (!strcmp(name, "agent"))
-		s->agent = !strcmp(value, "yes");
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		if (!strcmp(name, fields[i].name))
-			*fields[i].value = strtoull(value, NULL, 10);
-}
-
-bool guest_status(struct guest *g, struct guest_status *status, struct error *e)
-{
-	memset(status, 0, sizeof(*status));
-	return guest_ask(g, "status", take_status, status, e);
+	json_decref(answer);
+	return answer != NULL;
 }

@@ -1,89 +1,249 @@
 /*
- * The commands of the control socket: see control.h, which documents each.
+ * The control protocol: see control-commands.h, and docs/control.md for what each command means.
  *
- * Owns: the table. A command adds its answer with control_reply(); "ok" is added for it unless it
- * returns why it failed. It runs on the I/O thread with the device lock held, so it must be quick.
+ * A command runs on the I/O thread, or on the run thread if the guest has to stand still for it,
+ * and must be quick.
  */
-#include "control.h"
+#include "control-commands.h"
 
-#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
+#include "machine.h"
+#include "stats-json.h"
 
-/* `arguments` is the rest of the line, without leading blanks. Returns NULL or what went wrong. */
-typedef const char *command(struct control *c, struct control_client *client,
-			    const char *arguments);
-
-static const char *status(struct control *c, struct control_client *client, const char *arguments)
-{
-	struct machine *m = control_machine(c);
-	struct engine_memory memory;
-	struct stats stats;
-
-	if (*arguments)
-		return "status takes no arguments";
-	machine_stats(m, &stats);
-	engine_get_memory(m->engine, &memory);
-	control_reply(client, "name %s\npid %d\n", control_name(c), getpid());
-	control_reply(client, "size %" PRIu64 "\nresident %" PRIu64 "\nshared %" PRIu64 "\n",
-		      memory.ram_size, memory.ram_resident, memory.shared_resident);
-	control_reply(client, "uptime %" PRIu64 "\ntraps %" PRIu64 "\nagent %s\n", stats.ns,
-		      stats_traps(&stats), machine_agent_listens(m) ? "yes" : "no");
-	return NULL;
-}
-
-static const char *stat(struct control *c, struct control_client *client, const char *arguments)
-{
-	char text[STATS_TEXT_SIZE];
-	struct stats stats;
-
-	if (*arguments)
-		return "stat takes no arguments";
-	machine_stats(control_machine(c), &stats);
-	stats_lines(&stats, text, sizeof(text));
-	control_reply(client, "%s", text);
-	return NULL;
-}
-
-static const char *stop(struct control *c, struct control_client *client, const char *arguments)
-{
-	struct machine *m = control_machine(c);
-
-	if (!strcmp(arguments, "force"))
-		machine_stop(m);
-	else if (!*arguments)
-		machine_power_off(m);
-	else
-		return "stop: no other argument than force";
-	control_reply(client, "agent %s\n", machine_agent_listens(m) ? "yes" : "no");
-	control_await_end(client);
-	return NULL;
-}
-
-static const struct {
-	const char *name;
-	command *run;
-} commands[] = {
-	{"status", status},
-	{"stat", stat},
-	{"stop", stop},
+struct failure {
+	const char *class;
+	struct error error;
 };
 
-void control_run_command(struct control *c, struct control_client *client, char *line)
-{
-	const size_t word = strcspn(line, " ");
-	const char *arguments = line + word + strspn(line + word, " "), *why;
+/* Returns the result, or NULL: `f` says why. */
+typedef json_t *command(struct control_session *s, json_t *arguments, struct failure *f);
 
-	line[word] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (strcmp(commands[i].name, line))
-			continue;
-		why = commands[i].run(c, client, arguments);
-		if (why)
-			control_reply(client, "error %s\n", why);
-		else
-			control_reply(client, "ok\n");
-		return;
+struct control_command {
+	const char *name;
+	command *run;
+	bool still;
+};
+
+/* ---- arguments and errors ---- */
+
+#define fail(f, kind, ...) ((f)->class = (kind), error_set(&(f)->error, __VA_ARGS__))
+
+/* All arguments, as json_unpack() describes them; others are a mistake. */
+static bool take(json_t *arguments, struct failure *f, const char *format, ...)
+{
+	json_error_t error;
+	va_list args;
+	int bad;
+
+	va_start(args, format);
+	bad = json_vunpack_ex(arguments, &error, JSON_STRICT, format, args);
+	va_end(args);
+	return !bad || fail(f, "InvalidArguments", "%s", error.text);
+}
+
+static json_t *error_answer(const struct failure *f, json_t *id)
+{
+	return json_pack("{s:{s:s, s:o}, s:O*}", "error", "class", f->class, "desc",
+			 json_text(f->error.text), "id", id);
+}
+
+/* ---- commands ---- */
+
+static json_t *status(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	struct machine *m = s->machine;
+	struct engine_memory memory;
+	struct stats stats;
+	json_t *state, *paused;
+
+	if (!take(arguments, f, "{}"))
+		return NULL;
+	machine_stats(m, &stats);
+	engine_get_memory(m->engine, &memory);
+	state = json_pack("{s:s, s:o, s:o, s:o, s:o, s:b}", "state",
+			  m->paused ? "paused" : "running", "resident",
+			  json_u64(memory.ram_resident), "shared", json_u64(memory.shared_resident),
+			  "uptime_ns", json_u64(stats.ns), "traps", json_u64(stats_traps(&stats)),
+			  "agent", machine_agent_listens(m));
+	paused = json_paused(m->paused);
+	json_object_update(state, paused);
+	json_object_update(state, s->about);
+	json_decref(paused);
+	return state;
+}
+
+static json_t *stats(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	struct stats stats;
+
+	if (!take(arguments, f, "{}"))
+		return NULL;
+	machine_stats(s->machine, &stats);
+	return stats_to_json(&stats);
+}
+
+static json_t *pause(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	if (!take(arguments, f, "{}"))
+		return NULL;
+	machine_pause(s->machine, PAUSE_CONTROL);
+	return json_object();
+}
+
+static json_t *go_on(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	if (!take(arguments, f, "{}"))
+		return NULL;
+	machine_continue(s->machine, PAUSE_CONTROL);
+	return json_object();
+}
+
+static json_t *stop(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	struct machine *m = s->machine;
+	int force = 0;
+
+	if (!take(arguments, f, "{s?b}", "force", &force))
+		return NULL;
+	if (force) {
+		machine_stop(m);
+	} else {
+		machine_power_off(m);
+		/* It could not hear that. */
+		machine_continue(m, PAUSE_CONTROL);
 	}
-	control_reply(client, "error unknown command\n");
+	return json_pack("{s:b}", "agent", machine_agent_listens(m));
+}
+
+static json_t *subscribe(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	if (!take(arguments, f, "{}"))
+		return NULL;
+	s->subscribed = true;
+	return json_object();
+}
+
+static command list_commands;
+
+static const struct control_command commands[] = {
+	{"status", status, false},
+	{"stats", stats, false},
+	{"pause", pause, true},
+	{"continue", go_on, false},
+	{"stop", stop, false},
+	{"subscribe", subscribe, false},
+	{"commands", list_commands, false},
+};
+
+static json_t *list_commands(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	json_t *names, *events;
+
+	(void)s;
+	if (!take(arguments, f, "{}"))
+		return NULL;
+	names = json_array();
+	events = json_array();
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		json_array_append_new(names, json_string(commands[i].name));
+	for (size_t i = 0; event_names[i]; i++)
+		json_array_append_new(events, json_string(event_names[i]));
+	return json_pack("{s:o, s:o}", "commands", names, "events", events);
+}
+
+/* ---- requests ---- */
+
+static bool find_command(struct control_request *q, const char *name, struct failure *f)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			q->command = &commands[i];
+	return q->command || fail(f, "CommandNotFound", "there is no command '%s'", name);
+}
+
+static bool understand(struct control_request *q, json_t *request, struct failure *f)
+{
+	json_t *id = json_object_get(request, "id"), *arguments = NULL, *any;
+	json_error_t error;
+	const char *name;
+
+	/* Known even of a request with another fault. */
+	if (id && !json_is_string(id) && !json_is_integer(id))
+		return fail(f, "InvalidRequest", "id: neither a string nor an integer");
+	q->id = json_incref(id);
+	if (json_unpack_ex(request, &error, JSON_STRICT, "{s:s, s?o, s?o}", "execute", &name,
+			   "arguments", &arguments, "id", &any))
+		return fail(f, "InvalidRequest", "%s", error.text);
+	if (arguments && !json_is_object(arguments))
+		return fail(f, "InvalidRequest", "arguments: not an object");
+	q->arguments = arguments ? json_incref(arguments) : json_object();
+	return find_command(q, name, f);
+}
+
+/* Its length bounds what the parser needs, and so does the library's limit of 2048 levels. */
+static json_t *parse(const char *line, size_t len, struct failure *f)
+{
+	json_error_t error;
+	json_t *json = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+
+	if (!json)
+		fail(f, "InvalidJson", "byte %d: %s", error.position, error.text);
+	return json;
+}
+
+bool control_read(struct control_request *q, const char *line, size_t len, json_t **answer)
+{
+	struct failure f;
+	json_t *request = parse(line, len, &f);
+	bool ok;
+
+	*q = (struct control_request){0};
+	ok = request && understand(q, request, &f);
+	if (!ok) {
+		*answer = error_answer(&f, q->id);
+		control_free(q);
+	}
+	json_decref(request);
+	return ok;
+}
+
+json_t *control_too_long(void)
+{
+	struct failure f;
+
+	fail(&f, "InvalidJson", "a line of more than %d bytes", CONTROL_REQUEST_MAX - 1);
+	return error_answer(&f, NULL);
+}
+
+bool control_needs_still(const struct control_request *q)
+{
+	return q->command->still;
+}
+
+json_t *control_run(struct control_request *q, struct control_session *session)
+{
+	struct failure f = {.class = "Failed", .error = {"out of memory"}};
+	json_t *result = q->command->run(session, q->arguments, &f), *answer;
+
+	if (result)
+		answer = json_pack("{s:o, s:O*}", "return", result, "id", q->id);
+	else
+		answer = error_answer(&f, q->id);
+	control_free(q);
+	return answer;
+}
+
+void control_free(struct control_request *q)
+{
+	json_decref(q->arguments);
+	json_decref(q->id);
+	*q = (struct control_request){0};
+}
+
+json_t *control_greeting(void)
+{
+	return json_pack("{s:{s:s, s:i}}", "plex86", "version", PLEX86_VERSION, "protocol",
+			 CONTROL_PROTOCOL);
 }

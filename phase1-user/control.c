@@ -4,36 +4,42 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "control-commands.h"
 
-#define CLIENTS	    8
-#define REQUEST_MAX 256
-#define ANSWER_MAX  16384
+#define CLIENTS	 8
+#define OUT_ROOM 32768 /* for an answer, and events between answers */
 
 struct control_client {
 	struct control *control;
-	struct loop_source source; /* fd -1: free */
-	u64 last;		   /* of the requests of all clients, the number of its last one */
-	bool awaits_end;
-	char in[REQUEST_MAX];
+	struct loop_source source; /* fd -1: free, unless `waiting` */
+	struct control_session session;
+	struct control_request request;
+	struct machine_job job;
+	bool waiting; /* for the guest to stand still: `job` is to do `request` */
+	bool leaving; /* hears what is in `out`, and no more */
+	bool eof;
+	u64 last; /* of the requests of all clients, the number of its last one */
+	char in[CONTROL_REQUEST_MAX];
 	size_t in_len;
-	char out[ANSWER_MAX];
+	char out[OUT_ROOM];
 	size_t out_len, out_done;
-	bool overflow; /* an answer did not fit */
 };
 
 struct control {
 	struct control_dir dir;
 	char name[CONTROL_NAME_MAX + 1];
 	struct loop_source listener;
+	struct event_listener ear;
 	struct loop *loop;
 	struct machine *machine;
+	json_t *about;
 	u64 requests;
 	struct control_client client[CLIENTS];
 };
@@ -45,10 +51,11 @@ static void hang_up(struct control_client *client)
 	loop_unwatch(client->control->loop, &client->source);
 	close(client->source.fd);
 	client->source.fd = -1;
+	client->session.subscribed = false;
 }
 
 /* Send what the socket takes. False: the client is gone. */
-static bool send_answer(struct control_client *client)
+static bool send_out(struct control_client *client)
 {
 	while (client->out_done < client->out_len) {
 		ssize_t n = send(client->source.fd, client->out + client->out_done,
@@ -64,20 +71,48 @@ static bool send_answer(struct control_client *client)
 	return true;
 }
 
-/* The first request in the buffer, cut out of it into `line`; false if none is complete. */
-static bool take_request(struct control_client *client, char line[REQUEST_MAX])
+/* A client whose buffer is full does not read: to leave out something would mislead it. */
+static void put(struct control_client *client, const char *line, size_t len)
 {
-	char *end = memchr(client->in, '\n', client->in_len);
-	size_t n;
+	if (client->leaving)
+		return;
+	if (len > sizeof(client->out) - client->out_len) {
+		client->leaving = true;
+		return;
+	}
+	memcpy(client->out + client->out_len, line, len);
+	client->out_len += len;
+}
 
-	if (!end)
-		return false;
-	n = end - client->in;
-	memcpy(line, client->in, n);
-	line[n] = '\0';
-	client->in_len -= n + 1;
-	memmove(client->in, end + 1, client->in_len);
-	return true;
+/* `answer` is used up. */
+static void say(struct control_client *client, json_t *answer)
+{
+	size_t len;
+	char *line = answer ? json_line(answer, &len) : NULL;
+
+	if (line)
+		put(client, line, len);
+	else
+		client->leaving = true;
+	free(line);
+	json_decref(answer);
+}
+
+/* The client may be gone by then, but its place is kept. */
+static void guest_stands_still(struct machine_job *job)
+{
+	struct control_client *client =
+		(struct control_client *)((char *)job - offsetof(struct control_client, job));
+	json_t *answer = control_run(&client->request, &client->session);
+
+	client->waiting = false;
+	if (client->source.fd < 0) {
+		json_decref(answer);
+		return;
+	}
+	say(client, answer);
+	/* The I/O thread sends it, and goes on with the client's requests. */
+	loop_watch(client->control->loop, &client->source, EPOLLOUT);
 }
 
 /* False: the client has gone. */
@@ -89,31 +124,69 @@ static bool read_requests(struct control_client *client)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	client->in_len += n;
-	return n > 0;
+	client->eof = n == 0;
+	return true;
+}
+
+static bool has_request(const struct control_client *client)
+{
+	return memchr(client->in, '\n', client->in_len) != NULL;
+}
+
+static void take_request(struct control_client *client)
+{
+	const size_t n = (char *)memchr(client->in, '\n', client->in_len) - client->in;
+	json_t *answer;
+
+	client->last = ++client->control->requests;
+	if (!control_read(&client->request, client->in, n, &answer)) {
+		say(client, answer);
+	} else if (control_needs_still(&client->request)) {
+		client->waiting = true;
+		client->job.run = guest_stands_still;
+		machine_do(client->control->machine, &client->job);
+	} else {
+		say(client, control_run(&client->request, &client->session));
+	}
+	client->in_len -= n + 1;
+	memmove(client->in, client->in + n + 1, client->in_len);
+}
+
+/* When to look again; false: never. */
+static bool watch(struct control_client *client)
+{
+	u32 events = EPOLLIN;
+
+	if (client->out_len)
+		events = EPOLLOUT;
+	else if (client->leaving)
+		return false;
+	else if (client->waiting)
+		events = 0;
+	else if (has_request(client))
+		events = EPOLLOUT; /* so that others have their turn */
+	else if (client->eof)
+		return false;
+	return loop_watch(client->control->loop, &client->source, events);
 }
 
 /* One request at a time, so that a client with many does not keep the devices' lock. */
 static bool serve(struct control_client *client, u32 events)
 {
-	struct control *c = client->control;
-	char line[REQUEST_MAX];
-
-	if ((events & EPOLLOUT) && !send_answer(client))
+	if (!send_out(client))
 		return false;
-	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !read_requests(client))
+	if ((events & (EPOLLHUP | EPOLLERR)) && client->waiting)
 		return false;
-	if (!client->out_len && take_request(client, line)) {
-		client->last = ++c->requests;
-		control_run_command(c, client, line);
-		if (client->overflow || !send_answer(client))
-			return false;
+	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !client->eof && !read_requests(client))
+		return false;
+	if (!client->out_len && !client->leaving && !client->waiting && has_request(client))
+		take_request(client);
+	if (client->in_len == sizeof(client->in) && !client->waiting && !client->leaving &&
+	    !has_request(client)) {
+		say(client, control_too_long());
+		client->leaving = true;
 	}
-	/* More to send or to answer: come back when there is room for it. */
-	if (client->out_len || memchr(client->in, '\n', client->in_len))
-		return loop_watch(c->loop, &client->source, EPOLLOUT);
-	if (client->in_len == sizeof(client->in))
-		return false;
-	return loop_watch(c->loop, &client->source, EPOLLIN);
+	return send_out(client) && watch(client);
 }
 
 static void client_ready(struct loop_source *source, u32 events)
@@ -125,44 +198,42 @@ static void client_ready(struct loop_source *source, u32 events)
 		hang_up(client);
 }
 
-void control_reply(struct control_client *client, const char *format, ...)
+static void hear(struct event_listener *ear, const char *line, size_t len)
 {
-	const size_t room = sizeof(client->out) - client->out_len;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(client->out + client->out_len, room, format, args);
-	va_end(args);
-	if (n < 0 || (size_t)n >= room)
-		client->overflow = true;
-	else
-		client->out_len += n;
-}
-
-void control_await_end(struct control_client *client)
-{
-	client->awaits_end = true;
-}
-
-/* ---- the socket ---- */
-
-/* A free place, or that of the client which was silent longest. */
-static struct control_client *make_place(struct control *c)
-{
-	struct control_client *oldest = &c->client[0];
+	struct control *c = (struct control *)((char *)ear - offsetof(struct control, ear));
 
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		struct control_client *client = &c->client[i];
 
+		if (!client->session.subscribed)
+			continue;
+		put(client, line, len);
+		loop_watch(c->loop, &client->source, EPOLLOUT);
+	}
+}
+
+/* ---- the socket ---- */
+
+/* A free place, or that of the client which was silent longest. NULL: all wait for an answer. */
+static struct control_client *make_place(struct control *c)
+{
+	struct control_client *oldest = NULL;
+
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		struct control_client *client = &c->client[i];
+
+		if (client->waiting)
+			continue;
 		if (client->source.fd < 0)
 			return client;
-		/* Whoever waits for the end is silent for a reason. */
-		if (client->awaits_end == oldest->awaits_end ? client->last < oldest->last
-							     : oldest->awaits_end)
+		/* Whoever waits for events is silent for a reason. */
+		if (!oldest || (client->session.subscribed == oldest->session.subscribed
+					? client->last < oldest->last
+					: oldest->session.subscribed))
 			oldest = client;
 	}
-	hang_up(oldest);
+	if (oldest)
+		hang_up(oldest);
 	return oldest;
 }
 
@@ -183,17 +254,19 @@ static void connection_ready(struct loop_source *source, u32 events)
 	(void)events;
 	if (fd < 0)
 		return;
-	if (!is_our_user(fd)) {
+	client = is_our_user(fd) ? make_place(c) : NULL;
+	if (!client) {
 		close(fd);
 		return;
 	}
-	client = make_place(c);
 	*client = (struct control_client){
 		.control = c,
 		.source = {.fd = fd, .ready = client_ready},
+		.session = {.machine = c->machine, .about = c->about},
 		.last = ++c->requests,
 	};
-	if (!loop_watch(c->loop, &client->source, EPOLLIN))
+	say(client, control_greeting());
+	if (!loop_watch(c->loop, &client->source, EPOLLOUT))
 		hang_up(client);
 }
 
@@ -264,12 +337,15 @@ struct control *control_open(const char *name, const char *after, struct error *
 	return NULL;
 }
 
-bool control_start(struct control *c, struct machine *machine, struct error *e)
+bool control_start(struct control *c, struct machine *machine, json_t *about, struct error *e)
 {
 	c->machine = machine;
 	c->loop = machine->loop;
+	c->about = json_incref(about);
 	if (!loop_watch(c->loop, &c->listener, EPOLLIN))
 		return error_set(e, "control socket: waiting for clients: %s", strerror(errno));
+	c->ear.hear = hear;
+	events_listen(&machine->events, &c->ear);
 	return true;
 }
 
@@ -280,13 +356,12 @@ void control_end(struct control *c)
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		struct control_client *client = &c->client[i];
 
-		if (client->source.fd < 0)
-			continue;
-		if (client->awaits_end) {
-			control_reply(client, "ended %s\n", machine_end_text(c->machine->end));
-			send_answer(client);
+		if (client->source.fd >= 0) {
+			send_out(client);
+			hang_up(client);
 		}
-		hang_up(client);
+		if (client->waiting)
+			control_free(&client->request);
 	}
 	loop_unlock(c->loop);
 }
@@ -306,15 +381,11 @@ void control_close(struct control *c)
 		close(c->listener.fd);
 	}
 	control_dir_close(&c->dir);
+	json_decref(c->about);
 	free(c);
 }
 
 const char *control_name(const struct control *c)
 {
 	return c->name;
-}
-
-struct machine *control_machine(struct control *c)
-{
-	return c->machine;
 }

@@ -141,6 +141,16 @@ static bool kmod_set_fpu(struct engine *engine, const struct fpu_area *area)
 	return !ioctl(kmod_of(engine)->fd, PLEX86_SET_FPU, &arg);
 }
 
+static void kmod_set_debug(struct engine *engine, const struct debug_request *request)
+{
+	ioctl(kmod_of(engine)->fd, PLEX86_SET_DEBUG, request);
+}
+
+static void kmod_set_regs(struct engine *engine, const struct debug_regs *regs)
+{
+	ioctl(kmod_of(engine)->fd, PLEX86_SET_REGS, regs);
+}
+
 static void kmod_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	ioctl(kmod_of(engine)->fd, PLEX86_GET_STATS, out);
@@ -173,6 +183,8 @@ static const struct engine_ops ops = {
 	.set_state = kmod_set_state,
 	.get_fpu = kmod_get_fpu,
 	.set_fpu = kmod_set_fpu,
+	.set_debug = kmod_set_debug,
+	.set_regs = kmod_set_regs,
 	.run = kmod_run,
 	.complete = kmod_complete,
 	.set_irq = kmod_set_irq,

@@ -22,6 +22,8 @@ struct engine_ops {
 	bool (*get_fpu)(struct engine *e, struct fpu_area *area);
 	/* It has been checked. */
 	bool (*set_fpu)(struct engine *e, const struct fpu_area *area);
+	void (*set_debug)(struct engine *e, const struct debug_request *request);
+	void (*set_regs)(struct engine *e, const struct debug_regs *regs);
 	void (*run)(struct engine *e, struct vm_exit *exit); /* exit as it is; EXIT_NONE on entry */
 	void (*complete)(struct engine *e, u64 value);
 	void (*set_irq)(struct engine *e, unsigned irq, bool level);

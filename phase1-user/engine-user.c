@@ -302,6 +302,19 @@ static bool user_set_fpu(struct engine *engine, const struct fpu_area *area)
 	return true;
 }
 
+static void user_set_debug(struct engine *engine, const struct debug_request *request)
+{
+	struct user *e = user_of(engine);
+
+	e->shared->debug = *request;
+	e->shared->debug_asked = 1;
+}
+
+static void user_set_regs(struct engine *engine, const struct debug_regs *regs)
+{
+	debug_set_regs(&user_of(engine)->shared->vm, regs);
+}
+
 static void user_get_stats(struct engine *engine, struct vm_stats *out)
 {
 	struct user *e = user_of(engine);
@@ -477,6 +490,8 @@ static const struct engine_ops ops = {
 	.set_state = user_set_state,
 	.get_fpu = user_get_fpu,
 	.set_fpu = user_set_fpu,
+	.set_debug = user_set_debug,
+	.set_regs = user_set_regs,
 	.run = user_run,
 	.complete = user_complete,
 	.set_irq = user_set_irq,

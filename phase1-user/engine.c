@@ -150,6 +150,9 @@ static void sanitize_exit(struct vm_exit *exit)
 		plausible = exit->mmio.size == 1 || exit->mmio.size == 2 || exit->mmio.size == 4 ||
 			    exit->mmio.size == 8;
 		break;
+	case EXIT_DEBUG:
+		plausible = exit->debug.reason < DEBUG_STOP_COUNT;
+		break;
 	default:
 		plausible = exit->kind > EXIT_NONE && exit->kind < EXIT_COUNT;
 	}
@@ -266,6 +269,19 @@ bool engine_set_fpu(struct engine *e, const void *xsave, size_t size)
 		return false;
 	memcpy(&area, xsave, size);
 	return fpu_acceptable(&area, size) && e->ops->set_fpu(e, &area);
+}
+
+void engine_set_debug(struct engine *e, const struct debug_request *request)
+{
+	e->ops->set_debug(e, request);
+}
+
+void engine_set_regs(struct engine *e, const struct vcpu *cpu)
+{
+	struct debug_regs regs = {.rip = cpu->rip, .rflags = cpu->rflags};
+
+	memcpy(regs.gpr, cpu->gpr, sizeof(regs.gpr));
+	e->ops->set_regs(e, &regs);
 }
 
 void engine_complete(struct engine *e, u64 value)

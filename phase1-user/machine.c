@@ -78,7 +78,11 @@ static void goal_late(void *owner)
 
 static void goal_met(void *owner)
 {
-	end_run(owner, END_MET, 0);
+	struct machine *m = owner;
+
+	if (!m->end)
+		events_emit(&m->events, "goal", NULL);
+	end_run(m, END_MET, 0);
 }
 
 static void guest_exited(void *opaque, u32 value)
@@ -184,6 +188,15 @@ static void hvc_drained(void *opaque)
 	struct machine *m = opaque;
 
 	console_drained(m->console);
+}
+
+static void agent_opened(void *opaque)
+{
+	struct machine *m = opaque;
+
+	if (!m->booted)
+		events_emit(&m->events, "booted", NULL);
+	m->booted = true;
 }
 
 static void serial_irq(void *opaque, bool level)
@@ -317,6 +330,8 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 	m->route.opaque = m;
 	connect_hvc(m, hal);
 	m->agent = hal_find(hal, "agent");
+	if (m->agent)
+		agent_connect(m->agent, agent_opened, m);
 	m->route.booting = m->hvc != NULL;
 	m->hal = hal;
 	add_device_pages(m, hal);
@@ -408,12 +423,17 @@ static void do_jobs(struct machine *m)
 static void stand_still(struct machine *m)
 {
 	do_jobs(m);
+	if (!m->paused || m->end)
+		return;
+	events_emit(&m->events, "paused", json_paused(m->paused));
 	while (m->paused && !m->end) {
 		m->still = true;
 		pthread_cond_wait(&m->moved, &m->loop->lock);
 		m->still = false;
 		do_jobs(m);
 	}
+	if (!m->end)
+		events_emit(&m->events, "continued", NULL);
 }
 
 /* ---- running ---- */
@@ -446,6 +466,9 @@ static void crash(struct machine *m, const struct vm_exit *exit)
 	const bool gone = exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE;
 
 	m->exit = *exit;
+	/* A guest that is being ended has not crashed. */
+	if (!m->end)
+		events_emit(&m->events, "crashed", json_crash(exit));
 	end_run(m, gone ? END_GONE : END_CRASH, 0);
 }
 
@@ -468,6 +491,8 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 		stand_still(m);
 		return;
 	case EXIT_DEBUG:
+		if (m->debugged && exit->debug.reason != DEBUG_STOP_EVENTS)
+			return;
 		m->exit = *exit;
 		end_run(m, END_EVENTS, 0);
 		return;

@@ -10,6 +10,7 @@
 #include "console.h"
 #include "console-route.h"
 #include "engine.h"
+#include "events.h"
 #include "goal.h"
 #include "hal/bus.h"
 #include "hal/device.h"
@@ -74,10 +75,13 @@ struct machine {
 	struct hal_device *hvc;	  /* NULL: none */
 	struct hal_device *agent; /* NULL: none */
 	struct console_route route;
+	struct events events;
 	struct loop_source signals;
 	struct tsc_sample started;
 	bool stats_wanted;
+	bool booted;	      /* somebody in the guest has opened the agent's port */
 	bool deterministic;   /* nothing the user types reaches the guest */
+	bool debugged;	      /* tests: by nobody who wants to see a stop */
 	unsigned paused;      /* PAUSE_* */
 	bool still;	      /* the run thread waits: it is paused */
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */

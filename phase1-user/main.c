@@ -13,16 +13,19 @@ static const char help[] =
 	"host's kernel and without root: kernels built to be friendly to it run natively.\n"
 	"\n"
 	"Commands:\n"
-	"  run      run a guest; the terminal is its console\n"
-	"  snapshot save a running guest into a file\n"
-	"  resume   go on with a guest that was saved\n"
-	"  ps       list your running guests\n"
-	"  stop     power a guest off\n"
-	"  stat     show what a guest makes plex86 do\n"
-	"  diff     run a guest on two engines and find where they part\n"
-	"  doctor   tell what this host offers to plex86, what is missing and how to fix it\n"
-	"  help     show this text, or that of a command: plex86 help run\n"
-	"  version  show the version\n"
+	"  run       run a guest; the terminal is its console\n"
+	"  snapshot  save a running guest into a file\n"
+	"  resume    go on with a guest that was saved\n"
+	"  ps        list your running guests\n"
+	"  stop      power guests off\n"
+	"  pause     have a guest stand still\n"
+	"  continue  let it go on\n"
+	"  stat      show what a guest makes plex86 do\n"
+	"  control   send requests to a guest's control socket (JSON)\n"
+	"  diff      run a guest on two engines and find where they part\n"
+	"  doctor    tell what this host offers to plex86, what is missing and how to fix it\n"
+	"  help      show this text, or that of a command: plex86 help run\n"
+	"  version   show the version\n"
 	"\n"
 	"plex86 COMMAND --help says more about each.\n"
 	"\n"
@@ -48,7 +51,8 @@ static int cmd_help(int argc, char **argv)
 		const char *name, *text;
 	} topics[] = {
 		{"run", run_help},	     {"ps", ps_help},	      {"stop", stop_help},
-		{"snapshot", snapshot_help}, {"resume", resume_help}, {"stat", stat_help},
+		{"stat", stat_help},	     {"pause", pause_help},   {"continue", continue_help},
+		{"snapshot", snapshot_help}, {"resume", resume_help}, {"control", control_help},
 		{"diff", diff_help},	     {"doctor", doctor_help},
 	};
 
@@ -85,6 +89,12 @@ int main(int argc, char **argv)
 		return cmd_stop(argc - 1, argv + 1);
 	if (is(argv[1], "stat", NULL))
 		return cmd_stat(argc - 1, argv + 1);
+	if (is(argv[1], "pause", NULL))
+		return cmd_pause(argc - 1, argv + 1);
+	if (is(argv[1], "continue", NULL))
+		return cmd_continue(argc - 1, argv + 1);
+	if (is(argv[1], "control", NULL))
+		return cmd_control(argc - 1, argv + 1);
 	if (is(argv[1], "diff", NULL))
 		return cmd_diff(argc - 1, argv + 1);
 	if (is(argv[1], "doctor", NULL))

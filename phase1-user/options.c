@@ -134,6 +134,7 @@ static bool add_net(struct run_options *o, const char *spec, struct error *e)
 enum {
 	OPT_STATS = 256,
 	OPT_TRACE,
+	OPT_JSON,
 	OPT_NO_JAIL,
 	OPT_NO_FAST_PATHS,
 	OPT_CONSOLE,
@@ -147,6 +148,7 @@ enum {
 	OPT_KMOD,
 	OPT_STOP_AFTER,
 	OPT_SNAPSHOT_TO,
+	OPT_TEST_DEBUG,
 	OPT_TEST_FLIP,
 };
 
@@ -169,12 +171,14 @@ static const struct option long_options[] = {
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"snapshot-to", required_argument, NULL, OPT_SNAPSHOT_TO},
+	{"json", required_argument, NULL, OPT_JSON},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
 	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"kmod", no_argument, NULL, OPT_KMOD},
 	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
+	{"test-debug", required_argument, NULL, OPT_TEST_DEBUG}, /* the same */
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
 
@@ -207,6 +211,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_STATS:
 		o->stats = true;
+		return true;
+	case OPT_JSON:
+		o->json = optarg;
 		return true;
 	case OPT_TRACE:
 		o->trace = optarg;
@@ -242,6 +249,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_count(&o->stop_after, "stop-after", e);
 	case OPT_TEST_FLIP:
 		return take_count(&o->test_flip, "test-flip-after", e);
+	case OPT_TEST_DEBUG:
+		o->test_debug = optarg;
+		return true;
 	case OPT_NO_JAIL:
 		o->no_jail = true;
 		return true;

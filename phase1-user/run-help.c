@@ -66,6 +66,8 @@ const char run_help[] =
 	"                        extended regular expression in it; status 122 if it ends without\n"
 	"      --stats           at the end, show how often what had to be virtualized, and how long it\n"
 	"                        took (see plex86 stat --help)\n"
+	"      --json FILE|fd:N  tell a script what happens: one JSON object a line, from started to\n"
+	"                        ended with the status and all counters (docs/control.md)\n"
 	"      --trace FILE      write every event to FILE, one line each\n"
 	"      --kmod            run the guest's code in plex86.ko, by way of /dev/plex86: the same as\n"
 	"                        --engine kmod. Guest RAM is locked (ulimit -l), and none is given back\n"

@@ -9,11 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[STATS_KINDS] = {"trap", "exit", "event"};
-
 /* ---- collecting ---- */
 
-static void add_row(struct stats *s, enum stats_kind kind, const char *name, u64 count, u64 ns)
+void stats_add(struct stats *s, enum stats_kind kind, const char *name, u64 count, u64 ns)
 {
 	struct stats_row *r = &s->row[s->rows];
 
@@ -41,13 +39,13 @@ void stats_collect(struct stats *s, const struct vm_stats *v, u64 ns, u64 tsc,
 	s->ns = ns;
 	s->idle_ns = ns_of(idle, tsc_khz);
 	for (unsigned i = 0; i < EV_COUNT; i++)
-		add_row(s, STATS_TRAP, event_text(i)->name, v->traps[i],
-			ns_of(v->trap_time[i], tsc_khz));
+		stats_add(s, STATS_TRAP, event_text(i)->name, v->traps[i],
+			  ns_of(v->trap_time[i], tsc_khz));
 	for (unsigned i = 0; i < EXIT_COUNT; i++)
-		add_row(s, STATS_EXIT, vm_exit_text(i), v->exits[i],
-			ns_of(v->exit_time[i], tsc_khz));
+		stats_add(s, STATS_EXIT, vm_exit_text(i), v->exits[i],
+			  ns_of(v->exit_time[i], tsc_khz));
 	for (unsigned i = 0; i < EV_COUNT; i++)
-		add_row(s, STATS_EVENT, event_text(i)->name, v->count[i], 0);
+		stats_add(s, STATS_EVENT, event_text(i)->name, v->count[i], 0);
 }
 
 static struct stats_row sum(const struct stats *s, enum stats_kind kind)
@@ -166,35 +164,4 @@ void stats_table(const struct stats *s, char *text, size_t size)
 	    s->idle_ns / 1e9, s->ns ? s->idle_ns * 100.0 / s->ns : 0);
 	for (unsigned kind = 0; kind < STATS_KINDS; kind++)
 		put_section(&t, &sorted, kind);
-}
-
-/* ---- protocol ---- */
-
-void stats_lines(const struct stats *s, char *text, size_t size)
-{
-	struct text t = {text, size, 0};
-
-	put(&t, "time %" PRIu64 "\nidle %" PRIu64 "\n", s->ns, s->idle_ns);
-	for (unsigned i = 0; i < s->rows; i++)
-		put(&t, "%s %s %" PRIu64 " %" PRIu64 "\n", kind_names[s->row[i].kind],
-		    s->row[i].name, s->row[i].count, s->row[i].ns);
-}
-
-bool stats_parse(struct stats *s, const char *line)
-{
-	char kind[8], name[STATS_NAME];
-	u64 count, ns;
-
-	if (sscanf(line, "time %" SCNu64, &s->ns) == 1 ||
-	    sscanf(line, "idle %" SCNu64, &s->idle_ns) == 1)
-		return true;
-	if (sscanf(line, "%7s %15s %" SCNu64 " %" SCNu64, kind, name, &count, &ns) != 4)
-		return false;
-	for (unsigned i = 0; i < STATS_KINDS; i++) {
-		if (strcmp(kind, kind_names[i]))
-			continue;
-		add_row(s, i, name, count, ns);
-		return true;
-	}
-	return false;
 }

@@ -1,5 +1,5 @@
 /*
- * Statistics: what a guest's monitor has counted, as lines of the control protocol and as a table.
+ * Statistics: what a guest's monitor has counted, and that as a table.
  *
  * Owns: struct stats, the counters by name. Names come from whoever counted, so that a reader need
  * not be of the same version.
@@ -37,6 +37,8 @@ struct stats {
 /* `tsc` is now, on the clock of `v`. */
 void stats_collect(struct stats *s, const struct vm_stats *v, u64 ns, u64 tsc,
 		   unsigned long tsc_khz);
+/* One row more, unless nothing was counted or there is no room. */
+void stats_add(struct stats *s, enum stats_kind kind, const char *name, u64 count, u64 ns);
 /* All traps. */
 u64 stats_traps(const struct stats *s);
 /* What has been counted since `before`. */
@@ -44,9 +46,5 @@ void stats_subtract(struct stats *s, const struct stats *before);
 
 /* The most frequent first, without what did not happen. */
 void stats_table(const struct stats *s, char *text, size_t size);
-
-/* The same as lines "KIND NAME COUNT NS", "time NS", "idle NS", and back from one such line. */
-void stats_lines(const struct stats *s, char *text, size_t size);
-bool stats_parse(struct stats *s, const char *line);
 
 #endif

@@ -130,6 +130,29 @@ static int set_state(struct machine *m, void __user *arg)
 	return ret;
 }
 
+static int set_regs(struct machine *m, void __user *arg)
+{
+	struct debug_regs regs;
+
+	if (!m->ready)
+		return -EINVAL;
+	if (copy_from_user(&regs, arg, sizeof(regs)))
+		return -EFAULT;
+	debug_set_regs(&m->vm, &regs);
+	return 0;
+}
+
+static int set_debug(struct machine *m, void __user *arg)
+{
+	struct debug_request request;
+
+	if (!m->ready)
+		return -EINVAL;
+	if (copy_from_user(&request, arg, sizeof(request)))
+		return -EFAULT;
+	return debug_set(&m->vm, &request) ? 0 : -EINVAL;
+}
+
 static int get_state(struct machine *m, void __user *arg)
 {
 	const size_t size = offsetof(struct vm, shadow);
@@ -213,6 +236,10 @@ static long locked(struct machine *m, unsigned cmd, void __user *arg)
 		return set_cpu(m, arg);
 	case PLEX86_SET_STATE:
 		return set_state(m, arg);
+	case PLEX86_SET_REGS:
+		return set_regs(m, arg);
+	case PLEX86_SET_DEBUG:
+		return set_debug(m, arg);
 	case PLEX86_GET_STATE:
 		return get_state(m, arg);
 	case PLEX86_ADD_DEVICE:

@@ -80,6 +80,9 @@ struct plex86_fpu {
 #define PLEX86_NEWS	  _IO('x', 0x68) /* a status word has changed */
 #define PLEX86_GET_STATS  _IOR('x', 0x69, struct vm_stats)
 #define PLEX86_GET_SPACES _IO('x', 0x6a) /* returns how many address spaces keep their mappings */
+/* A debugger's: the guest's registers, and where it is to stop. After PLEX86_SET_CPU. */
+#define PLEX86_SET_REGS	 _IOW('x', 0x6b, struct debug_regs)
+#define PLEX86_SET_DEBUG _IOW('x', 0x6c, struct debug_request)
 #define PLEX86_GET_FPU	  _IOR('x', 0x6d, struct plex86_fpu)
 #define PLEX86_SET_FPU	  _IOW('x', 0x6e, struct plex86_fpu)
 /* In place of PLEX86_SET_CPU: all of a machine at rest but its RAM, which is there already. */

@@ -42,7 +42,9 @@ struct agent {
 	struct config_space config;
 	u32 due; /* events to send: 1 << event */
 	bool listens;
-	bool power_off; /* to be asked for */
+	bool power_off;		      /* to be asked for */
+	void (*opened)(void *opaque); /* NULL: nobody wants to know */
+	void *opaque;
 };
 
 static struct agent *agent_of(struct virtio_device *v)
@@ -106,6 +108,8 @@ static void take_message(struct agent *a, const struct message *m)
 		break;
 	case PORT_OPEN:
 		a->listens = m->value != 0;
+		if (a->listens && a->opened)
+			a->opened(a->opaque);
 		break;
 	}
 }
@@ -156,6 +160,14 @@ void agent_power_off(struct hal_device *d)
 
 	a->power_off = true;
 	send_request(a);
+}
+
+void agent_connect(struct hal_device *d, void (*opened)(void *opaque), void *opaque)
+{
+	struct agent *a = (struct agent *)d;
+
+	a->opened = opened;
+	a->opaque = opaque;
 }
 
 bool agent_listens(const struct hal_device *d)

@@ -13,6 +13,8 @@
 
 /* Ask now, or as soon as somebody listens. */
 void agent_power_off(struct hal_device *d);
+/* Call `opened` when a program in the guest opens the port. */
+void agent_connect(struct hal_device *d, void (*opened)(void *opaque), void *opaque);
 /* Has a program in the guest opened the port? */
 bool agent_listens(const struct hal_device *d);
 

@@ -80,10 +80,12 @@ struct vcpu_fpu {
 };
 
 struct vcpu_shared {
-	u32 turn; /* enum vcpu_turn, a futex */
-	u32 mode; /* enum vcpu_mode */
-	u32 wake; /* a futex the idle vcpu waits on */
-	u32 kick; /* the VMM wants EXIT_KICKED */
+	u32 turn;	 /* enum vcpu_turn, a futex */
+	u32 mode;	 /* enum vcpu_mode */
+	u32 wake;	 /* a futex the idle vcpu waits on */
+	u32 kick;	 /* the VMM wants EXIT_KICKED */
+	u32 debug_asked; /* the VMM has filled in `debug`, in its turn */
+	struct debug_request debug;
 
 	/* Set by the VMM before the start. */
 	u64 ram_size;

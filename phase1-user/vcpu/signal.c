@@ -48,6 +48,14 @@ static bool stands_still(u32 kind)
 	return kind != EXIT_IO && kind != EXIT_MMIO;
 }
 
+/* What the VMM has asked for in its turn; senseless, it is as if it had not. */
+static void take_requests(struct vm *vm)
+{
+	if (shared->debug_asked)
+		debug_set(vm, &shared->debug);
+	shared->debug_asked = 0;
+}
+
 /* Give vm->exit to the VMM and wait until it has dealt with it. */
 static void hand_over(void)
 {
@@ -64,6 +72,7 @@ static void hand_over(void)
 	wait_for_turn();
 	if (stands_still(kind))
 		fpu_take_back();
+	take_requests(vm);
 	stats_exit_ends(vm, kind, since);
 }
 

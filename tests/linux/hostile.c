@@ -1,6 +1,6 @@
 /*
  * A client of a guest's control socket that does what it should not: says nothing, says nonsense,
- * never ends a line, never reads.
+ * never ends a line, never reads, leaves before it is answered.
  *
  * usage: hostile SOCKET SECONDS
  * Does all of it for SECONDS, asking properly in between; fails if an answer does not come.
@@ -68,14 +68,16 @@ static void ask_properly(void)
 {
 	int fd = dial();
 
-	says(fd, "status\n");
-	if (!hears(fd, "\nok\n"))
+	if (!hears(fd, "{\"plex86\":{"))
+		fail("no greeting");
+	says(fd, "{\"execute\":\"status\",\"id\":1}\n");
+	if (!hears(fd, "\"id\":1}\n"))
 		fail("no answer to status");
 	/* In pieces, and two at once. */
-	says(fd, "st");
+	says(fd, "{\"execute\":\"st");
 	usleep(1000);
-	says(fd, "at\nstatus\nstat");
-	if (!hears(fd, "\nagent "))
+	says(fd, "ats\"}\n{\"execute\":\"status\",\"id\":\"two\"}\n{\"execute\":");
+	if (!hears(fd, "\"id\":\"two\"}\n"))
 		fail("no answer to two requests");
 	close(fd);
 }
@@ -83,13 +85,32 @@ static void ask_properly(void)
 static void talk_nonsense(void)
 {
 	static const char *const lines[] = {
-		"\n",	     "frob\n",	 "stop sideways\n", "status now\n", "\x01\xff\x1b[2J\n",
-		"   stat\n", "STATUS\n", "%s%n%s\n"};
+		"\n",
+		"status\n",
+		"{}\n",
+		"[]\n",
+		"{\"execute\":\"frob\"}\n",
+		"{\"execute\":\"%s%n%s\"}\n",
+		"{\"execute\":7}\n",
+		"{\"execute\":\"status\",\"id\":[1]}\n",
+		"{\"execute\":\"status\"}}\n",
+		"{\"execute\":\"status\",\"execute\":\"stop\"}\n",
+		"{\"execute\":\"stop\",\"arguments\":{\"force\":\"yes\"}}\n",
+		"{\"execute\":\"stop\",\"arguments\":{\"force\":true,\"sideways\":1}}\n",
+		"\x01\xff\x1b[2J\n",
+		"{\"execute\":\"\xff\"}\n"};
+	char deep[4000];
 	int fd = dial();
+
+	memset(deep, '[', sizeof(deep) - 2);
+	memcpy(deep + sizeof(deep) - 2, "\n", 2);
+	says(fd, deep);
+	if (!hears(fd, "InvalidJson"))
+		fail("too deep a request was not called an error");
 
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		says(fd, lines[i]);
-		if (!hears(fd, "error "))
+		if (!hears(fd, "{\"error\":{\"class\":"))
 			fail("nonsense was not called an error");
 	}
 	close(fd);
@@ -98,22 +119,40 @@ static void talk_nonsense(void)
 /* A line without end. */
 static void never_end(void)
 {
-	char text[4096];
+	char text[8192];
 	int fd = dial();
 
-	memset(text, 'x', sizeof(text));
+	memset(text, ' ', sizeof(text));
 	send(fd, text, sizeof(text), MSG_NOSIGNAL);
-	if (hears(fd, "ok"))
-		fail("a line without end was answered");
+	if (!hears(fd, "InvalidJson"))
+		fail("a line without end was not called an error");
+	if (hears(fd, "{"))
+		fail("a line without end was forgiven");
+	close(fd);
+}
+
+/* Pause the guest and be gone; somebody else lets it go on. */
+static void vanish(void)
+{
+	int fd = dial();
+
+	says(fd, "{\"execute\":\"pause\"}\n{\"execute\":\"pause\"}\n");
+	close(fd);
+	fd = dial();
+	says(fd, "{\"execute\":\"pause\"}\n{\"execute\":\"continue\",\"id\":\"on\"}\n");
+	if (!hears(fd, "{\"return\":{},\"id\":\"on\"}\n"))
+		fail("the guest was not let go on");
 	close(fd);
 }
 
 /* Ask and never read, until no more requests are taken. */
 static int never_read(void)
 {
+	static const char stats[] = "{\"execute\":\"stats\"}\n{\"execute\":\"stats\"}\n";
 	int fd = dial();
 
-	while (send(fd, "stat\nstat\n", 10, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+	says(fd, "{\"execute\":\"subscribe\"}\n");
+	while (send(fd, stats, sizeof(stats) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
 		;
 	return fd;
 }
@@ -135,6 +174,7 @@ int main(int argc, char **argv)
 			deaf[i] = never_read();
 		ask_properly();
 		talk_nonsense();
+		vanish();
 		never_end();
 		ask_properly();
 		for (int i = 0; i < SILENT; i++)

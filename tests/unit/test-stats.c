@@ -1,9 +1,11 @@
 /*
  * Unit tests of statistics: which cause a trap is counted under and how long it takes, the table,
- * and the lines of the control protocol.
+ * and JSON there and back.
  */
+#include <jansson.h>
+#include <stdio.h>
 #include <string.h>
-#include "../../phase1-user/stats.h"
+#include "../../phase1-user/stats-json.h"
 #include "mock-host.h"
 
 static struct stats_row *row_of(struct stats *s, enum stats_kind kind, const char *name)
@@ -107,26 +109,24 @@ static void test_collect(void **state)
 	assert_int_equal(s.idle_ns, 0);
 }
 
-static void test_lines(void **state)
+static void test_json(void **state)
 {
-	static const char *const bad[] = {"",	     "ok",	    "trap",
-					  "trap io", "trap io x 1", "frob io 1 2"};
+	static const char *const bad[] = {"{}", "[]", "{\"uptime_ns\":\"x\"}"};
 	struct vm_stats v = {.idle_time = 77};
-	char text[STATS_TEXT_SIZE], *line, *rest = text;
-	struct stats s, back = {0};
+	struct stats s, back;
+	json_t *json;
 
 	(void)state;
 	for (unsigned i = 0; i < EV_COUNT; i++) {
-		v.traps[i] = v.count[i] = ~0ull - i;
+		v.traps[i] = v.count[i] = (1ull << 62) - i;
 		v.trap_time[i] = 1ull << 60;
 	}
 	for (unsigned i = 0; i < EXIT_COUNT; i++)
 		v.exits[i] = i + 1;
 	stats_collect(&s, &v, 123, 0, 1000000);
-	stats_lines(&s, text, sizeof(text));
-	assert_true(strlen(text) < sizeof(text) - 1);
-	while ((line = strsep(&rest, "\n")) && *line)
-		assert_true(stats_parse(&back, line));
+	json = stats_to_json(&s);
+	assert_true(stats_from_json(&back, json));
+	json_decref(json);
 	assert_int_equal(back.rows, 2 * EV_COUNT + EXIT_COUNT);
 	assert_true(back.ns == s.ns && back.idle_ns == s.idle_ns);
 	for (unsigned i = 0; i < s.rows; i++) {
@@ -134,12 +134,32 @@ static void test_lines(void **state)
 		assert_string_equal(back.row[i].name, s.row[i].name);
 		assert_true(back.row[i].count == s.row[i].count && back.row[i].ns == s.row[i].ns);
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_false(stats_parse(&back, bad[i]));
-	/* However much the other side counts. */
-	for (unsigned i = 0; i < 2 * STATS_ROWS; i++)
-		assert_true(stats_parse(&back, "event more 1 0"));
-	assert_int_equal(back.rows, STATS_ROWS);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		json = json_loads(bad[i], 0, NULL);
+		assert_false(stats_from_json(&back, json));
+		json_decref(json);
+	}
+}
+
+/* However much, and whatever, the other side counts. */
+static void test_foreign_json(void **state)
+{
+	json_t *traps = json_object(), *json;
+	struct stats s;
+	char name[40];
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * STATS_ROWS; i++) {
+		snprintf(name, sizeof(name), "a name that is longer than ours %u", i);
+		json_object_set_new(traps, name, json_pack("{s:i, s:i}", "count", 1, "ns", -5));
+	}
+	json = json_pack("{s:i, s:o, s:[i], s:{s:s, s:i}}", "uptime_ns", 1, "traps", traps, "exits",
+			 1, "events", "text", "3", "negative", -1);
+	assert_true(stats_from_json(&s, json));
+	json_decref(json);
+	assert_int_equal(s.rows, STATS_ROWS);
+	assert_int_equal(s.row[0].ns, 0);
+	assert_int_equal(strlen(s.row[0].name), STATS_NAME - 1);
 }
 
 static void test_table(void **state)
@@ -172,7 +192,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		VM_TEST(test_causes),	      VM_TEST(test_damaged_cause),
 		VM_TEST(test_waits),	      cmocka_unit_test(test_collect),
-		cmocka_unit_test(test_lines), cmocka_unit_test(test_table),
+		cmocka_unit_test(test_json),  cmocka_unit_test(test_foreign_json),
+		cmocka_unit_test(test_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

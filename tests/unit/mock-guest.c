@@ -1,0 +1,54 @@
+/*
+ * A machine that only remembers: see mock-guest.h.
+ */
+#include "mock-guest.h"
+
+struct mock_guest mock_guest;
+
+void machine_stats(const struct machine *m, struct stats *s)
+{
+	(void)m;
+	*s = (struct stats){.ns = 5000000000, .idle_ns = 7};
+	stats_add(s, STATS_TRAP, "io", 3, 300);
+	stats_add(s, STATS_TRAP, "cr", ~0ull, 1);
+	stats_add(s, STATS_EVENT, "irq", 2, 0);
+}
+
+void engine_get_memory(struct engine *e, struct engine_memory *out)
+{
+	(void)e;
+	*out = (struct engine_memory){.ram_size = 1 << 20, .ram_resident = 4096};
+}
+
+bool machine_agent_listens(const struct machine *m)
+{
+	(void)m;
+	return mock_guest.agent;
+}
+
+void machine_power_off(struct machine *m)
+{
+	(void)m;
+	mock_guest.powered_off++;
+}
+
+void machine_stop(struct machine *m)
+{
+	m->end = END_SIGNAL;
+	mock_guest.stopped++;
+}
+
+void machine_pause(struct machine *m, unsigned who)
+{
+	m->paused |= who;
+}
+
+void machine_continue(struct machine *m, unsigned who)
+{
+	m->paused &= ~who;
+}
+
+const char *machine_end_text(enum machine_end end)
+{
+	return end == END_SIGNAL ? "signal" : "running";
+}
