@@ -38,14 +38,23 @@ static void load_time(struct vm *vm, const struct machine_state *s)
 		timer_update(vm, now);
 }
 
+/* Lines that have moved since are news, and device pages are to be looked at: not in a
+ * deterministic run, which has none, and where nothing may be news before the next event. */
+static void load_lines(struct vm *vm, const struct machine_state *s)
+{
+	const u32 count = __atomic_load_n(&vm->irq_lines, __ATOMIC_ACQUIRE) & ~0xffffu;
+
+	vm->irq_seen = s->irq_seen | (s->deterministic ? count : count ^ DEVICE_NEWS);
+}
+
 void state_load(struct vm *vm, const struct machine_state *s)
 {
 	vm->cpu = s->cpu;
+	mem_set(vm->cpu.hw_selector, 0, sizeof(vm->cpu.hw_selector));
+	mem_copy(vm->slot, s->slot, sizeof(vm->slot));
 	vm->pic = s->pic;
 	vm->cmos = s->cmos;
-	/* Lines that have moved since are news, and device pages are to be looked at. */
-	vm->irq_seen = (__atomic_load_n(&vm->irq_lines, __ATOMIC_ACQUIRE) & ~0xffffu) ^ DEVICE_NEWS;
-	vm->irq_seen |= s->irq_seen;
+	load_lines(vm, s);
 	load_pv(vm, &s->pv);
 	load_time(vm, s);
 }

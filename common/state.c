@@ -71,6 +71,7 @@ bool state_save(const struct vm *vm, u64 now, struct machine_state *s)
 	s->irq_seen = vm->irq_seen & LINES;
 	s->cpu = vm->cpu;
 	s->cpu.rflags = guest_flags(vm);
+	mem_copy(s->slot, vm->slot, sizeof(s->slot));
 	s->pic = vm->pic;
 	s->pit = vm->pit;
 	s->cmos = vm->cmos;

@@ -28,6 +28,7 @@ struct machine_state {
 	u64 timer; /* struct vm's; of a deterministic run */
 	u32 irq_lines, irq_seen;
 	struct vcpu cpu;
+	u64 slot[SEG_COUNT]; /* struct vm's */
 	struct pic_pair pic;
 	struct pit pit;
 	struct cmos cmos;

@@ -541,8 +541,9 @@ bool core_load_segments(struct vm *vm)
 
 enum core_next core_start(struct vm *vm)
 {
-	/* With paging on, the guest's address space has a shadow from the beginning. */
-	if (!core_load_segments(vm) || !shadow_load_cr3(vm))
+	/* What is in vm->cpu may be of a machine that is not new: its address space wants a shadow,
+	 * and its TLS selectors the descriptors they name, before registers can hold them. */
+	if (!shadow_load_cr3(vm) || !seg_sync_tls(vm) || !core_load_segments(vm))
 		return CORE_EXIT;
 	return core_kick(vm);
 }

@@ -74,6 +74,7 @@ struct vm {
 	bool two_views;	   /* the host shows user code only what is mapped with HOST_USER */
 	bool user_view;	   /* if so: that was in force when the guest last ran */
 	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
+	u64 slot[SEG_COUNT]; /* what HOST_SLOT_SEG0 and up hold; 0: nothing yet */
 	struct stubs stubs;
 	struct expected_page expected;
 	struct debug debug;

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include "machine.h"
+#include "snapshot/request.h"
 #include "stats-json.h"
 
 struct failure {
@@ -117,6 +118,25 @@ static json_t *stop(struct control_session *s, json_t *arguments, struct failure
 	return json_pack("{s:b}", "agent", machine_agent_listens(m));
 }
 
+static json_t *snapshot(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	struct snapshot_result result;
+	const char *path;
+	int end = 0;
+
+	if (!take(arguments, f, "{s:s, s?b}", "path", &path, "stop", &end))
+		return NULL;
+	if (path[0] != '/') {
+		fail(f, "InvalidArguments", "path: not an absolute one");
+		return NULL;
+	}
+	if (!machine_snapshot(s->machine, path, &result, &f->error))
+		return NULL;
+	if (end)
+		machine_stop(s->machine);
+	return json_pack("{s:o, s:o}", "bytes", json_u64(result.bytes), "ns", json_u64(result.ns));
+}
+
 static json_t *subscribe(struct control_session *s, json_t *arguments, struct failure *f)
 {
 	if (!take(arguments, f, "{}"))
@@ -133,6 +153,7 @@ static const struct control_command commands[] = {
 	{"pause", pause, true},
 	{"continue", go_on, false},
 	{"stop", stop, false},
+	{"snapshot", snapshot, true},
 	{"subscribe", subscribe, false},
 	{"commands", list_commands, false},
 };

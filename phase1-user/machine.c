@@ -116,7 +116,7 @@ static void signal_ready(struct loop_source *source, u32 events)
 		return;
 	}
 	if (info.ssi_signo == SIGUSR2 && m->snapshot_to) {
-		snapshot_request(m, m->snapshot_to, false, NULL, NULL);
+		snapshot_request(m);
 		return;
 	}
 	end_by_signal(m, info.ssi_signo);

@@ -49,15 +49,6 @@ struct machine_job {
 	struct machine_job *next;
 };
 
-/* See snapshot/request.h. */
-struct snapshot_request {
-	struct machine_job job;
-	char path[4096];
-	bool pending, stop;
-	void (*done)(void *owner, const char *why);
-	void *owner;
-};
-
 struct snapshot_config;
 
 struct machine {
@@ -88,7 +79,8 @@ struct machine {
 	struct machine_job *jobs;
 	const struct snapshot_config *about; /* what a snapshot says of it; NULL: there are none */
 	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
-	struct snapshot_request snapshot;
+	bool snapshot_wanted;
+	struct machine_job snapshot_job;
 	enum machine_end end;
 	u32 value;
 	struct vm_exit exit; /* END_CRASH, END_GONE */

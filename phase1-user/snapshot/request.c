@@ -1,10 +1,9 @@
 /*
- * Asking a running machine for a snapshot: see request.h.
+ * Asking a machine for a snapshot: see request.h.
  */
 #include "request.h"
 
 #include <stdio.h>
-#include <string.h>
 #include "snapshot.h"
 
 static void say(struct machine *m, const char *text)
@@ -15,61 +14,37 @@ static void say(struct machine *m, const char *text)
 	console_message(m->console, line);
 }
 
-bool machine_snapshot(struct machine *m, const char *path, struct error *e)
+bool machine_snapshot(struct machine *m, const char *path, struct snapshot_result *result,
+		      struct error *e)
 {
-	struct snapshot_result result;
-	char text[300];
-
 	if (!m->about)
 		return error_set(e, "snapshot '%s': this machine cannot be saved", path);
-	if (!snapshot_take(m, m->about, path, &result, e))
-		return false;
-	snprintf(text, sizeof(text), "snapshot '%.200s': %.1f MB in %.2f s", path,
-		 result.bytes / 1e6, result.ns / 1e9);
-	say(m, text);
-	return true;
+	return snapshot_take(m, m->about, path, result, e);
 }
 
 static void take(struct machine_job *job)
 {
-	struct snapshot_request *r =
-		(struct snapshot_request *)((char *)job - offsetof(struct snapshot_request, job));
-	struct machine *m = (struct machine *)((char *)r - offsetof(struct machine, snapshot));
+	struct machine *m =
+		(struct machine *)((char *)job - offsetof(struct machine, snapshot_job));
+	struct snapshot_result result;
 	struct error e;
-	const bool ok = machine_snapshot(m, r->path, &e);
+	char text[300];
 
-	r->pending = false;
-	if (r->done)
-		r->done(r->owner, ok ? NULL : e.text);
-	else if (!ok)
+	m->snapshot_wanted = false;
+	if (!machine_snapshot(m, m->snapshot_to, &result, &e)) {
 		say(m, e.text);
-	if (ok && r->stop)
-		machine_stop(m);
+		return;
+	}
+	snprintf(text, sizeof(text), "snapshot '%.200s': %.1f MB in %.2f s", m->snapshot_to,
+		 result.bytes / 1e6, result.ns / 1e9);
+	say(m, text);
 }
 
-const char *snapshot_request(struct machine *m, const char *path, bool stop, snapshot_done *done,
-			     void *owner)
+void snapshot_request(struct machine *m)
 {
-	struct snapshot_request *r = &m->snapshot;
-
-	if (r->pending)
-		return "a snapshot is being taken";
-	if (strlen(path) >= sizeof(r->path))
-		return "its path is too long";
-	strcpy(r->path, path);
-	r->pending = true;
-	r->stop = stop;
-	r->done = done;
-	r->owner = owner;
-	r->job.run = take;
-	machine_do(m, &r->job);
-	return NULL;
-}
-
-void snapshot_forget(struct machine *m, void *owner)
-{
-	struct snapshot_request *r = &m->snapshot;
-
-	if (r->pending && r->done && r->owner == owner)
-		r->done = NULL;
+	if (m->snapshot_wanted)
+		return;
+	m->snapshot_wanted = true;
+	m->snapshot_job.run = take;
+	machine_do(m, &m->snapshot_job);
 }

@@ -119,7 +119,9 @@ bool snapshot_restore(struct snapshot *s, struct machine *m, struct error *e)
 	    !snapshot_read_ram(&s->file, engine_ram(m->engine), s->config.memory, e) ||
 	    !restore_devices(s, m, &bells, e))
 		return false;
-	engine_device_changed(m->engine);
-	engine_ring(m->engine, bells);
+	if (bells) {
+		engine_device_changed(m->engine);
+		engine_ring(m->engine, bells);
+	}
 	return true;
 }

@@ -9,11 +9,7 @@
 
 #include "../machine.h"
 #include "config.h"
-
-/* What a snapshot has cost. */
-struct snapshot_result {
-	u64 bytes, ns;
-};
+#include "request.h"
 
 /* Take one of a machine that stands still (machine.h), on the run thread, with the lock held; it
  * goes on as if nothing had happened. `config`: all but the host. The file appears whole or not at
