@@ -76,6 +76,32 @@ static void test_user_code(void **state)
 	vm_free(to);
 }
 
+/* The guest's code reads segment registers natively and keeps what it finds: selectors of the
+ * host's that name the same descriptors afterwards, although no register has them now. */
+static void test_host_selectors(void **state)
+{
+	const u16 fs = HOST_LDT_SELECTOR(HOST_SLOT_SEG0 + SEG_FS);
+	struct vm *vm = *state, *to;
+	struct machine_state s;
+
+	put_descriptor(vm, TLS0, descriptor(AT_DATA, 0xfffff, D_DATA | D_DPL3, D_FLAT));
+	assert_true(seg_load(vm, SEG_FS, SMALL));
+	assert_int_equal(vm->cpu.hw_selector[SEG_FS], fs);
+	assert_true(seg_load(vm, SEG_FS, 0));
+	assert_true(seg_load(vm, SEG_GS, TLS0));
+	assert_int_equal(vm->cpu.hw_selector[SEG_GS], TLS0);
+	s = save(vm);
+	to = go_on_at(vm, &s, 5);
+	assert_int_equal(core_start(to), CORE_RESUME);
+	assert_int_equal(to->cpu.hw_selector[SEG_GS], TLS0);
+	assert_int_equal(mock_of(to)->segment[HOST_SLOT_TLS0],
+			 mock_of(vm)->segment[HOST_SLOT_TLS0]);
+	assert_int_not_equal(mock_of(vm)->segment[HOST_SLOT_SEG0 + SEG_FS], 0);
+	assert_int_equal(mock_of(to)->segment[HOST_SLOT_SEG0 + SEG_FS],
+			 mock_of(vm)->segment[HOST_SLOT_SEG0 + SEG_FS]);
+	vm_free(to);
+}
+
 /* A line that the VMM has raised since, or that was never looked at, interrupts. */
 static void test_lines(void **state)
 {
@@ -256,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		VM_TEST(test_registers_and_tables),
 		VM_TEST(test_user_code),
+		VM_TEST(test_host_selectors),
 		VM_TEST(test_lines),
 		VM_TEST(test_timer),
 		VM_TEST(test_deterministic_time),
