@@ -30,13 +30,15 @@ bool clock_due(struct vm *vm, u64 deadline)
 
 void clock_event(struct vm *vm, enum event event)
 {
-	if (event_is_visible(event))
-		vm->clock.events++;
+	if (!event_is_visible(event))
+		return;
+	vm->clock.events++;
+	vm->clock.wait_until = 0;
 }
 
 bool clock_moved(const struct vm *vm)
 {
-	return !vm->clock.deterministic || vm->clock.events != vm->clock.settled;
+	return !vm->clock.deterministic || vm->clock.events != vm->clock.settled || vm->cpu.halted;
 }
 
 void clock_settled(struct vm *vm)
@@ -44,15 +46,32 @@ void clock_settled(struct vm *vm)
 	vm->clock.settled = vm->clock.events;
 }
 
+/* Is a wait of `ns` one of the host's that is not over? */
+static bool is_waiting(struct vm *vm, u64 ns)
+{
+	struct clock *c = &vm->clock;
+	const u64 now = host_now(vm);
+
+	if (!c->wait_until)
+		c->wait_until = now + ns;
+	return now < c->wait_until;
+}
+
 bool clock_skip(struct vm *vm, u64 deadline)
 {
-	const u64 now = clock_now(vm);
+	struct clock *c = &vm->clock;
+	const u64 now = clock_now(vm), left = deadline > now ? deadline - now : 0;
 
-	if (!vm->clock.deterministic || !deadline)
+	if (!c->deterministic || !deadline || (c->paced && is_waiting(vm, left)))
 		return false;
-	if (deadline > now)
-		vm->clock.skipped += deadline - now;
+	c->skipped += left;
+	c->wait_until = 0;
 	return true;
+}
+
+u64 clock_wait_until(const struct vm *vm)
+{
+	return vm->clock.deterministic ? vm->clock.wait_until : vm->timer;
 }
 
 bool clock_stops(struct vm *vm)

@@ -22,8 +22,11 @@ struct clock {
 	bool deterministic; /* set before core_reset() and kept by it */
 	u64 events;	    /* guest-visible ones */
 	u64 settled;	    /* of these, how many there were when interrupts were last looked at */
-	u64 skipped;	    /* ns of waits that were over at once */
-	u64 stop_at;	    /* events after which to stop with EXIT_DEBUG; 0: never */
+	u64 skipped;	    /* ns of waits that are over */
+	bool paced; /* set before core_reset(): these take the host's time, so that there is some
+		     * for input; what the guest sees is the same */
+	u64 wait_until; /* then: host_now() at which the one in progress is over; 0: none is */
+	u64 stop_at;	/* events after which to stop with EXIT_DEBUG; 0: never */
 	u64 flip_at; /* tests: events after which the next emulation gives a wrong EBX; 0: none */
 };
 
@@ -35,12 +38,14 @@ u64 clock_tsc(struct vm *vm);
 bool clock_due(struct vm *vm, u64 deadline);
 /* Count an event of the trace. */
 void clock_event(struct vm *vm, enum event event);
-/* May interrupts be looked at here? */
+/* May interrupts be looked at here? Who waits may be given some where it waits. */
 bool clock_moved(const struct vm *vm);
 /* They have been. */
 void clock_settled(struct vm *vm);
-/* The guest waits until `deadline` (clock_now()). False: not here, the host has to wait. */
+/* The guest waits until `deadline` (clock_now()). False: not here, or not yet: the host has to
+ * wait, until clock_wait_until() (host_now(); 0: for news). */
 bool clock_skip(struct vm *vm, u64 deadline);
+u64 clock_wait_until(const struct vm *vm);
 /* Is this where the run was to stop? True once. */
 bool clock_stops(struct vm *vm);
 /* Is this where a test wants a wrong result? True once. */

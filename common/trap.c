@@ -177,9 +177,11 @@ static bool take_interrupts(struct vm *vm)
 {
 	bool ok;
 
+	/* In a deterministic run the VMM moves them where the guest has stopped by its own doing.
+	 */
+	poll_lines(vm);
 	if (!clock_moved(vm))
 		return true;
-	poll_lines(vm);
 	poll_timer(vm);
 	ok = vm->cpu.shutdown || deliver_interrupts(vm);
 	clock_settled(vm);
@@ -197,14 +199,23 @@ static bool skip_wait(struct vm *vm)
 	clock_settled(vm);
 	if (!vm->cpu.halted)
 		return true;
-	/* A timer that wakes nobody: the VMM must have its chance to end this. */
+	/* A timer that wakes nobody: the VMM must have its chance to end this, and a moment that is
+	 * told from the one before. */
+	vm->clock.events++;
 	vm->exit = (struct vm_exit){.kind = EXIT_KICKED};
 	return false;
 }
 
 static enum core_next settle(struct vm *vm)
 {
-	if (!take_interrupts(vm) || !skip_wait(vm))
+	if (!take_interrupts(vm))
+		return CORE_EXIT;
+	if (clock_stops(vm)) {
+		vm->exit = (struct vm_exit){.kind = EXIT_DEBUG};
+		vm->exit.debug.reason = DEBUG_STOP_EVENTS;
+		return CORE_EXIT;
+	}
+	if (!skip_wait(vm))
 		return CORE_EXIT;
 	if (vm->cpu.shutdown) {
 		vm->exit = (struct vm_exit){.kind = EXIT_SHUTDOWN};
@@ -212,12 +223,7 @@ static enum core_next settle(struct vm *vm)
 	}
 	if (vm->cpu.halted) {
 		vm->exit = (struct vm_exit){.kind = vm_if(vm) ? EXIT_IDLE : EXIT_HALTED};
-		vm->exit.deadline = vm->timer;
-		return CORE_EXIT;
-	}
-	if (clock_stops(vm)) {
-		vm->exit = (struct vm_exit){.kind = EXIT_DEBUG};
-		vm->exit.debug.reason = DEBUG_STOP_EVENTS;
+		vm->exit.deadline = clock_wait_until(vm);
 		return CORE_EXIT;
 	}
 	if (debug_settle(vm))

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "aftermath.h"
 #include "cmd.h"
 #include "cmdline.h"
 #include "control.h"
@@ -20,7 +21,8 @@
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
-#include "report.h"
+#include "profile.h"
+#include "recording.h"
 #include "snapshot/about.h"
 #include "snapshot/snapshot.h"
 #include "stats.h"
@@ -49,6 +51,7 @@ struct run {
 	struct event_file *events; /* NULL: none */
 	json_t *who;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
+	struct recording recording;
 	struct symbols *symbols;
 	struct trace_file *trace;
 	struct loop loop;
@@ -56,7 +59,10 @@ struct run {
 	struct machine machine;
 	struct snapshot *snapshot;    /* that it goes on from; NULL: it begins */
 	struct snapshot_config about; /* what a snapshot would say */
-	bool stuck; /* a thread hangs in a write and needs what it uses until we exit */
+	struct hang hang;
+	struct profile profile;
+	FILE *report; /* --report, NULL: none */
+	bool stuck;   /* a thread hangs in a write and needs what it uses until we exit */
 	struct error error;
 };
 
@@ -216,7 +222,7 @@ static bool read_saved_guest(struct run *r)
 	strcpy(r->cmdline, "");
 	if (strlen(c->cmdline) < sizeof(r->cmdline))
 		strcpy(r->cmdline, c->cmdline);
-	if (snapshot_kernel_is(c, &r->kernel_file) && r->options.trace)
+	if (snapshot_kernel_is(c, &r->kernel_file) && (r->options.trace || r->options.profile))
 		blob_read(&r->kernel, "kernel", c->kernel, &ignored);
 	return true;
 }
@@ -234,6 +240,12 @@ static bool open_events(struct run *r)
 	return !o->json || r->events;
 }
 
+static bool begin_recording(struct run *r)
+{
+	return recording_begin(&r->recording, &r->options, &r->kernel, &r->initrd, r->cmdline,
+			       &r->error);
+}
+
 static bool read_input_files(struct run *r)
 {
 	const struct run_options *o = &r->options;
@@ -246,12 +258,18 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || (!r->snapshot && !compose_cmdline(r)) || !take_name(r) ||
-	    !open_events(r))
+	if (!open_devices(r) || (!r->snapshot && !compose_cmdline(r)) || !begin_recording(r) ||
+	    !take_name(r) || !open_events(r))
+		return false;
+	if (o->report && !(r->report = fopen(o->report, "we")))
+		return error_set(&r->error, "report file '%s': %s", o->report, strerror(errno));
+	if (o->trace || o->profile)
+		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
+	if (o->profile && !profile_open(&r->profile, o->profile, r->symbols, &r->error))
 		return false;
 	if (o->trace) {
-		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-		r->trace = trace_file_open(o->trace, r->symbols, o->deterministic, &r->error);
+		r->trace = trace_file_open(o->trace, r->symbols, run_khz(r), o->deterministic,
+					   &r->error);
 		if (!r->trace)
 			return false;
 	}
@@ -296,33 +314,22 @@ static void drop_files(struct run *r)
 	r->image.file = (struct blob){0};
 }
 
-/* If the kernel's file is still what was loaded. */
-static void read_symbols_again(struct run *r)
+/* Was there something to report? */
+static bool report_crash(struct run *r)
 {
-	const struct stat *was = &r->kernel_file;
-	struct error ignored;
-	struct stat is;
-
-	if (stat(r->options.kernel, &is) || is.st_dev != was->st_dev || is.st_ino != was->st_ino ||
-	    is.st_mtim.tv_sec != was->st_mtim.tv_sec || is.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
-		return;
-	if (blob_read(&r->kernel, "kernel", r->options.kernel, &ignored))
-		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-}
-
-static void report_crash(struct run *r)
-{
-	struct report report = {
-		.engine = r->engine,
+	const struct aftermath aftermath = {
+		.machine = &r->machine,
 		.ram_size = r->options.memory,
-		.exit = &r->machine.exit,
+		.khz = run_khz(r),
+		.kernel = r->options.kernel,
+		.kernel_file = &r->kernel_file,
+		.symbols = r->symbols,
+		.hang = &r->hang,
 		.argv = r->argv,
+		.file = r->report,
 	};
 
-	if (!r->symbols)
-		read_symbols_again(r);
-	report.symbols = r->symbols;
-	report_write(&report, stderr);
+	return aftermath_report(&aftermath);
 }
 
 /* A device without a driver is the commonest mistake in a guest's configuration. */
@@ -340,10 +347,7 @@ static void write_results(struct run *r)
 	char text[STATS_TEXT_SIZE];
 	struct stats stats;
 
-	if (r->machine.end == END_CRASH || r->machine.end == END_GONE ||
-	    r->machine.end == END_EVENTS)
-		report_crash(r);
-	else
+	if (!report_crash(r))
 		report_undriven(r);
 	if (!r->options.stats)
 		return;
@@ -380,6 +384,16 @@ static int close_trace(struct run *r, int status)
 	return failed(r, STATUS_SELF);
 }
 
+static int write_profile(struct run *r, int status)
+{
+	int error = r->profile.file ? profile_write(&r->profile) : 0;
+
+	if (!error)
+		return status;
+	error_set(&r->error, "profile '%s': writing it: %s", r->profile.path, strerror(error));
+	return failed(r, STATUS_SELF);
+}
+
 /* The machine and its console are there: run it. */
 static int run_machine(struct run *r)
 {
@@ -398,6 +412,7 @@ static int run_machine(struct run *r)
 		event_file_start(r->events, &r->loop, &m->events);
 	emit(r, "started", json_copy(r->who));
 	machine_run(m);
+	machine_end_recording(m);
 	status = verdict_status(m, &r->options);
 	emit(r, "ended", json_ended(m, status));
 	events_error = r->events ? event_file_finish(r->events, PATIENCE_MS) : 0;
@@ -409,7 +424,16 @@ static int run_machine(struct run *r)
 	write_results(r);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);
-	return close_events(r, close_trace(r, status), events_error);
+	return close_events(r, write_profile(r, close_trace(r, status)), events_error);
+}
+
+/* What looks at the guest while it runs. */
+static bool watch(struct run *r)
+{
+	r->hang.limit_ns = r->options.hang_ns;
+	if (r->options.hang_ns && !hang_start(&r->hang, &r->machine, &r->error))
+		return false;
+	return !r->options.profile || profile_start(&r->profile, &r->machine, &r->error);
 }
 
 /* What a snapshot would say of it. */
@@ -421,7 +445,9 @@ static void describe_machine(struct run *r)
 	c->abi = r->image.abi;
 	c->multiboot = r->image.kind == IMAGE_MULTIBOOT;
 	snprintf(c->cmdline, sizeof(c->cmdline), "%s", r->cmdline);
-	r->machine.about = c;
+	/* What a recording has had of its file is nowhere but there. */
+	if (!r->options.record && !r->options.replay)
+		r->machine.about = c;
 	r->machine.snapshot_to = r->options.snapshot_to;
 }
 
@@ -444,7 +470,7 @@ static int run_engine(struct run *r, struct console *console)
 	}
 	drop_files(r);
 	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
-	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error)) {
+	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
 		describe_machine(r);
@@ -455,6 +481,9 @@ static int run_engine(struct run *r, struct console *console)
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
 		m->deterministic = r->options.deterministic;
+		m->recorder = r->recording.recorder;
+		if (m->recorder)
+			recorder_attach(m->recorder, r->engine, &m->serial, r->options.stop_after);
 		m->debugged = r->options.test_debug != NULL;
 		if (m->debugged)
 			test_debug(r->engine, r->options.test_debug);
@@ -463,8 +492,11 @@ static int run_engine(struct run *r, struct console *console)
 		console_close(console, 0);
 		status = failed(r, STATUS_SELF);
 	}
-	if (!r->stuck)
+	if (!r->stuck) {
+		hang_stop(&r->hang);
+		profile_stop(&r->profile);
 		machine_destroy(m);
+	}
 	return status;
 }
 
@@ -493,6 +525,7 @@ static int run_with_loop(struct run *r)
 		.no_jail = r->options.no_jail,
 		.no_fast_paths = r->options.no_fast_paths,
 		.deterministic = r->options.deterministic,
+		.paced = r->options.record != NULL,
 		.stop_at = r->options.stop_after,
 		.flip_at = r->options.test_flip,
 		.level_irqs = r->hal.count ? hal_irqs() : 0,
@@ -579,7 +612,11 @@ int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all
 	json_decref(r->who);
 	if (r->trace)
 		trace_file_close(r->trace);
+	if (r->report)
+		fclose(r->report);
+	profile_close(&r->profile);
 	console_target_close(&r->console);
+	recording_end(&r->recording);
 	hal_destroy(&r->hal);
 	snapshot_close(r->snapshot);
 	symbols_free(r->symbols);

@@ -21,7 +21,10 @@ int cmd_stat(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_continue(int argc, char **argv);
 int cmd_control(int argc, char **argv);
+int cmd_trace(int argc, char **argv, char **all_argv);
+int cmd_profile(int argc, char **argv, char **all_argv);
 int cmd_diff(int argc, char **argv);
+int cmd_replay(int argc, char **argv, char **all_argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(void);
 
@@ -35,7 +38,10 @@ extern const char stat_help[];
 extern const char pause_help[];
 extern const char continue_help[];
 extern const char control_help[];
+extern const char trace_help[];
+extern const char profile_help[];
 extern const char diff_help[];
 extern const char doctor_help[];
+extern const char replay_help[];
 
 #endif

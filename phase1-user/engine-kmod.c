@@ -122,6 +122,16 @@ static bool kmod_set_state(struct engine *engine, const struct machine_state *s)
 	return !ioctl(kmod_of(engine)->fd, PLEX86_SET_STATE, s);
 }
 
+static void kmod_set_debug(struct engine *engine, const struct debug_request *request)
+{
+	ioctl(kmod_of(engine)->fd, PLEX86_SET_DEBUG, request);
+}
+
+static void kmod_set_regs(struct engine *engine, const struct debug_regs *regs)
+{
+	ioctl(kmod_of(engine)->fd, PLEX86_SET_REGS, regs);
+}
+
 static bool kmod_get_fpu(struct engine *engine, struct fpu_area *area)
 {
 	struct plex86_fpu arg;
@@ -141,14 +151,9 @@ static bool kmod_set_fpu(struct engine *engine, const struct fpu_area *area)
 	return !ioctl(kmod_of(engine)->fd, PLEX86_SET_FPU, &arg);
 }
 
-static void kmod_set_debug(struct engine *engine, const struct debug_request *request)
+static void kmod_stop_at(struct engine *engine, u64 events)
 {
-	ioctl(kmod_of(engine)->fd, PLEX86_SET_DEBUG, request);
-}
-
-static void kmod_set_regs(struct engine *engine, const struct debug_regs *regs)
-{
-	ioctl(kmod_of(engine)->fd, PLEX86_SET_REGS, regs);
+	ioctl(kmod_of(engine)->fd, PLEX86_STOP_AT, &events);
 }
 
 static void kmod_get_stats(struct engine *engine, struct vm_stats *out)
@@ -181,10 +186,11 @@ static const struct engine_ops ops = {
 	.get_state = kmod_get_state,
 	.set_cpu = kmod_set_cpu,
 	.set_state = kmod_set_state,
-	.get_fpu = kmod_get_fpu,
-	.set_fpu = kmod_set_fpu,
 	.set_debug = kmod_set_debug,
 	.set_regs = kmod_set_regs,
+	.stop_at = kmod_stop_at,
+	.get_fpu = kmod_get_fpu,
+	.set_fpu = kmod_set_fpu,
 	.run = kmod_run,
 	.complete = kmod_complete,
 	.set_irq = kmod_set_irq,
@@ -263,6 +269,7 @@ static bool set_memory(struct kmod *e, const struct engine_config *cfg, char *er
 		.flip_at = cfg->flip_at,
 		.flags = (cfg->abi ? PLEX86_ABI : 0) |
 			 (cfg->deterministic ? PLEX86_DETERMINISTIC : 0) |
+			 (cfg->paced ? PLEX86_PACED : 0) |
 			 (cfg->no_fast_paths ? PLEX86_NO_FAST_PATHS : 0),
 		.layout = PLEX86_LAYOUT,
 		.level_irqs = cfg->level_irqs,

@@ -18,12 +18,13 @@ struct engine_ops {
 	void (*set_cpu)(struct engine *e, const struct vcpu *cpu);
 	/* It has been checked against the machine's. */
 	bool (*set_state)(struct engine *e, const struct machine_state *s);
+	void (*set_debug)(struct engine *e, const struct debug_request *request);
+	void (*stop_at)(struct engine *e, u64 events);
+	void (*set_regs)(struct engine *e, const struct debug_regs *regs);
 	/* The area as it is, FPU_AREA bytes, zeros behind what there is. */
 	bool (*get_fpu)(struct engine *e, struct fpu_area *area);
 	/* It has been checked. */
 	bool (*set_fpu)(struct engine *e, const struct fpu_area *area);
-	void (*set_debug)(struct engine *e, const struct debug_request *request);
-	void (*set_regs)(struct engine *e, const struct debug_regs *regs);
 	void (*run)(struct engine *e, struct vm_exit *exit); /* exit as it is; EXIT_NONE on entry */
 	void (*complete)(struct engine *e, u64 value);
 	void (*set_irq)(struct engine *e, unsigned irq, bool level);

@@ -287,6 +287,19 @@ static bool user_set_state(struct engine *engine, const struct machine_state *s)
 	return true;
 }
 
+static void user_set_debug(struct engine *engine, const struct debug_request *request)
+{
+	struct user *e = user_of(engine);
+
+	e->shared->debug = *request;
+	e->shared->debug_asked = 1;
+}
+
+static void user_set_regs(struct engine *engine, const struct debug_regs *regs)
+{
+	debug_set_regs(&user_of(engine)->shared->vm, regs);
+}
+
 static bool user_get_fpu(struct engine *engine, struct fpu_area *area)
 {
 	memcpy(area, user_of(engine)->shared->fpu.area, sizeof(*area));
@@ -302,17 +315,9 @@ static bool user_set_fpu(struct engine *engine, const struct fpu_area *area)
 	return true;
 }
 
-static void user_set_debug(struct engine *engine, const struct debug_request *request)
+static void user_stop_at(struct engine *engine, u64 events)
 {
-	struct user *e = user_of(engine);
-
-	e->shared->debug = *request;
-	e->shared->debug_asked = 1;
-}
-
-static void user_set_regs(struct engine *engine, const struct debug_regs *regs)
-{
-	debug_set_regs(&user_of(engine)->shared->vm, regs);
+	user_of(engine)->shared->vm.clock.stop_at = events;
 }
 
 static void user_get_stats(struct engine *engine, struct vm_stats *out)
@@ -488,10 +493,11 @@ static const struct engine_ops ops = {
 	.get_state = user_get_state,
 	.set_cpu = user_set_cpu,
 	.set_state = user_set_state,
-	.get_fpu = user_get_fpu,
-	.set_fpu = user_set_fpu,
 	.set_debug = user_set_debug,
 	.set_regs = user_set_regs,
+	.stop_at = user_stop_at,
+	.get_fpu = user_get_fpu,
+	.set_fpu = user_set_fpu,
 	.run = user_run,
 	.complete = user_complete,
 	.set_irq = user_set_irq,
@@ -524,6 +530,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->abi = cfg->abi;
 	e->shared->fast_paths = !cfg->no_fast_paths && !cfg->deterministic;
 	e->shared->deterministic = cfg->deterministic;
+	e->shared->paced = cfg->paced;
 	e->shared->stop_at = cfg->stop_at;
 	e->shared->flip_at = cfg->flip_at;
 	e->shared->jail = !cfg->no_jail;

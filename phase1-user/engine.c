@@ -249,6 +249,24 @@ enum state_error engine_set_state(struct engine *e, const struct machine_state *
 	return STATE_OK;
 }
 
+void engine_set_debug(struct engine *e, const struct debug_request *request)
+{
+	e->ops->set_debug(e, request);
+}
+
+void engine_stop_at(struct engine *e, u64 events)
+{
+	e->ops->stop_at(e, events);
+}
+
+void engine_set_regs(struct engine *e, const struct vcpu *cpu)
+{
+	struct debug_regs regs = {.rip = cpu->rip, .rflags = cpu->rflags};
+
+	memcpy(regs.gpr, cpu->gpr, sizeof(regs.gpr));
+	e->ops->set_regs(e, &regs);
+}
+
 size_t engine_get_fpu(struct engine *e, void *xsave, size_t size)
 {
 	struct fpu_area area = {0};
@@ -269,19 +287,6 @@ bool engine_set_fpu(struct engine *e, const void *xsave, size_t size)
 		return false;
 	memcpy(&area, xsave, size);
 	return fpu_acceptable(&area, size) && e->ops->set_fpu(e, &area);
-}
-
-void engine_set_debug(struct engine *e, const struct debug_request *request)
-{
-	e->ops->set_debug(e, request);
-}
-
-void engine_set_regs(struct engine *e, const struct vcpu *cpu)
-{
-	struct debug_regs regs = {.rip = cpu->rip, .rflags = cpu->rflags};
-
-	memcpy(regs.gpr, cpu->gpr, sizeof(regs.gpr));
-	e->ops->set_regs(e, &regs);
 }
 
 void engine_complete(struct engine *e, u64 value)

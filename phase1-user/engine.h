@@ -22,6 +22,7 @@ struct engine_config {
 	bool no_fast_paths; /* every privileged event traps: the twin to compare with */
 	bool deterministic; /* time is a function of the guest's events (common/clock.h); fast paths
 			     * are off */
+	bool paced; /* and waits of such a guest take the host's time (struct clock) */
 	u64 stop_at, flip_at; /* of such a run: struct clock's */
 	bool keep_trace;      /* stop (EXIT_KICKED) rather than lose trace records */
 	u16 level_irqs; /* interrupt lines that are level-triggered, as firmware would set the ELCR
@@ -56,6 +57,8 @@ enum state_error engine_set_state(struct engine *e, const struct machine_state *
 /* For a debugger, while the guest stands still (EXIT_DEBUG, EXIT_KICKED): what it wants from now
  * on, until it says otherwise; and of `cpu` the general registers, rip, and those of rflags that
  * are the hardware's. */
+/* A deterministic run's: stop (DEBUG_STOP_EVENTS) behind so many events; 0: never. */
+void engine_stop_at(struct engine *e, u64 events);
 void engine_set_debug(struct engine *e, const struct debug_request *request);
 void engine_set_regs(struct engine *e, const struct vcpu *cpu);
 /* The guest's FPU and vector registers, while it stands still: an XSAVE area of the standard format

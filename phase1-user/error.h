@@ -13,6 +13,7 @@
 enum {
 	STATUS_OK = 0,	    /* the guest powered off or halted */
 	STATUS_USAGE = 2,   /* bad usage or bad input; no guest was run */
+	STATUS_HUNG = 121,  /* the guest made no progress for as long as --hang allows */
 	STATUS_UNMET = 122, /* the guest ended without having said what --expect waits for */
 	STATUS_LATE = 123,  /* the guest took longer than --timeout */
 	STATUS_RESET = 124, /* the guest asked for a reset (a Linux panic ends so, too) */

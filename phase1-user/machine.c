@@ -33,13 +33,14 @@ static void end_run(struct machine *m, enum machine_end end, u32 value)
 const char *machine_end_text(enum machine_end end)
 {
 	static const char *const texts[] = {
-		[END_NONE] = "running",	    [END_HALTED] = "powered-off",
-		[END_VALUE] = "exited",	    [END_RESET] = "reset",
-		[END_CRASH] = "crashed",    [END_GONE] = "gone",
-		[END_QUIT] = "quit",	    [END_LATE] = "timeout",
-		[END_MET] = "expected",	    [END_EVENTS] = "stopped",
-		[END_SIGNAL] = "signal",    [END_OUTPUT] = "output-lost",
-		[END_TRACE] = "trace-lost",
+		[END_NONE] = "running",	      [END_HALTED] = "powered-off",
+		[END_VALUE] = "exited",	      [END_RESET] = "reset",
+		[END_CRASH] = "crashed",      [END_GONE] = "gone",
+		[END_QUIT] = "quit",	      [END_LATE] = "timeout",
+		[END_MET] = "expected",	      [END_EVENTS] = "stopped",
+		[END_SIGNAL] = "signal",      [END_OUTPUT] = "output-lost",
+		[END_TRACE] = "trace-lost",   [END_PARTED] = "parted",
+		[END_RECORD] = "record-lost", [END_HUNG] = "hung",
 	};
 
 	return texts[end];
@@ -55,6 +56,11 @@ static void end_by_signal(struct machine *m, int signal)
 void machine_stop(struct machine *m)
 {
 	end_by_signal(m, SIGTERM);
+}
+
+void machine_hung(struct machine *m)
+{
+	end_run(m, END_HUNG, 0);
 }
 
 void machine_power_off(struct machine *m)
@@ -216,7 +222,7 @@ size_t machine_input_room(void *owner)
 	struct machine *m = owner;
 
 	if (m->deterministic)
-		return 0;
+		return m->recorder ? recorder_room(m->recorder, input_gate_room(&m->input)) : 0;
 	if (!hvc_runs(m))
 		return input_gate_room(&m->input);
 	if (input_gate_holds(&m->input) || !virtio_console_room(m->hvc))
@@ -231,7 +237,8 @@ size_t machine_input(void *owner, const u8 *data, size_t len)
 
 	if (hvc_runs(m))
 		return virtio_console_input(m->hvc, data, len);
-	taken = serial_input(&m->serial, data, len);
+	taken = m->recorder ? recorder_input(m->recorder, data, len)
+			    : serial_input(&m->serial, data, len);
 	input_gate_passed(&m->input, taken);
 	return taken;
 }
@@ -472,6 +479,30 @@ static void crash(struct machine *m, const struct vm_exit *exit)
 	end_run(m, gone ? END_GONE : END_CRASH, 0);
 }
 
+/* At a stop that may have been for its sake. */
+static void serve_recorder(struct machine *m, const struct vm_exit *exit)
+{
+	const enum recorder_stop stop = exit->kind == EXIT_KICKED ? recorder_kicked(m->recorder)
+								  : recorder_stopped(m->recorder);
+
+	switch (stop) {
+	case RECORDER_GO_ON:
+		console_drained(m->console);
+		break;
+	case RECORDER_USER:
+	case RECORDER_OVER:
+		m->exit = *exit;
+		end_run(m, END_EVENTS, 0);
+		break;
+	case RECORDER_PARTED:
+		end_run(m, END_PARTED, 0);
+		break;
+	case RECORDER_ERROR:
+		end_run(m, END_RECORD, recorder_error(m->recorder));
+		break;
+	}
+}
+
 static void handle_exit(struct machine *m, const struct vm_exit *exit)
 {
 	switch (exit->kind) {
@@ -489,10 +520,16 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 		return;
 	case EXIT_KICKED:
 		stand_still(m);
+		if (m->recorder && !m->end)
+			serve_recorder(m, exit);
 		return;
 	case EXIT_DEBUG:
 		if (m->debugged && exit->debug.reason != DEBUG_STOP_EVENTS)
 			return;
+		if (m->recorder && exit->debug.reason == DEBUG_STOP_EVENTS) {
+			serve_recorder(m, exit);
+			return;
+		}
 		m->exit = *exit;
 		end_run(m, END_EVENTS, 0);
 		return;
@@ -502,9 +539,10 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 	}
 }
 
-static void write_trace(struct machine *m)
+static void write_trace(struct machine *m, const struct vm_exit *exit)
 {
-	int error = m->trace ? trace_file_drain(m->trace, m->engine) : 0;
+	const bool still = exit->kind != EXIT_BELL;
+	int error = m->trace ? trace_file_drain(m->trace, m->engine, still) : 0;
 
 	if (error)
 		end_run(m, END_TRACE, error);
@@ -545,7 +583,7 @@ void machine_run(struct machine *m)
 			loop_yield(m->loop);
 		loop_lock(m->loop);
 		handle_exit(m, &exit);
-		write_trace(m);
+		write_trace(m, &exit);
 		if (m->stats_wanted)
 			show_stats(m);
 		loop_unlock(m->loop);
@@ -553,6 +591,21 @@ void machine_run(struct machine *m)
 	loop_lock(m->loop);
 	console_route_booted(&m->route);
 	loop_unlock(m->loop);
+}
+
+void machine_end_recording(struct machine *m)
+{
+	const bool natural = m->end == END_HALTED || m->end == END_VALUE || m->end == END_RESET ||
+			     m->end == END_CRASH;
+
+	if (!m->recorder || m->end == END_GONE)
+		return;
+	if (!recorder_end(m->recorder, machine_end_text(m->end), m->value, natural))
+		m->end = END_PARTED;
+	else if (recorder_error(m->recorder) && m->end != END_RECORD) {
+		m->end = END_RECORD;
+		m->value = recorder_error(m->recorder);
+	}
 }
 
 bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,

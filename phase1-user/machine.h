@@ -19,6 +19,7 @@
 #include "hal/serial.h"
 #include "input-gate.h"
 #include "loop.h"
+#include "recorder.h"
 #include "stats.h"
 #include "trace-file.h"
 #include "tsc.h"
@@ -36,7 +37,10 @@ enum machine_end {
 	END_MET,    /* it has said what was waited for */
 	END_SIGNAL, /* `value` is its number */
 	END_EVENTS, /* --stop-after: `exit` is EXIT_DEBUG */
+	END_PARTED, /* a replay: recorder_difference() says why */
+	END_RECORD, /* what is recorded cannot be written: `value` is errno */
 	END_OUTPUT, /* standard output cannot be written: `value` is errno */
+	END_HUNG,   /* no progress (hang.h) */
 	END_TRACE,  /* the trace file cannot be written: `value` is errno */
 };
 
@@ -55,7 +59,8 @@ struct machine {
 	struct engine *engine;
 	struct loop *loop;
 	struct console *console;
-	struct trace_file *trace; /* NULL: none */
+	struct trace_file *trace;  /* NULL: none */
+	struct recorder *recorder; /* NULL: none */
 	struct bus bus;
 	struct serial serial;
 	struct debugport debugport;
@@ -99,6 +104,8 @@ void machine_block_signals(void);
 
 /* Run until m->end is set. */
 void machine_run(struct machine *m);
+/* Then, if it was recorded or replayed: write or compare the end. May change m->end. */
+void machine_end_recording(struct machine *m);
 /* One word. */
 const char *machine_end_text(enum machine_end end);
 
@@ -110,6 +117,8 @@ void machine_stats(const struct machine *m, struct stats *s);
 void machine_power_off(struct machine *m);
 bool machine_agent_listens(const struct machine *m);
 void machine_stop(struct machine *m);
+/* End the run with END_HUNG. */
+void machine_hung(struct machine *m);
 
 /* Stop the guest, or let it go on; `who` is one of PAUSE_*. With the lock held; any thread. It
  * stands still as soon as m->still is true, or when a job runs. */

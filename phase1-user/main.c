@@ -22,7 +22,10 @@ static const char help[] =
 	"  continue  let it go on\n"
 	"  stat      show what a guest makes plex86 do\n"
 	"  control   send requests to a guest's control socket (JSON)\n"
+	"  trace     run a guest and write down every virtualization event\n"
+	"  profile   run a guest and find out where its kernel spends its time\n"
 	"  diff      run a guest on two engines and find where they part\n"
+	"  replay    run a recorded guest again, event by event\n"
 	"  doctor    tell what this host offers to plex86, what is missing and how to fix it\n"
 	"  help      show this text, or that of a command: plex86 help run\n"
 	"  version   show the version\n"
@@ -32,6 +35,30 @@ static const char help[] =
 	"Examples:\n"
 	"  plex86 run -k 6.1 -i build/guest/initramfs.cpio.gz\n"
 	"  plex86 run --image bookworm -- systemctl is-system-running --wait\n";
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	int (*run_all)(int argc, char **argv,
+		       char **all_argv); /* instead: wants main()'s as well */
+	const char *help;
+} commands[] = {
+	{"run", NULL, cmd_run, run_help},
+	{"snapshot", cmd_snapshot, NULL, snapshot_help},
+	{"resume", NULL, cmd_resume, resume_help},
+	{"ps", cmd_ps, NULL, ps_help},
+	{"stop", cmd_stop, NULL, stop_help},
+	{"pause", cmd_pause, NULL, pause_help},
+	{"continue", cmd_continue, NULL, continue_help},
+	{"stat", cmd_stat, NULL, stat_help},
+	{"control", cmd_control, NULL, control_help},
+	{"trace", NULL, cmd_trace, trace_help},
+	{"profile", NULL, cmd_profile, profile_help},
+	{"diff", cmd_diff, NULL, diff_help},
+	{"replay", NULL, cmd_replay, replay_help},
+	{"doctor", cmd_doctor, NULL, doctor_help},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static int usage_error(const char *what, const char *word)
 {
@@ -47,28 +74,19 @@ static int show(const char *text)
 
 static int cmd_help(int argc, char **argv)
 {
-	static const struct {
-		const char *name, *text;
-	} topics[] = {
-		{"run", run_help},	     {"ps", ps_help},	      {"stop", stop_help},
-		{"stat", stat_help},	     {"pause", pause_help},   {"continue", continue_help},
-		{"snapshot", snapshot_help}, {"resume", resume_help}, {"control", control_help},
-		{"diff", diff_help},	     {"doctor", doctor_help},
-	};
-
 	if (argc < 2)
 		return show(help);
 	if (argc > 2)
 		return usage_error("unexpected", argv[2]);
-	for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++)
-		if (!strcmp(argv[1], topics[i].name))
-			return show(topics[i].text);
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return show(commands[i].help);
 	return usage_error("no help on", argv[1]);
 }
 
 static int is(const char *word, const char *name, const char *option)
 {
-	return !strcmp(word, name) || (option && !strcmp(word, option));
+	return !strcmp(word, name) || !strcmp(word, option);
 }
 
 int main(int argc, char **argv)
@@ -77,29 +95,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "plex86: no command given (see plex86 --help)\n");
 		return STATUS_USAGE;
 	}
-	if (is(argv[1], "run", NULL))
-		return cmd_run(argc - 1, argv + 1, argv);
-	if (is(argv[1], "resume", NULL))
-		return cmd_resume(argc - 1, argv + 1, argv);
-	if (is(argv[1], "snapshot", NULL))
-		return cmd_snapshot(argc - 1, argv + 1);
-	if (is(argv[1], "ps", NULL))
-		return cmd_ps(argc - 1, argv + 1);
-	if (is(argv[1], "stop", NULL))
-		return cmd_stop(argc - 1, argv + 1);
-	if (is(argv[1], "stat", NULL))
-		return cmd_stat(argc - 1, argv + 1);
-	if (is(argv[1], "pause", NULL))
-		return cmd_pause(argc - 1, argv + 1);
-	if (is(argv[1], "continue", NULL))
-		return cmd_continue(argc - 1, argv + 1);
-	if (is(argv[1], "control", NULL))
-		return cmd_control(argc - 1, argv + 1);
-	if (is(argv[1], "diff", NULL))
-		return cmd_diff(argc - 1, argv + 1);
-	if (is(argv[1], "doctor", NULL))
-		return cmd_doctor(argc - 1, argv + 1);
-	if (is(argv[1], "help", "--help") || is(argv[1], "-h", NULL))
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		if (commands[i].run_all)
+			return commands[i].run_all(argc - 1, argv + 1, argv);
+		return commands[i].run(argc - 1, argv + 1);
+	}
+	if (is(argv[1], "help", "--help") || !strcmp(argv[1], "-h"))
 		return cmd_help(argc - 1, argv + 1);
 	if (is(argv[1], "version", "--version")) {
 		if (argc > 2)

@@ -12,6 +12,8 @@
 #include "engine.h"
 #include "pattern.h"
 
+#define HANG_MIN_S 0.1
+
 static bool shift_of_suffix(const char *suffix, unsigned *shift)
 {
 	static const char letters[] = "KMG";
@@ -81,16 +83,18 @@ static bool take_name(struct run_options *o, struct error *e)
 	return true;
 }
 
-static bool take_timeout(struct run_options *o, struct error *e)
+static bool take_seconds(u64 *ns, const char *what, double least, struct error *e)
 {
 	const double most = 1e9;
 	char *end;
 	double seconds = strtod(optarg, &end);
 
 	if (optarg[0] < '0' || optarg[0] > '9' || *end || !(seconds > 0) || seconds > most)
-		return error_set(e, "timeout '%s': not a number of seconds above 0 and up to %.0f",
+		return error_set(e, "%s '%s': not a number of seconds above 0 and up to %.0f", what,
 				 optarg, most);
-	o->timeout_ns = seconds * 1e9 + 1;
+	if (seconds < least)
+		return error_set(e, "%s '%s': not %g seconds at least", what, optarg, least);
+	*ns = seconds * 1e9 + 1;
 	return true;
 }
 
@@ -142,12 +146,17 @@ enum {
 	OPT_NAME,
 	OPT_VHOST_USER,
 	OPT_TIMEOUT,
+	OPT_HANG,
+	OPT_REPORT,
+	OPT_PROFILE,
 	OPT_EXPECT,
 	OPT_DETERMINISTIC,
 	OPT_ENGINE,
 	OPT_KMOD,
 	OPT_STOP_AFTER,
 	OPT_SNAPSHOT_TO,
+	OPT_RECORD,
+	OPT_REPLAY,
 	OPT_TEST_DEBUG,
 	OPT_TEST_FLIP,
 };
@@ -168,6 +177,9 @@ static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"stats", no_argument, NULL, OPT_STATS},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"hang", required_argument, NULL, OPT_HANG},
+	{"profile", required_argument, NULL, OPT_PROFILE},
+	{"report", required_argument, NULL, OPT_REPORT},
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"snapshot-to", required_argument, NULL, OPT_SNAPSHOT_TO},
@@ -178,6 +190,8 @@ static const struct option long_options[] = {
 	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
+	{"record", required_argument, NULL, OPT_RECORD},
+	{"replay", required_argument, NULL, OPT_REPLAY},	 /* plex86 replay's */
 	{"test-debug", required_argument, NULL, OPT_TEST_DEBUG}, /* the same */
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
@@ -233,7 +247,15 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case OPT_NAME:
 		return take_name(o, e);
 	case OPT_TIMEOUT:
-		return take_timeout(o, e);
+		return take_seconds(&o->timeout_ns, "timeout", 0, e);
+	case OPT_HANG:
+		return take_seconds(&o->hang_ns, "hang", HANG_MIN_S, e);
+	case OPT_PROFILE:
+		o->profile = optarg;
+		return true;
+	case OPT_REPORT:
+		o->report = optarg;
+		return true;
 	case OPT_EXPECT:
 		return take_expect(o, e);
 	case OPT_ENGINE:
@@ -249,6 +271,12 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_count(&o->stop_after, "stop-after", e);
 	case OPT_TEST_FLIP:
 		return take_count(&o->test_flip, "test-flip-after", e);
+	case OPT_RECORD:
+		o->record = optarg;
+		return true;
+	case OPT_REPLAY:
+		o->replay = optarg;
+		return true;
 	case OPT_TEST_DEBUG:
 		o->test_debug = optarg;
 		return true;
@@ -305,6 +333,11 @@ static bool check_deterministic(const struct run_options *o, struct error *e)
 	if (!o->deterministic && (o->stop_after || o->test_flip))
 		return error_set(e, "run: --stop-after counts the events of a deterministic run: "
 				    "give --deterministic as well");
+	if (!o->deterministic && o->record)
+		return error_set(e,
+				 "run: --record '%s': only a deterministic run can be repeated: "
+				 "give --deterministic as well",
+				 o->record);
 	if (o->deterministic && o->devices)
 		return error_set(e,
 				 "run: --deterministic with --%s '%s': what a device does "
@@ -361,6 +394,8 @@ static const char *not_of_resume(const struct run_options *o)
 		{"--deterministic", o->deterministic},
 		{"--no-fast-paths", o->no_fast_paths},
 		{"--stop-after", o->stop_after != 0},
+		{"--record", o->record != NULL},
+		{"--replay", o->replay != NULL},
 		{"--test-flip-after", o->test_flip != 0},
 	};
 

@@ -30,17 +30,21 @@ struct run_options {
 	const char *append;  /* the user's part of the command line, "" if none */
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
-	const char *snapshot_to; /* --snapshot-to, NULL: none */
-	const char *snapshot;	 /* of plex86 resume: the file to go on from */
-	const char *json;    /* --json, a file or fd:N; NULL: none */
-	const char *trace;   /* file for --trace, NULL: none */
-	const char *console; /* --console, NULL: the standard streams */
-	const char *name;    /* --name, NULL: derived from the image's or kernel's */
-	u64 timeout_ns;	     /* --timeout, 0: none */
-	u64 stop_after;	     /* --stop-after, events; 0: never */
-	u64 test_flip;	     /* events after which to emulate one thing wrongly; 0: never */
-	const char *test_debug; /* test-debug.h's; NULL: none */
-	const char *expect;  /* --expect, a regular expression that compiles, NULL: none */
+	const char *json;	     /* --json, a file or fd:N; NULL: none */
+	const char *snapshot_to;     /* --snapshot-to, NULL: none */
+	const char *snapshot;	     /* of plex86 resume: the file to go on from */
+	const char *trace;	     /* file for --trace, NULL: none */
+	const char *console;	     /* --console, NULL: the standard streams */
+	const char *name;	     /* --name, NULL: derived from the image's or kernel's */
+	u64 timeout_ns;		     /* --timeout, 0: none */
+	u64 hang_ns;		     /* --hang, 0: none */
+	const char *profile;	     /* --profile FILE[,WORD...], NULL: none */
+	const char *report;	     /* --report, NULL: none */
+	u64 stop_after;		     /* --stop-after, events; 0: never */
+	u64 test_flip;		     /* events after which to emulate one thing wrongly; 0: never */
+	const char *record, *replay; /* files of recorder.h's, NULL: none */
+	const char *test_debug;	     /* test-debug.h's; NULL: none */
+	const char *expect;	     /* --expect, a regular expression that compiles, NULL: none */
 	bool stats, no_jail, no_fast_paths, deterministic, verbose, help, net_given;
 	struct device_option device[DEVICE_OPTIONS_MAX];
 	unsigned devices;

@@ -4,15 +4,22 @@
 #include "report.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "../common/paging.h"
 #include "../common/pv.h"
 #include "../decoder/disasm.h"
+#include "backtrace.h"
+#include "guest-log.h"
+#include "guest-memory.h"
 #include "trace-file.h"
 
 #define EVENTS	    32
+#define EVENTS_READ 2048
+#define LOG_LINES   48
 #define STACK_WORDS 32
 #define FRAMES	    8 /* words to a line of the stack */
 #define CODE_AFTER  4 /* instructions shown behind the one at EIP */
@@ -20,6 +27,7 @@
 struct printer {
 	const struct report *r;
 	const struct vm *vm;
+	const struct guest_log *log; /* NULL: none */
 	FILE *out;
 };
 
@@ -28,28 +36,11 @@ static const char *symbol(const struct printer *p, u64 address, char *text, size
 	return symbols_text(p->r->symbols, address, text, size);
 }
 
-/* Guest memory by linear address, as far as it can be read: the number of bytes copied. */
-static size_t read_linear(const struct vm *vm, u64 la, u8 *to, size_t len)
+/* What the guest has written, harmless to a terminal. */
+static void print_text(FILE *out, const char *text, size_t len)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		const u64 at = (u32)(la + done);
-		size_t n = PAGE_SIZE_4K - at % PAGE_SIZE_4K;
-		struct walk w;
-		const u8 *from;
-
-		if (n > len - done)
-			n = len - done;
-		if (paging_walk(vm, at, &w) != WALK_OK)
-			break;
-		from = vm_ram(vm, w.gpa, n);
-		if (!from)
-			break;
-		mem_copy(to + done, from, n);
-		done += n;
-	}
-	return done;
+	for (size_t i = 0; i < len; i++)
+		fputc(text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?', out);
 }
 
 /* ---- why ---- */
@@ -68,10 +59,30 @@ static void print_end(const struct printer *p, int status)
 			WEXITSTATUS(status));
 }
 
+static bool print_panic(const struct printer *p)
+{
+	struct guest_log_record r;
+
+	if (!p->log || p->r->exit->kind != EXIT_NONE || !guest_log_panic(p->log, &r))
+		return false;
+	fputs("\nplex86: the guest crashed: ", p->out);
+	print_text(p->out, r.text, r.len);
+	fputc('\n', p->out);
+	return true;
+}
+
 static void print_reason(const struct printer *p)
 {
 	const struct vm_exit *exit = p->r->exit;
 
+	if (p->r->hang) {
+		fprintf(p->out, "\nplex86: the guest hangs: no progress for %g s; ",
+			p->r->hang->limit_ns / 1e9);
+		hang_print(p->r->hang, p->vm, p->r->symbols, p->out);
+		return;
+	}
+	if (print_panic(p))
+		return;
 	if (exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE) {
 		print_end(p, (int)exit->fault.detail);
 		return;
@@ -156,7 +167,7 @@ static void print_code(const struct printer *p)
 	const u64 la = (u32)(cpu->seg[SEG_CS].base + cpu->rip);
 	const enum insn_mode mode = cpu->seg[SEG_CS].attr & SEG_DB ? MODE_32 : MODE_16;
 	u8 code[INSN_MAX * (1 + CODE_AFTER)];
-	size_t avail = read_linear(p->vm, la, code, sizeof(code));
+	size_t avail = guest_read(p->vm, la, code, sizeof(code));
 	size_t at = 0, length;
 
 	fprintf(p->out, "code at eip:\n");
@@ -175,7 +186,7 @@ static void print_stack(const struct printer *p)
 	const u64 esp = (u32)cpu->gpr[GPR_SP];
 	const u64 la = (u32)(cpu->seg[SEG_SS].base + esp);
 	u32 word[STACK_WORDS];
-	size_t n = read_linear(p->vm, la, (u8 *)word, sizeof(word)) / sizeof(word[0]);
+	size_t n = guest_read(p->vm, la, word, sizeof(word)) / sizeof(word[0]);
 	char text[128];
 
 	fprintf(p->out, "stack at %08" PRIx64 ":%s", la, n ? "" : " cannot be read");
@@ -187,6 +198,38 @@ static void print_stack(const struct printer *p)
 			fprintf(p->out, "  %08" PRIx64 "  %08" PRIx32 "%s\n", esp + 4 * i, word[i],
 				text);
 	}
+}
+
+static void print_frame(const struct printer *p, const struct frame *f)
+{
+	static const char *const notes[] = {[FRAME_INTERRUPTED] = "  (interrupted)",
+					    [FRAME_USER] = "  (user code)",
+					    [FRAME_GUESS] = "  ?"};
+	const char *note = f->kind < ARRAY_SIZE(notes) && notes[f->kind] ? notes[f->kind] : "";
+	const u32 code = frame_code(f);
+	u64 offset = 0;
+	char name[128];
+
+	symbol(p, code, name, sizeof(name));
+	/* The offset of the address shown. */
+	if (name[0] && code != f->address && symbols_lookup(p->r->symbols, code, &offset))
+		snprintf(strrchr(name, '+'), 24, "+0x%" PRIx64, offset + 1);
+	fprintf(p->out, "  %08" PRIx32 "%s%s\n", f->address, name, note);
+}
+
+static void print_backtrace(const struct printer *p)
+{
+	struct frame frame[BACKTRACE_MAX];
+	struct backtrace_text text;
+	size_t n;
+
+	backtrace_text_init(&text, p->r->symbols);
+	n = backtrace(p->vm, &text, true, frame);
+	fprintf(p->out, "backtrace%s:\n",
+		n && frame[n - 1].kind == FRAME_GUESS ? " (? marks what is only found on the stack)"
+						      : "");
+	for (size_t i = 0; i < n; i++)
+		print_frame(p, &frame[i]);
 }
 
 /* ---- page walks ---- */
@@ -223,19 +266,61 @@ static void print_walks(const struct printer *p)
 
 /* ---- history ---- */
 
+/* Stopping the guest to look at it leaves its mark, but is none of its doing. */
+static bool is_look(const struct trace_record *r)
+{
+	return (r->event == EV_KICK && r->a == SIGUSR1) ||
+	       (r->event == EV_EXIT && r->a == EXIT_KICKED);
+}
+
 static void print_events(const struct printer *p)
 {
-	struct trace_record record[EVENTS];
-	size_t n = engine_last_events(p->r->engine, record, EVENTS);
+	struct trace_record *record = calloc(EVENTS_READ, sizeof(*record));
+	size_t n = record ? engine_last_events(p->r->engine, record, EVENTS_READ) : 0;
+	struct trace_clock clock = {.khz = p->r->khz};
+	size_t kept = 0, first;
 	char line[TRACE_LINE_SIZE];
 
-	if (n > EVENTS)
-		n = EVENTS;
-	fprintf(p->out, "last %zu events (seconds, CPL, eip, event):\n", n);
-	for (size_t i = 0; i < n; i++) {
-		trace_line(&record[i], record[0].time, p->r->symbols, line, sizeof(line));
+	for (size_t i = 0; i < n; i++)
+		if (!is_look(&record[i]))
+			record[kept++] = record[i];
+	first = kept > EVENTS ? kept - EVENTS : 0;
+	fprintf(p->out, "last %zu events (seconds, CPL, eip, event):\n", kept - first);
+	for (size_t i = first; i < kept; i++) {
+		clock.start = record[first].time;
+		trace_line(&record[i], &clock, p->r->symbols, line, sizeof(line));
 		fprintf(p->out, "  %s\n", line);
 	}
+	free(record);
+}
+
+/* As dmesg shows it; a record may have several lines. */
+static void print_record(const struct printer *p, const struct guest_log_record *r)
+{
+	const char *text = r->text, *const end = text + r->len;
+	const char *newline;
+
+	do {
+		newline = memchr(text, '\n', end - text);
+		fprintf(p->out, "  [%5" PRIu64 ".%06u] ", r->ns / 1000000000,
+			(unsigned)(r->ns % 1000000000 / 1000));
+		print_text(p->out, text, (newline ? newline : end) - text);
+		fputc('\n', p->out);
+		text = newline + 1;
+	} while (newline);
+}
+
+static void print_log(const struct printer *p)
+{
+	const struct guest_log *log = p->log;
+	struct guest_log_record r;
+
+	if (!log)
+		return;
+	fprintf(p->out, "the end of the guest's log:\n");
+	for (u32 i = log->records > LOG_LINES ? log->records - LOG_LINES : 0; i < log->records; i++)
+		if (guest_log_read(log, i, &r))
+			print_record(p, &r);
 }
 
 /* One word of a command, quoted for a shell if it needs to be. */
@@ -258,33 +343,37 @@ static void print_word(FILE *out, const char *word)
 	fputc('\'', out);
 }
 
+/* Names of files are relative to where we are. */
 static void print_command(const struct printer *p)
 {
+	char *directory = get_current_dir_name();
+
 	fprintf(p->out, "to see it again:");
+	if (directory) {
+		fputs(" cd", p->out);
+		print_word(p->out, directory);
+		fputs(" &&", p->out);
+	}
 	for (char *const *word = p->r->argv; *word; word++)
 		print_word(p->out, *word);
 	fputc('\n', p->out);
+	free(directory);
 }
 
 void report_write(const struct report *r, FILE *out)
 {
-	struct vm *vm = calloc(1, sizeof(*vm));
-	const struct printer p = {r, vm, out};
+	struct guest_log log;
+	const bool logged = guest_log_open(&log, r->vm, r->symbols);
+	const struct printer p = {r, r->vm, logged ? &log : NULL, out};
 
-	if (!vm) {
-		fprintf(out, "plex86: the guest crashed, and there is no memory for a report\n");
-		return;
-	}
-	engine_get_state(r->engine, vm);
-	vm->ram = engine_ram(r->engine);
-	vm->ram_size = r->ram_size;
 	print_reason(&p);
 	print_general(&p);
 	print_segments(&p);
 	print_code(&p);
+	print_backtrace(&p);
 	print_walks(&p);
 	print_stack(&p);
 	print_events(&p);
+	print_log(&p);
 	print_command(&p);
-	free(vm);
 }

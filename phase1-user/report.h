@@ -9,12 +9,15 @@
 
 #include <stdio.h>
 #include "engine.h"
+#include "hang.h"
 #include "symbols.h"
 
 struct report {
 	struct engine *engine;
-	u64 ram_size;		       /* ours, not what the guest may have made of it */
-	const struct vm_exit *exit;    /* EXIT_SHUTDOWN, EXIT_FAULT or EXIT_DEBUG */
+	const struct vm *vm;	       /* its state; `ram` and `ram_size` are ours */
+	const struct vm_exit *exit;    /* EXIT_SHUTDOWN, EXIT_FAULT or EXIT_DEBUG; else a panic */
+	const struct hang *hang;       /* NULL: it does not hang */
+	unsigned long khz;	       /* of the times of events */
 	const struct symbols *symbols; /* NULL: none */
 	char *const *argv;	       /* how plex86 was started */
 };

@@ -151,6 +151,23 @@ const char *symbols_lookup(const struct symbols *s, u64 address, u64 *offset)
 	return s->names + s->symbol[low - 1].name;
 }
 
+bool symbols_find(const struct symbols *s, const char *name, u64 *first, u64 *last)
+{
+	for (size_t i = 0; s && i < s->count; i++) {
+		const u32 address = s->symbol[i].address;
+
+		if (strcmp(s->names + s->symbol[i].name, name))
+			continue;
+		*first = *last = address;
+		while (++i < s->count && s->symbol[i].address == address)
+			;
+		if (i < s->count && s->symbol[i].address - address <= FAR_AWAY)
+			*last = s->symbol[i].address - 1;
+		return true;
+	}
+	return false;
+}
+
 char *symbols_text(const struct symbols *s, u64 address, char *text, size_t size)
 {
 	u64 offset = 0;

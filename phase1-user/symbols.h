@@ -18,6 +18,8 @@ void symbols_free(struct symbols *s);
 /* Name of the last symbol at or below `address`, and the distance to it; NULL if there is none
  * near enough to mean anything. `s` may be NULL. */
 const char *symbols_lookup(const struct symbols *s, u64 address, u64 *offset);
+/* What the first symbol of this name covers: up to the next one, or one byte where that is far. */
+bool symbols_find(const struct symbols *s, const char *name, u64 *first, u64 *last);
 /* " name+0x12" into `text`, or "" if unknown. Returns text. */
 char *symbols_text(const struct symbols *s, u64 address, char *text, size_t size);
 

@@ -34,6 +34,8 @@ int verdict_status(const struct machine *m, const struct run_options *o)
 		return STATUS_RESET;
 	case END_CRASH:
 		return STATUS_CRASH;
+	case END_HUNG:
+		return STATUS_HUNG;
 	case END_QUIT:
 		return command ? STATUS_SIGNAL + SIGINT : STATUS_OK;
 	case END_SIGNAL:
@@ -42,6 +44,8 @@ int verdict_status(const struct machine *m, const struct run_options *o)
 		return m->value == EPIPE ? STATUS_SIGNAL + SIGPIPE : STATUS_SELF;
 	case END_GONE:
 	case END_TRACE:
+	case END_PARTED:
+	case END_RECORD:
 	case END_NONE:
 		break;
 	}
@@ -61,6 +65,11 @@ bool verdict_explain(const struct machine *m, const struct run_options *o, struc
 			  strerror(m->value));
 	else if (m->end == END_TRACE)
 		error_set(e, "trace file '%s': writing it: %s", o->trace, strerror(m->value));
+	else if (m->end == END_PARTED)
+		error_set(e, "replay '%s': it did not go as recorded: %s", o->replay,
+			  recorder_difference(m->recorder));
+	else if (m->end == END_RECORD)
+		error_set(e, "record '%s': writing it: %s", o->record, strerror(m->value));
 	else if (m->end == END_NONE)
 		error_set(e, "the run ended for no reason (a bug in plex86)");
 	else

@@ -153,6 +153,11 @@ static int set_debug(struct machine *m, void __user *arg)
 	return debug_set(&m->vm, &request) ? 0 : -EINVAL;
 }
 
+static int stop_at(struct machine *m, void __user *arg)
+{
+	return copy_from_user(&m->vm.clock.stop_at, arg, sizeof(u64)) ? -EFAULT : 0;
+}
+
 static int get_state(struct machine *m, void __user *arg)
 {
 	const size_t size = offsetof(struct vm, shadow);
@@ -238,6 +243,8 @@ static long locked(struct machine *m, unsigned cmd, void __user *arg)
 		return set_state(m, arg);
 	case PLEX86_SET_REGS:
 		return set_regs(m, arg);
+	case PLEX86_STOP_AT:
+		return stop_at(m, arg);
 	case PLEX86_SET_DEBUG:
 		return set_debug(m, arg);
 	case PLEX86_GET_STATE:

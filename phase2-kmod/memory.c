@@ -65,6 +65,7 @@ static void reset(struct machine *m, const struct plex86_memory *mem)
 	vm->fast_paths = !(mem->flags & (PLEX86_NO_FAST_PATHS | PLEX86_DETERMINISTIC));
 	vm->trace = &m->run->trace;
 	vm->clock.deterministic = mem->flags & PLEX86_DETERMINISTIC;
+	vm->clock.paced = mem->flags & PLEX86_PACED;
 	vm->clock.stop_at = mem->stop_at;
 	vm->clock.flip_at = mem->flip_at;
 	core_reset(vm);

@@ -35,7 +35,8 @@ struct plex86_memory {
 #define PLEX86_ABI	     1u /* the kernel carries the plex86 note */
 #define PLEX86_DETERMINISTIC 2u
 #define PLEX86_NO_FAST_PATHS 4u
-#define PLEX86_FLAGS	     7u
+#define PLEX86_PACED	     8u
+#define PLEX86_FLAGS	     15u
 #define PLEX86_LAYOUT	     ((u32)(offsetof(struct vm, shadow) << 12 ^ sizeof(struct shadow)))
 
 struct plex86_irq {
@@ -83,6 +84,8 @@ struct plex86_fpu {
 /* A debugger's: the guest's registers, and where it is to stop. After PLEX86_SET_CPU. */
 #define PLEX86_SET_REGS	 _IOW('x', 0x6b, struct debug_regs)
 #define PLEX86_SET_DEBUG _IOW('x', 0x6c, struct debug_request)
+/* The same of a deterministic run: stop behind so many events; 0: never. */
+#define PLEX86_STOP_AT _IOW('x', 0x74, u64)
 #define PLEX86_GET_FPU	  _IOR('x', 0x6d, struct plex86_fpu)
 #define PLEX86_SET_FPU	  _IOW('x', 0x6e, struct plex86_fpu)
 /* In place of PLEX86_SET_CPU: all of a machine at rest but its RAM, which is there already. */

@@ -64,6 +64,7 @@ static void map_ram(void)
 	vm->abi = shared->abi;
 	vm->fast_paths = shared->fast_paths;
 	vm->clock.deterministic = shared->deterministic;
+	vm->clock.paced = shared->paced;
 	vm->clock.stop_at = shared->stop_at;
 	vm->clock.flip_at = shared->flip_at;
 }

@@ -42,18 +42,18 @@ static void wait_for_turn(void)
 		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
 }
 
-/* May the VMM look at the FPU? Not at the exits that there are many of. */
-static bool stands_still(u32 kind)
-{
-	return kind != EXIT_IO && kind != EXIT_MMIO;
-}
-
 /* What the VMM has asked for in its turn; senseless, it is as if it had not. */
 static void take_requests(struct vm *vm)
 {
 	if (shared->debug_asked)
 		debug_set(vm, &shared->debug);
 	shared->debug_asked = 0;
+}
+
+/* May the VMM look at the FPU? Not at the exits that there are many of. */
+static bool stands_still(u32 kind)
+{
+	return kind != EXIT_IO && kind != EXIT_MMIO;
 }
 
 /* Give vm->exit to the VMM and wait until it has dealt with it. */
@@ -70,9 +70,9 @@ static void hand_over(void)
 	__atomic_store_n(&shared->turn, TURN_VMM, __ATOMIC_RELEASE);
 	futex(&shared->turn, FUTEX_WAKE, 1, NULL);
 	wait_for_turn();
+	take_requests(vm);
 	if (stands_still(kind))
 		fpu_take_back();
-	take_requests(vm);
 	stats_exit_ends(vm, kind, since);
 }
 

@@ -306,6 +306,28 @@ static void test_symbols(void **state)
 	symbols_free(s);
 }
 
+static void test_symbols_by_name(void **state)
+{
+	u64 first = 1, last = 2;
+	struct symbols *s;
+	struct file f;
+
+	(void)state;
+	make_elf(&f);
+	s = symbols_read(f.data, f.size);
+	assert_true(symbols_find(s, "start", &first, &last));
+	assert_int_equal(first, 0xc0100000);
+	assert_int_equal(last, 0xc010001f);
+	/* Nothing says where the last one ends. */
+	assert_true(symbols_find(s, "later", &first, &last));
+	assert_int_equal(first, 0xc0100020);
+	assert_int_equal(last, first);
+	assert_false(symbols_find(s, "star", &first, &last));
+	assert_false(symbols_find(s, "", &first, &last));
+	assert_false(symbols_find(NULL, "start", &first, &last));
+	symbols_free(s);
+}
+
 /* ---- doctor ---- */
 
 static void test_json(void **state)
@@ -344,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_command),
 		cmocka_unit_test(test_cmdline_limit),
 		cmocka_unit_test(test_symbols),
+		cmocka_unit_test(test_symbols_by_name),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_image),
 		cmocka_unit_test(test_too_many_devices),

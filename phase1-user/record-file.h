@@ -1,0 +1,58 @@
+/*
+ * The file of a recorded run: what was run, and what came in from outside, and when.
+ *
+ * Owns: the format, which is text, a line each:
+ *   plex86-record 1
+ *   kernel|initrd DIGEST PATH
+ *   memory BYTES
+ *   cmdline TEXT                the guest's command line
+ *   command WORD                one each
+ *   input EVENTS HEX            bytes for the serial port, at this count of guest-visible events
+ *   end EVENTS HOW VALUE        how the run ended (machine_end_text(), and its value)
+ * Words are percent-encoded. Files come from anywhere: what does not fit is refused with its line.
+ * A file without an `end` is that of a run that was cut off, and good up to there.
+ */
+#ifndef PLEX86_RECORD_FILE_H
+#define PLEX86_RECORD_FILE_H
+
+#include <stdio.h>
+#include "../common/types.h"
+#include "error.h"
+
+#define RECORD_WORDS_MAX 256
+#define RECORD_INPUT_MAX 64 /* bytes of one line */
+
+struct record_input {
+	u64 events;
+	u8 length;
+	u8 data[RECORD_INPUT_MAX];
+};
+
+struct record_run {
+	char *kernel, *initrd; /* initrd NULL: none */
+	u64 kernel_digest, initrd_digest;
+	u64 memory;
+	char *cmdline;
+	char *command[RECORD_WORDS_MAX + 1]; /* NULL-terminated; [0] NULL: none */
+	struct record_input *input;	     /* in the order of their events */
+	size_t inputs;
+	bool ended;
+	u64 end_events, end_value;
+	char end_how[32];
+};
+
+/* Parse a whole file. False: `e` says which line is wrong; `run` need not be freed. */
+bool record_parse(struct record_run *run, const char *text, size_t size, struct error *e);
+bool record_read(struct record_run *run, const char *path, struct error *e);
+void record_free(struct record_run *run);
+
+/* Write what a run is made of (to where `input` begins), an input, the end; each flushed. 0 or
+ * errno. */
+int record_write_run(FILE *file, const struct record_run *run);
+int record_write_input(FILE *file, const struct record_input *input);
+int record_write_end(FILE *file, u64 events, const char *how, u64 value);
+
+/* Of a file's bytes. */
+u64 record_digest(const u8 *data, size_t size);
+
+#endif

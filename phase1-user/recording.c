@@ -1,0 +1,94 @@
+/*
+ * A run and what is recorded of it: see recording.h.
+ */
+#include "recording.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Found again from wherever it is replayed. */
+static bool note_file(char **path, u64 *digest, const char *what, const struct blob *blob,
+		      struct error *e)
+{
+	if (!blob->data)
+		return true;
+	*path = realpath(blob->path, NULL);
+	*digest = record_digest(blob->data, blob->size);
+	return *path || error_set(e, "record: %s '%s': %s", what, blob->path, strerror(errno));
+}
+
+static bool note_words(struct record_run *run, char *const *words, struct error *e)
+{
+	for (unsigned i = 0; words && words[i]; i++) {
+		if (i == RECORD_WORDS_MAX)
+			return error_set(e, "record: a command of more than %d words",
+					 RECORD_WORDS_MAX);
+		run->command[i] = strdup(words[i]);
+		if (!run->command[i])
+			return error_set(e, "record: out of memory");
+	}
+	return true;
+}
+
+static bool begin_record(struct recording *rec, const struct run_options *o,
+			 const struct blob *kernel, const struct blob *initrd, const char *cmdline,
+			 struct error *e)
+{
+	struct record_run *run = &rec->run;
+
+	if (!note_file(&run->kernel, &run->kernel_digest, "kernel", kernel, e) ||
+	    !note_file(&run->initrd, &run->initrd_digest, "initrd", initrd, e) ||
+	    !note_words(run, o->command, e))
+		return false;
+	run->memory = o->memory;
+	run->cmdline = strdup(cmdline);
+	if (!run->cmdline)
+		return error_set(e, "record '%s': out of memory", o->record);
+	rec->recorder = recorder_create(o->record, run, e);
+	return rec->recorder != NULL;
+}
+
+static bool is_same(const struct blob *blob, const char *path, u64 digest)
+{
+	if (!blob->data || !path)
+		return !blob->data && !path;
+	return record_digest(blob->data, blob->size) == digest;
+}
+
+static bool begin_replay(struct recording *rec, const struct run_options *o,
+			 const struct blob *kernel, const struct blob *initrd, char *cmdline,
+			 struct error *e)
+{
+	const struct record_run *run = &rec->run;
+
+	if (!record_read(&rec->run, o->replay, e))
+		return false;
+	if (!is_same(kernel, run->kernel, run->kernel_digest))
+		return error_set(e, "replay '%s': kernel '%s' is not the one of the recorded run",
+				 o->replay, o->kernel);
+	if (!is_same(initrd, run->initrd, run->initrd_digest))
+		return error_set(e, "replay '%s': initrd '%s' is not the one of the recorded run",
+				 o->replay, o->initrd ? o->initrd : "");
+	if (run->memory != o->memory || strlen(run->cmdline) > CMDLINE_MAX)
+		return error_set(e, "replay '%s': not with these options", o->replay);
+	strcpy(cmdline, run->cmdline);
+	rec->recorder = recorder_replay(run);
+	return rec->recorder || error_set(e, "replay '%s': out of memory", o->replay);
+}
+
+bool recording_begin(struct recording *rec, const struct run_options *o, const struct blob *kernel,
+		     const struct blob *initrd, char *cmdline, struct error *e)
+{
+	memset(rec, 0, sizeof(*rec));
+	if (o->record)
+		return begin_record(rec, o, kernel, initrd, cmdline, e);
+	return !o->replay || begin_replay(rec, o, kernel, initrd, cmdline, e);
+}
+
+void recording_end(struct recording *rec)
+{
+	recorder_free(rec->recorder);
+	record_free(&rec->run);
+	rec->recorder = NULL;
+}
