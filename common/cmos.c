@@ -192,3 +192,11 @@ void cmos_write(struct cmos *c, u16 port, u8 value, s64 utc_seconds)
 		c->offset = shown(c) - utc_seconds;
 	}
 }
+
+bool cmos_valid(const struct cmos *c)
+{
+	/* The registers can say no more than some 17,000 years. */
+	const s64 most = 1ll << 41;
+
+	return c->index < sizeof(c->ram) && c->offset <= most && c->offset >= -most;
+}

@@ -15,6 +15,8 @@ struct cmos {
 	s64 last_update; /* the guest's time when it last looked */
 };
 
+/* Is it a state that this clock can be in? */
+bool cmos_valid(const struct cmos *c);
 void cmos_reset(struct cmos *c);
 u8 cmos_read(struct cmos *c, u16 port, s64 utc_seconds);
 void cmos_write(struct cmos *c, u16 port, u8 value, s64 utc_seconds);

@@ -25,6 +25,8 @@ struct trap {
 void core_reset(struct vm *vm);
 /* vm->cpu.seg[] has been set from outside: bring the host's selectors in line. False: vm->exit. */
 bool core_load_segments(struct vm *vm);
+/* The first run: with vm->cpu as it was set from outside, or all of it by state_load(). */
+enum core_next core_start(struct vm *vm);
 /* The guest trapped. */
 enum core_next core_trap(struct vm *vm, const struct trap *trap);
 /* The guest came through the gate: vm->cpu is as at the entry of the stub that led there. */

@@ -177,9 +177,8 @@ static void leaf_extended(struct vm *vm, u32 leaf, u32 out[4])
 	}
 }
 
-void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
+void vcpu_describe(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 {
-	trace(vm, EV_CPUID, leaf, subleaf);
 	mem_set(out, 0, 4 * sizeof(out[0]));
 	if (leaf <= XSAVE_LEAF)
 		leaf_basic(vm, leaf, subleaf, out);
@@ -187,4 +186,10 @@ void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 		put_text(out, MAX_HYPERVISOR, PLEX86_CPUID_SIGNATURE);
 	else if (leaf >= 0x80000000u && leaf <= MAX_EXTENDED)
 		leaf_extended(vm, leaf, out);
+}
+
+void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
+{
+	trace(vm, EV_CPUID, leaf, subleaf);
+	vcpu_describe(vm, leaf, subleaf, out);
 }

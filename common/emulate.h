@@ -53,6 +53,8 @@ enum emu finish_mmio(struct vm *vm, const struct insn *insn, u64 value);
 
 /* CPUID as the guest sees it. */
 void vcpu_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
+/* The same for our own use, of which the trace knows nothing. */
+void vcpu_describe(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* XCR0 bits the guest may set; 0 if XSAVE is hidden. */
 u64 vcpu_xcr0_mask(struct vm *vm);

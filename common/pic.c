@@ -134,6 +134,25 @@ void pic_set_line(struct pic_pair *p, unsigned irq, bool level)
 	update_cascade(p);
 }
 
+static bool chip_valid(const struct pic *c)
+{
+	const bool *const flags[] = {&c->init4,	       &c->single,
+				     &c->read_isr,     &c->poll,
+				     &c->special_mask, &c->special_fully_nested,
+				     &c->auto_eoi,     &c->rotate_on_auto_eoi};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
+		if (!bool_valid(flags[i]))
+			return false;
+	return c->lowest_priority < INPUTS && !(c->vector_base & (INPUTS - 1)) &&
+	       (!c->init_step || (c->init_step >= 2 && c->init_step <= 4));
+}
+
+bool pic_valid(const struct pic_pair *p)
+{
+	return chip_valid(&p->chip[0]) && chip_valid(&p->chip[1]);
+}
+
 bool pic_pending(const struct pic_pair *p)
 {
 	return requested(p, &p->chip[0]) != NONE;

@@ -32,6 +32,8 @@ void pic_set_line(struct pic_pair *p, unsigned irq, bool level);
 bool pic_pending(const struct pic_pair *p);
 /* INTA: the vector to deliver; 7 or 15 of the chip if the request has gone (spurious). */
 u8 pic_ack(struct pic_pair *p);
+/* Is it a state that this controller can be in? */
+bool pic_valid(const struct pic_pair *p);
 u8 pic_read(struct pic_pair *p, u16 port);
 void pic_write(struct pic_pair *p, u16 port, u8 value);
 static inline bool pic_owns(u16 port)

@@ -397,3 +397,44 @@ void pit_write(struct pit *p, u16 port, u8 value, u64 now)
 		write_counter(&p->counter[port & 3], value, t);
 	}
 }
+
+/* ------------------------------------------------- from one day to another ---- */
+
+static bool counter_valid(const struct pit_counter *c)
+{
+	const bool *const flags[] = {&c->bcd,	    &c->gate,	    &c->armed,
+				     &c->running,   &c->null_count, &c->write_high,
+				     &c->read_high, &c->latched,    &c->status_latched};
+	const u32 most = 65536;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
+		if (!bool_valid(flags[i]))
+			return false;
+	if (c->mode > 5 || c->access < 1 || c->access > 3)
+		return false;
+	if (c->reload > most || c->count > most)
+		return false;
+	/* One that is not armed divides by nothing. */
+	return !c->armed || (c->reload && (c->count || is_triggered(c)));
+}
+
+bool pit_valid(const struct pit *p)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(p->counter); i++)
+		if (!counter_valid(&p->counter[i]))
+			return false;
+	return !(p->port61 & ~(PORT61_GATE2 | PORT61_SPEAKER));
+}
+
+void pit_rebase(struct pit *p, u64 then, u64 now)
+{
+	const u64 passed = clocks(now) - clocks(then);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(p->counter); i++) {
+		struct pit_counter *c = &p->counter[i];
+
+		c->start += passed;
+		if (c->switch_at)
+			c->switch_at += passed;
+	}
+}

@@ -46,6 +46,10 @@ void pit_reset(struct pit *p, u64 now);
 u64 pit_take_edges(struct pit *p, u64 now);
 /* When OUT0 will rise next, on the same clock as `now`; 0 if it will not. */
 u64 pit_deadline(const struct pit *p, u64 now);
+/* Is it a state that this timer can be in? Times in it may be any. */
+bool pit_valid(const struct pit *p);
+/* Have it go on at `now` where it stood at `then`, on whatever clock that was. */
+void pit_rebase(struct pit *p, u64 then, u64 now);
 u8 pit_read(struct pit *p, u16 port, u64 now);
 void pit_write(struct pit *p, u16 port, u8 value, u64 now);
 static inline bool pit_owns(u16 port)

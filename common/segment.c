@@ -164,7 +164,8 @@ bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 	if (!hw) {
 		enum host_slot slot = HOST_SLOT_SEG0 + reg;
 
-		if (host_set_segment(vm, slot, pack(seg)) != HOST_OK)
+		vm->slot[reg] = pack(seg);
+		if (host_set_segment(vm, slot, vm->slot[reg]) != HOST_OK)
 			return stop_for_segment(vm, seg->selector);
 		hw = HOST_LDT_SELECTOR(slot);
 	}
@@ -323,6 +324,11 @@ bool seg_init(struct vm *vm)
 {
 	if (host_set_segment(vm, HOST_SLOT_FLAT_DS, FLAT_DATA) != HOST_OK)
 		return stop_for_segment(vm, HOST_FLAT_DS);
+	/* Of a machine that is not new: its code has read such selectors, and kept them. */
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
+		if (vm->slot[reg] &&
+		    host_set_segment(vm, HOST_SLOT_SEG0 + reg, vm->slot[reg]) != HOST_OK)
+			return stop_for_segment(vm, HOST_LDT_SELECTOR(HOST_SLOT_SEG0 + reg));
 	return seg_sync_ldt(vm);
 }
 

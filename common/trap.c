@@ -525,6 +525,7 @@ void core_reset(struct vm *vm)
 	pit_reset(&vm->pit, clock_now(vm));
 	cmos_reset(&vm->cmos);
 	pv_reset(vm);
+	cpu_identify(vm, &vm->cpu_identity);
 }
 
 bool core_load_segments(struct vm *vm)
@@ -542,6 +543,15 @@ bool core_load_segments(struct vm *vm)
 			return false;
 	}
 	return true;
+}
+
+enum core_next core_start(struct vm *vm)
+{
+	/* What is in vm->cpu may be of a machine that is not new: its address space wants a shadow,
+	 * and its TLS selectors the descriptors they name, before registers can hold them. */
+	if (!shadow_load_cr3(vm) || !seg_sync_tls(vm) || !core_load_segments(vm))
+		return CORE_EXIT;
+	return core_kick(vm);
 }
 
 void core_sync_selectors(struct vm *vm, const u16 hw[SEG_COUNT])

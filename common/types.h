@@ -35,4 +35,13 @@ typedef int64_t s64;
 #define mem_copy(dst, src, n) __builtin_memcpy((dst), (src), (n))
 #define mem_set(dst, c, n)    __builtin_memset((dst), (c), (n))
 
+/* A bool that came from outside may hold any byte, and the compiler counts on 0 and 1. */
+static inline bool bool_valid(const bool *value)
+{
+	u8 byte;
+
+	mem_copy(&byte, value, sizeof(byte));
+	return byte <= 1;
+}
+
 #endif

@@ -26,15 +26,6 @@ static bool fits_32(const u64 *values, unsigned n)
 	return true;
 }
 
-/* A bool that came from outside may hold any byte, and the compiler counts on 0 and 1. */
-static bool bool_valid(const bool *value)
-{
-	u8 byte;
-
-	mem_copy(&byte, value, sizeof(byte));
-	return byte <= 1;
-}
-
 /* Present, and its base and limit are what a descriptor can say. */
 static bool hidden_valid(const struct segment *s)
 {

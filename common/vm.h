@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "cmos.h"
+#include "cpu-identity.h"
 #include "debug.h"
 #include "device-page.h"
 #include "exit.h"
@@ -73,10 +74,12 @@ struct vm {
 	bool two_views;	   /* the host shows user code only what is mapped with HOST_USER */
 	bool user_view;	   /* if so: that was in force when the guest last ran */
 	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */
+	u64 slot[SEG_COUNT]; /* what HOST_SLOT_SEG0 and up hold; 0: nothing yet */
 	struct stubs stubs;
 	struct expected_page expected;
 	struct debug debug;
 	bool abi; /* the guest carries the plex86 note */
+	struct cpu_identity cpu_identity; /* of this host, for its guests */
 	struct shadow_pool pool;
 	struct shadow shadow[SHADOW_COUNT];
 };

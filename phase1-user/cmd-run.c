@@ -24,8 +24,11 @@
 #include "options.h"
 #include "profile.h"
 #include "recording.h"
+#include "snapshot/about.h"
+#include "snapshot/snapshot.h"
 #include "stats.h"
 #include "test-debug.h"
+#include "travel.h"
 #include "tsc.h"
 #include "verdict.h"
 
@@ -49,14 +52,17 @@ struct run {
 	struct control *control;   /* NULL: none */
 	struct event_file *events; /* NULL: none */
 	struct gdb_server *gdb;	   /* NULL: none */
-	json_t *about;		   /* what the guest is, for those */
+	json_t *who;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
 	struct recording recording;
+	struct travel *travel; /* NULL: nobody goes back */
 	struct symbols *symbols;
 	struct trace_file *trace;
 	struct loop loop;
 	struct engine *engine;
 	struct machine machine;
+	struct snapshot *snapshot;    /* that it goes on from; NULL: it begins */
+	struct snapshot_config about; /* what a snapshot would say */
 	struct hang hang;
 	struct profile profile;
 	FILE *report; /* --report, NULL: none */
@@ -145,10 +151,28 @@ static bool add_unasked(struct run *r)
 	return true;
 }
 
+/* What the guest knows, in its order; the options have the specs of those that were asked for. */
+static bool open_saved_devices(struct run *r)
+{
+	const struct snapshot_config *c = snapshot_config(r->snapshot);
+	const struct device_option *next = r->options.device;
+
+	for (unsigned i = 0; i < c->devices; i++) {
+		const struct snapshot_device *d = &c->device[i];
+
+		if (!hal_add(&r->hal, d->option, d->unasked ? d->spec : next++->spec, &r->error))
+			return false;
+		r->hal.device[i]->unasked = d->unasked;
+	}
+	return true;
+}
+
 static bool open_devices(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
+	if (r->snapshot)
+		return open_saved_devices(r);
 	if (!add_unasked(r))
 		return false;
 	for (unsigned i = 0; i < o->devices; i++)
@@ -179,14 +203,42 @@ static bool take_name(struct run *r)
 	return true;
 }
 
+static bool read_guest(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
+	    !image_identify(&r->image, &r->kernel, &r->error))
+		return false;
+	stat(o->kernel, &r->kernel_file);
+	return !o->initrd || blob_read(&r->initrd, "initrd", o->initrd, &r->error);
+}
+
+/* The guest is in the snapshot; of its kernel there may be the file with the symbols. */
+static bool read_saved_guest(struct run *r)
+{
+	const struct snapshot_config *c = snapshot_config(r->snapshot);
+	struct error ignored;
+
+	r->image.kind = c->multiboot ? IMAGE_MULTIBOOT : IMAGE_ELF;
+	strcpy(r->image.name, "a snapshot");
+	r->image.abi = c->abi;
+	strcpy(r->cmdline, "");
+	if (strlen(c->cmdline) < sizeof(r->cmdline))
+		strcpy(r->cmdline, c->cmdline);
+	if (snapshot_kernel_is(c, &r->kernel_file) && (r->options.trace || r->options.profile))
+		blob_read(&r->kernel, "kernel", c->kernel, &ignored);
+	return true;
+}
+
 static bool open_events(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
-	r->about = json_pack("{s:o, s:i, s:s, s:o, s:I}", "name",
-			     r->control ? json_string(control_name(r->control)) : json_null(),
-			     "pid", getpid(), "engine", o->engine, "kernel", json_text(o->kernel),
-			     "memory", (json_int_t)o->memory);
+	r->who = json_pack("{s:o, s:i, s:s, s:o, s:I}", "name",
+			   r->control ? json_string(control_name(r->control)) : json_null(), "pid",
+			   getpid(), "engine", o->engine, "kernel", json_text(o->kernel), "memory",
+			   (json_int_t)o->memory);
 	if (o->json)
 		r->events = event_file_open(o->json, &r->error);
 	return !o->json || r->events;
@@ -206,17 +258,12 @@ static bool read_input_files(struct run *r)
 		return error_set(&r->error,
 				 "engine '%s': there is none of this name (see plex86 run --help)",
 				 o->engine);
-
-	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
-	    !image_identify(&r->image, &r->kernel, &r->error))
-		return false;
-	stat(o->kernel, &r->kernel_file);
-	if (o->initrd && !blob_read(&r->initrd, "initrd", o->initrd, &r->error))
+	if (!(r->snapshot ? read_saved_guest(r) : read_guest(r)))
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;
-	if (!open_devices(r) || !compose_cmdline(r) || !begin_recording(r) || !take_name(r) ||
-	    !open_events(r))
+	if (!open_devices(r) || (!r->snapshot && !compose_cmdline(r)) || !begin_recording(r) ||
+	    !take_name(r) || !open_events(r))
 		return false;
 	if (o->report && !(r->report = fopen(o->report, "we")))
 		return error_set(&r->error, "report file '%s': %s", o->report, strerror(errno));
@@ -362,7 +409,7 @@ static int run_machine(struct run *r)
 
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
-	if ((r->control && !control_start(r->control, m, r->about, &r->error)) ||
+	if ((r->control && !control_start(r->control, m, r->who, &r->error)) ||
 	    (r->gdb && !gdb_start(r->gdb, m, r->options.gdb_wait, &r->error)) ||
 	    !loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
@@ -370,7 +417,7 @@ static int run_machine(struct run *r)
 	}
 	if (r->events)
 		event_file_start(r->events, &r->loop, &m->events);
-	emit(r, "started", json_copy(r->about));
+	emit(r, "started", json_copy(r->who));
 	machine_run(m);
 	machine_end_recording(m);
 	status = verdict_status(m, &r->options);
@@ -398,12 +445,35 @@ static bool watch(struct run *r)
 	return !r->options.profile || profile_start(&r->profile, &r->machine, &r->error);
 }
 
+/* What a snapshot would say of it. */
+static void describe_machine(struct run *r)
+{
+	struct snapshot_config *c = &r->about;
+
+	snapshot_about(c, &r->options, &r->hal, &r->kernel_file);
+	c->abi = r->image.abi;
+	c->multiboot = r->image.kind == IMAGE_MULTIBOOT;
+	snprintf(c->cmdline, sizeof(c->cmdline), "%s", r->cmdline);
+	/* What a recording has had of its file is nowhere but there. */
+	if (!r->options.record && !r->options.replay)
+		r->machine.about = c;
+	r->machine.snapshot_to = r->options.snapshot_to;
+}
+
+/* The snapshot cannot be had. */
+static int give_up(struct run *r, struct console *console)
+{
+	console_close(console, 0);
+	machine_destroy(&r->machine);
+	return failed(r, STATUS_USAGE);
+}
+
 static int run_engine(struct run *r, struct console *console)
 {
 	struct machine *m = &r->machine;
 	int status;
 
-	if (!load_guest(r)) {
+	if (!r->snapshot && !load_guest(r)) {
 		console_close(console, 0);
 		return failed(r, STATUS_USAGE);
 	}
@@ -412,7 +482,10 @@ static int run_engine(struct run *r, struct console *console)
 	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
-		if (r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
+		describe_machine(r);
+		if (r->snapshot && !snapshot_restore(r->snapshot, m, &r->error))
+			return give_up(r, console);
+		if (!r->snapshot && r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
 			input_gate_hold(&m->input,
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
@@ -442,7 +515,18 @@ static void end_devices(struct run *r)
 {
 	loop_stop(&r->loop);
 	hal_destroy(&r->hal);
-	engine_destroy(r->engine);
+	/* Who went back in a replay has another one. */
+	engine_destroy(r->machine.engine ? r->machine.engine : r->engine);
+	travel_destroy(r->travel);
+}
+
+/* A debugger of a replay can go back. */
+static bool plan_travel(struct run *r, const struct engine_config *config)
+{
+	if (!r->options.replay || !r->gdb)
+		return true;
+	r->travel = travel_create(&r->machine, r->options.engine, config, &r->error);
+	return r->travel != NULL;
 }
 
 static int run_with_loop(struct run *r)
@@ -478,6 +562,11 @@ static int run_with_loop(struct run *r)
 		console_close(console, 0);
 		return failed(r, STATUS_HOST);
 	}
+	if (!plan_travel(r, &engine_config)) {
+		console_close(console, 0);
+		engine_destroy(r->engine);
+		return failed(r, STATUS_SELF);
+	}
 	status = run_engine(r, console);
 	/* A stuck thread may hold the lock that devices need to finish; all of it ends with us. */
 	if (!r->stuck)
@@ -498,21 +587,32 @@ static int run_guest(struct run *r)
 	return status;
 }
 
-static int run(struct run *r, int argc, char **argv)
+static int run(struct run *r)
 {
 	tsc_begin(&r->tsc);
-	if (!options_parse_run(&r->options, argc, argv, &r->error))
-		return failed(r, STATUS_USAGE);
-	if (r->options.help) {
-		fputs(run_help, stdout);
-		return STATUS_OK;
-	}
 	if (!read_input_files(r))
 		return failed(r, STATUS_USAGE);
 	return run_guest(r);
 }
 
 int cmd_run(int argc, char **argv, char **all_argv)
+{
+	struct run_options options;
+	struct error e;
+
+	if (!options_parse_run(&options, argc, argv, &e)) {
+		fprintf(stderr, "plex86: %s\n", e.text);
+		options_free(&options);
+		return STATUS_USAGE;
+	}
+	if (!options.help)
+		return run_options_run(&options, NULL, all_argv);
+	fputs(run_help, stdout);
+	options_free(&options);
+	return STATUS_OK;
+}
+
+int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all_argv)
 {
 	struct run *r = calloc(1, sizeof(*r));
 	int status;
@@ -522,7 +622,9 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		return STATUS_SELF;
 	}
 	r->argv = all_argv;
-	status = run(r, argc, argv);
+	r->options = *o;
+	r->snapshot = snapshot;
+	status = run(r);
 	/* A stuck thread uses the loop and the machine in here until the process ends. */
 	if (r->stuck) {
 		if (r->control)
@@ -537,7 +639,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 		gdb_close(r->gdb);
 	if (r->events)
 		event_file_close(r->events);
-	json_decref(r->about);
+	json_decref(r->who);
 	if (r->trace)
 		trace_file_close(r->trace);
 	if (r->report)
@@ -546,6 +648,7 @@ int cmd_run(int argc, char **argv, char **all_argv)
 	console_target_close(&r->console);
 	recording_end(&r->recording);
 	hal_destroy(&r->hal);
+	snapshot_close(r->snapshot);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);

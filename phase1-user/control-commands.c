@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include "machine.h"
+#include "snapshot/request.h"
 #include "stats-json.h"
 
 struct failure {
@@ -64,10 +65,9 @@ static json_t *status(struct control_session *s, json_t *arguments, struct failu
 	engine_get_memory(m->engine, &memory);
 	state = json_pack("{s:s, s:o, s:o, s:o, s:o, s:b}", "state",
 			  m->paused ? "paused" : "running", "resident",
-			  json_u64(memory.ram_resident), "shared",
-			  json_u64(memory.shared_resident), "uptime_ns", json_u64(stats.ns),
-			  "traps", json_u64(stats_traps(&stats)), "agent",
-			  machine_agent_listens(m));
+			  json_u64(memory.ram_resident), "shared", json_u64(memory.shared_resident),
+			  "uptime_ns", json_u64(stats.ns), "traps", json_u64(stats_traps(&stats)),
+			  "agent", machine_agent_listens(m));
 	paused = json_paused(m->paused);
 	json_object_update(state, paused);
 	json_object_update(state, s->about);
@@ -118,6 +118,25 @@ static json_t *stop(struct control_session *s, json_t *arguments, struct failure
 	return json_pack("{s:b}", "agent", machine_agent_listens(m));
 }
 
+static json_t *snapshot(struct control_session *s, json_t *arguments, struct failure *f)
+{
+	struct snapshot_result result;
+	const char *path;
+	int end = 0;
+
+	if (!take(arguments, f, "{s:s, s?b}", "path", &path, "stop", &end))
+		return NULL;
+	if (path[0] != '/') {
+		fail(f, "InvalidArguments", "path: not an absolute one");
+		return NULL;
+	}
+	if (!machine_snapshot(s->machine, path, &result, &f->error))
+		return NULL;
+	if (end)
+		machine_stop(s->machine);
+	return json_pack("{s:o, s:o}", "bytes", json_u64(result.bytes), "ns", json_u64(result.ns));
+}
+
 static json_t *subscribe(struct control_session *s, json_t *arguments, struct failure *f)
 {
 	if (!take(arguments, f, "{}"))
@@ -134,6 +153,7 @@ static const struct control_command commands[] = {
 	{"pause", pause, true},
 	{"continue", go_on, false},
 	{"stop", stop, false},
+	{"snapshot", snapshot, true},
 	{"subscribe", subscribe, false},
 	{"commands", list_commands, false},
 };

@@ -117,6 +117,11 @@ static void kmod_set_cpu(struct engine *engine, const struct vcpu *cpu)
 		e->error = errno;
 }
 
+static bool kmod_set_state(struct engine *engine, const struct machine_state *s)
+{
+	return !ioctl(kmod_of(engine)->fd, PLEX86_SET_STATE, s);
+}
+
 static void kmod_set_debug(struct engine *engine, const struct debug_request *request)
 {
 	ioctl(kmod_of(engine)->fd, PLEX86_SET_DEBUG, request);
@@ -180,6 +185,7 @@ static const struct engine_ops ops = {
 	.destroy = kmod_destroy,
 	.get_state = kmod_get_state,
 	.set_cpu = kmod_set_cpu,
+	.set_state = kmod_set_state,
 	.set_debug = kmod_set_debug,
 	.set_regs = kmod_set_regs,
 	.stop_at = kmod_stop_at,

@@ -16,6 +16,8 @@ struct engine_ops {
 	/* State as it is, without `ram`. */
 	void (*get_state)(struct engine *e, struct vm *state);
 	void (*set_cpu)(struct engine *e, const struct vcpu *cpu);
+	/* It has been checked against the machine's. */
+	bool (*set_state)(struct engine *e, const struct machine_state *s);
 	void (*set_debug)(struct engine *e, const struct debug_request *request);
 	void (*stop_at)(struct engine *e, u64 events);
 	void (*set_regs)(struct engine *e, const struct debug_regs *regs);

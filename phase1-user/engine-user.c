@@ -278,6 +278,15 @@ static void user_set_cpu(struct engine *engine, const struct vcpu *cpu)
 	e->shared->vm.cpu = *cpu;
 }
 
+static bool user_set_state(struct engine *engine, const struct machine_state *s)
+{
+	struct user *e = user_of(engine);
+
+	e->shared->state = *s;
+	e->shared->restore = true;
+	return true;
+}
+
 static void user_set_debug(struct engine *engine, const struct debug_request *request)
 {
 	struct user *e = user_of(engine);
@@ -483,6 +492,7 @@ static const struct engine_ops ops = {
 	.destroy = user_destroy,
 	.get_state = user_get_state,
 	.set_cpu = user_set_cpu,
+	.set_state = user_set_state,
 	.set_debug = user_set_debug,
 	.set_regs = user_set_regs,
 	.stop_at = user_stop_at,

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -220,6 +221,32 @@ unsigned engine_spaces(const struct engine *e)
 void engine_set_cpu(struct engine *e, const struct vcpu *cpu)
 {
 	e->ops->set_cpu(e, cpu);
+}
+
+static enum state_error check_state(struct engine *e, const struct machine_state *s)
+{
+	struct vm *fresh = malloc(sizeof(*fresh));
+	enum state_error error = STATE_INVALID;
+
+	if (!fresh)
+		return error;
+	engine_get_state(e, fresh);
+	error = state_check(fresh, s);
+	free(fresh);
+	return error;
+}
+
+enum state_error engine_set_state(struct engine *e, const struct machine_state *s)
+{
+	const enum state_error error = check_state(e, s);
+
+	if (error)
+		return error;
+	if (!e->ops->set_state(e, s))
+		return STATE_INVALID;
+	for (unsigned irq = 0; irq < 16; irq++)
+		engine_set_irq(e, irq, s->irq_lines >> irq & 1);
+	return STATE_OK;
 }
 
 void engine_set_debug(struct engine *e, const struct debug_request *request)

@@ -8,6 +8,7 @@
 #define PLEX86_ENGINE_H
 
 #include "../common/debug.h"
+#include "../common/state.h"
 #include "../common/vm.h"
 
 #define ENGINE_DEFAULT "user" /* ordinary processes */
@@ -49,6 +50,9 @@ void engine_release_ram(struct engine *e, u64 gpa, u64 len);
  * engine_ram(), so that the core's page walker works on it. Shadow records are not copied. */
 void engine_get_state(struct engine *e, struct vm *state);
 void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
+/* In place of engine_set_cpu(): go on with a machine at rest. Its RAM and device pages are there
+ * already, and its devices have been added. STATE_INVALID also if the engine refuses it. */
+enum state_error engine_set_state(struct engine *e, const struct machine_state *s);
 
 /* For a debugger, while the guest stands still (EXIT_DEBUG, EXIT_KICKED): what it wants from now
  * on, until it says otherwise; and of `cpu` the general registers, rip, and those of rflags that

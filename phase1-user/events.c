@@ -42,7 +42,7 @@ void events_emit(struct events *events, const char *name, json_t *data)
 
 json_t *json_text(const char *text)
 {
-	json_t *json = json_string(text);
+	json_t *json = text ? json_string(text) : json_null();
 	char *copy = json ? NULL : strdup(text);
 
 	if (!copy)

@@ -33,7 +33,7 @@ extern const char *const event_names[];
 
 /* ---- values ---- */
 
-/* Of any bytes: what is not UTF-8 becomes question marks. */
+/* Of any bytes: what is not UTF-8 becomes question marks. NULL: null. */
 struct json_t *json_text(const char *text);
 struct json_t *json_u64(u64 value);
 /* {"paused_by": ["control", "debugger"]}: `paused` is machine.h's PAUSE_*. */

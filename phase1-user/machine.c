@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "hal/agent.h"
 #include "hal/virtio-console.h"
+#include "snapshot/request.h"
 #include "travel.h"
 
 /* ---- ending ---- */
@@ -124,6 +125,10 @@ static void signal_ready(struct loop_source *source, u32 events)
 		return;
 	if (info.ssi_signo == SIGWINCH) {
 		update_size(m);
+		return;
+	}
+	if (info.ssi_signo == SIGUSR2 && m->snapshot_to) {
+		snapshot_request(m);
 		return;
 	}
 	end_by_signal(m, info.ssi_signo);
@@ -358,6 +363,7 @@ static void signals_taken(sigset_t *set)
 	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGQUIT);
 	sigaddset(set, SIGWINCH);
+	sigaddset(set, SIGUSR2);
 }
 
 void machine_block_signals(void)

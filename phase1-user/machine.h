@@ -55,13 +55,13 @@ struct machine_job {
 
 /* Who wants to see an EXIT_DEBUG, but for --stop-after's, and a crash before the run ends; part of
  * what it is for. */
-struct travel;
-
 struct machine_debugger {
 	/* On the run thread, with the lock held. True: the guest stands still for it now, as by
 	 * machine_pause(), before anything comes of the exit. */
 	bool (*exited)(struct machine_debugger *debugger, const struct vm_exit *exit);
 };
+struct snapshot_config;
+struct travel;
 
 struct machine {
 	struct engine *engine;
@@ -96,6 +96,10 @@ struct machine {
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */
 	struct machine_job *jobs;
 	struct machine_debugger *debugger; /* NULL: none */
+	const struct snapshot_config *about; /* what a snapshot says of it; NULL: there are none */
+	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
+	bool snapshot_wanted;
+	struct machine_job snapshot_job;
 	enum machine_end end;
 	u32 value;
 	struct vm_exit exit; /* END_CRASH, END_GONE */

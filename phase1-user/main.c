@@ -14,6 +14,8 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  run       run a guest; the terminal is its console\n"
+	"  snapshot  save a running guest into a file\n"
+	"  resume    go on with a guest that was saved\n"
 	"  ps        list your running guests\n"
 	"  stop      power guests off\n"
 	"  pause     have a guest stand still\n"
@@ -42,6 +44,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"run", NULL, cmd_run, run_help},
+	{"snapshot", cmd_snapshot, NULL, snapshot_help},
+	{"resume", NULL, cmd_resume, resume_help},
 	{"ps", cmd_ps, NULL, ps_help},
 	{"stop", cmd_stop, NULL, stop_help},
 	{"pause", cmd_pause, NULL, pause_help},

@@ -154,6 +154,7 @@ enum {
 	OPT_ENGINE,
 	OPT_KMOD,
 	OPT_STOP_AFTER,
+	OPT_SNAPSHOT_TO,
 	OPT_RECORD,
 	OPT_REPLAY,
 	OPT_TEST_DEBUG,
@@ -183,6 +184,7 @@ static const struct option long_options[] = {
 	{"report", required_argument, NULL, OPT_REPORT},
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
+	{"snapshot-to", required_argument, NULL, OPT_SNAPSHOT_TO},
 	{"json", required_argument, NULL, OPT_JSON},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
 	{"engine", required_argument, NULL, OPT_ENGINE},
@@ -233,6 +235,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_TRACE:
 		o->trace = optarg;
+		return true;
+	case OPT_SNAPSHOT_TO:
+		o->snapshot_to = optarg;
 		return true;
 	case OPT_NO_FAST_PATHS:
 		o->no_fast_paths = true;
@@ -351,7 +356,7 @@ static bool check_deterministic(const struct run_options *o, struct error *e)
 	return true;
 }
 
-bool options_parse_run(struct run_options *o, int argc, char **argv, struct error *e)
+static bool take_options(struct run_options *o, int argc, char **argv, struct error *e)
 {
 	int option;
 
@@ -363,6 +368,13 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		if (!take_option(o, option, e))
 			return false;
 	}
+	return true;
+}
+
+bool options_parse_run(struct run_options *o, int argc, char **argv, struct error *e)
+{
+	if (!take_options(o, argc, argv, e))
+		return false;
 	if (o->help)
 		return true;
 	if (!take_command(o, argc, argv, e))
@@ -377,6 +389,51 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		return error_set(e, "run: no kernel given (-k KERNEL or --image IMAGE; see plex86 "
 				    "run --help)");
 	return check_deterministic(o, e);
+}
+
+/* What only a machine that is new can be asked for. */
+static const char *not_of_resume(const struct run_options *o)
+{
+	const struct {
+		const char *option;
+		bool given;
+	} options[] = {
+		{"-k", o->kernel != NULL},
+		{"-i", o->initrd != NULL},
+		{"--image", o->image != NULL},
+		{"-a", o->append[0] != '\0'},
+		{"-m", o->memory != 0},
+		{"--deterministic", o->deterministic},
+		{"--no-fast-paths", o->no_fast_paths},
+		{"--stop-after", o->stop_after != 0},
+		{"--record", o->record != NULL},
+		{"--replay", o->replay != NULL},
+		{"--test-flip-after", o->test_flip != 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].given)
+			return options[i].option;
+	return NULL;
+}
+
+bool options_parse_resume(struct run_options *o, int argc, char **argv, struct error *e)
+{
+	const char *wrong;
+
+	if (!take_options(o, argc, argv, e))
+		return false;
+	if (o->help)
+		return true;
+	wrong = not_of_resume(o);
+	if (wrong)
+		return error_set(e, "resume: %s: the snapshot has that already", wrong);
+	if (optind == argc)
+		return error_set(e, "resume: no snapshot given (see plex86 resume --help)");
+	if (optind + 1 < argc)
+		return error_set(e, "resume: unexpected '%s'", argv[optind + 1]);
+	o->snapshot = argv[optind];
+	return true;
 }
 
 void options_free(struct run_options *o)

@@ -31,6 +31,8 @@ struct run_options {
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
 	const char *json;	     /* --json, a file or fd:N; NULL: none */
+	const char *snapshot_to;     /* --snapshot-to, NULL: none */
+	const char *snapshot;	     /* of plex86 resume: the file to go on from */
 	const char *trace;	     /* file for --trace, NULL: none */
 	const char *console;	     /* --console, NULL: the standard streams */
 	const char *name;	     /* --name, NULL: derived from the image's or kernel's */
@@ -53,6 +55,8 @@ struct run_options {
 
 /* argv[0] is the sub-command. False: `e` has the line to print, and usage is at fault. */
 bool options_parse_run(struct run_options *o, int argc, char **argv, struct error *e);
+/* The same of `plex86 resume`: what its file decides is not given, and is as zero. */
+bool options_parse_resume(struct run_options *o, int argc, char **argv, struct error *e);
 void options_free(struct run_options *o);
 
 /* A number with an optional suffix K, M or G, as bytes of guest RAM. */

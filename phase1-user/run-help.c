@@ -74,6 +74,8 @@ const char run_help[] =
 	"                        took (see plex86 stat --help)\n"
 	"      --json FILE|fd:N  tell a script what happens: one JSON object a line, from started to\n"
 	"                        ended with the status and all counters (docs/control.md)\n"
+	"      --snapshot-to FILE  on SIGUSR2 to this plex86, save the guest into FILE (see plex86\n"
+	"                        snapshot --help, which does the same by the guest's name)\n"
 	"      --trace FILE[,WORD...]\n"
 	"                        write every event to FILE, one line each. WORD may be format=chrome (for\n"
 	"                        ui.perfetto.dev), code (with instructions), events=LIST, range=RANGE: see\n"

@@ -110,6 +110,26 @@ static int set_cpu(struct machine *m, void __user *arg)
 	return 0;
 }
 
+/* The same for all of a machine that was at rest. */
+static int set_state(struct machine *m, void __user *arg)
+{
+	struct machine_state *s;
+	int ret = -EINVAL;
+
+	if (!m->vm.ram || m->started)
+		return -EINVAL;
+	s = memdup_user(arg, sizeof(*s));
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	if (state_check(&m->vm, s) == STATE_OK) {
+		state_load(&m->vm, s);
+		m->ready = true;
+		ret = 0;
+	}
+	kfree(s);
+	return ret;
+}
+
 static int set_regs(struct machine *m, void __user *arg)
 {
 	struct debug_regs regs;
@@ -219,6 +239,8 @@ static long locked(struct machine *m, unsigned cmd, void __user *arg)
 		return set_memory(m, arg);
 	case PLEX86_SET_CPU:
 		return set_cpu(m, arg);
+	case PLEX86_SET_STATE:
+		return set_state(m, arg);
 	case PLEX86_SET_REGS:
 		return set_regs(m, arg);
 	case PLEX86_STOP_AT:

@@ -14,6 +14,7 @@
 #ifndef PLEX86_IOCTL_H
 #define PLEX86_IOCTL_H
 
+#include "../common/state.h"
 #include "../common/vm.h"
 #include <linux/ioctl.h>
 
@@ -87,5 +88,7 @@ struct plex86_fpu {
 #define PLEX86_STOP_AT _IOW('x', 0x74, u64)
 #define PLEX86_GET_FPU	  _IOR('x', 0x6d, struct plex86_fpu)
 #define PLEX86_SET_FPU	  _IOW('x', 0x6e, struct plex86_fpu)
+/* In place of PLEX86_SET_CPU: all of a machine at rest but its RAM, which is there already. */
+#define PLEX86_SET_STATE _IOW('x', 0x6f, struct machine_state)
 
 #endif

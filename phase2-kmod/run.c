@@ -100,7 +100,7 @@ static enum core_next begin(struct machine *m)
 
 	if (!m->started) {
 		m->started = true;
-		return core_load_segments(vm) ? core_kick(vm) : CORE_EXIT;
+		return core_start(vm);
 	}
 	if (!m->exited)
 		return core_kick(vm);
@@ -120,6 +120,12 @@ static bool look(struct machine *m, enum core_next *next)
 {
 	const bool kick = READ_ONCE(m->kick);
 
+	/* What stands in a stub could not be taken up by another engine, whose stubs are others. */
+	if (kick && stubs_contain(&m->vm) && !stubs_intruded(&m->vm)) {
+		m->core_ran = true;
+		*next = core_kick(&m->vm);
+		return true;
+	}
 	if (kick || trace_is_full(&m->vm)) {
 		WRITE_ONCE(m->kick, false);
 		m->vm.exit = (struct vm_exit){.kind = EXIT_KICKED};

@@ -202,6 +202,28 @@ static struct hal_device *agent_open(const char *spec, struct error *e)
 	return &a->hal;
 }
 
+static bool agent_save(struct hal_device *d, struct byte_writer *w, struct error *e)
+{
+	const struct agent *a = (const struct agent *)d;
+
+	(void)e;
+	bytes_put_u32(w, a->due);
+	bytes_put_u8(w, a->listens);
+	bytes_put_u8(w, a->power_off);
+	return true;
+}
+
+static bool agent_load(struct hal_device *d, struct byte_reader *r, struct error *e)
+{
+	struct agent *a = (struct agent *)d;
+
+	(void)e;
+	a->due = bytes_get_u32(r) & (1u << DEVICE_ADD | 1u << PORT_OPEN | 1u << PORT_NAME);
+	a->listens = bytes_get_bool(r);
+	a->power_off = bytes_get_bool(r);
+	return true;
+}
+
 static void destroy(struct hal_device *d)
 {
 	free(d);
@@ -211,5 +233,7 @@ const struct hal_kind hal_agent = {
 	.option = "agent",
 	.quiet = true,
 	.open = agent_open,
+	.save = agent_save,
+	.load = agent_load,
 	.destroy = destroy,
 };

@@ -137,5 +137,7 @@ const struct hal_kind hal_balloon = {
 	.option = "balloon",
 	.quiet = true,
 	.open = balloon_open,
+	.save = hal_save_nothing,
+	.load = hal_load_nothing,
 	.destroy = balloon_destroy,
 };

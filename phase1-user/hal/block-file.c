@@ -227,11 +227,35 @@ static void file_close(struct block *b)
 	free(f);
 }
 
+/* The times tell whether it was written; of one that is only read, a copy will do. */
+static bool file_identify(struct block *b, struct block_identity *id, const char **why)
+{
+	const struct block_file *f = file_of(b);
+	struct stat st;
+
+	*why = "what was written to it is thrown away at the end (,cow)";
+	if (f->cow)
+		return false;
+	*why = "it cannot be looked at";
+	if (fstat(f->fd, &st))
+		return false;
+	*id = (struct block_identity){.size = b->size};
+	if (S_ISREG(st.st_mode))
+		id->changed_ns = st.st_mtim.tv_sec * 1000000000ull + st.st_mtim.tv_nsec;
+	if (b->read_only)
+		return true;
+	id->device = S_ISREG(st.st_mode) ? st.st_dev : st.st_rdev;
+	id->inode = st.st_ino;
+	*why = "nobody can tell whether a block device was written since";
+	return S_ISREG(st.st_mode);
+}
+
 static const struct block_ops file_ops = {
 	.start = file_start,
 	.submit = file_submit,
 	.kick = file_kick,
 	.drain = file_drain,
+	.identify = file_identify,
 	.close = file_close,
 };
 

@@ -44,6 +44,12 @@ struct block_owner {
 	void *opaque;
 };
 
+/* Two of them are the same if nothing has been written in between. */
+struct block_identity {
+	u64 device, inode; /* 0 where only the contents count */
+	u64 size, changed_ns;
+};
+
 struct block_ops {
 	/* The guest will run soon: watch descriptors. */
 	bool (*start)(struct block *b, struct loop *loop, struct error *e);
@@ -56,6 +62,9 @@ struct block_ops {
 	void (*drain)(struct block *b);
 	/* Nothing is in flight: close and free. */
 	void (*close)(struct block *b);
+	/* Nothing is in flight: what another process must find there to go on with it. False: `why`
+	 * says why that cannot be told. May be NULL. */
+	bool (*identify)(struct block *b, struct block_identity *id, const char **why);
 };
 
 /* The head of every backend's structure. */

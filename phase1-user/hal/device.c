@@ -156,6 +156,89 @@ const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t siz
 	return text;
 }
 
+/* ---- snapshots ---- */
+
+bool hal_save_nothing(struct hal_device *d, struct byte_writer *w, struct error *e)
+{
+	(void)d, (void)w, (void)e;
+	return true;
+}
+
+bool hal_load_nothing(struct hal_device *d, struct byte_reader *r, struct error *e)
+{
+	(void)d, (void)r, (void)e;
+	return true;
+}
+
+/* What a device adds comes first in time, for that brings it to rest, and last in the file. */
+static bool save_device(struct hal_device *d, struct byte_writer *w, struct error *e)
+{
+	struct byte_writer own = {0};
+	bool ok = d->kind->save(d, &own, e);
+	size_t part;
+
+	if (ok) {
+		bytes_put_text(w, d->kind->option);
+		part = bytes_begin(w);
+		virtio_save(&d->virtio, w);
+		bytes_put(w, own.data, own.used);
+		bytes_end(w, part);
+		w->failed |= own.failed;
+	}
+	bytes_free(&own);
+	return ok;
+}
+
+bool hal_save(struct hal *h, struct byte_writer *w, struct error *e)
+{
+	for (unsigned i = 0; i < h->count; i++)
+		if (!h->device[i]->kind->save)
+			return error_set(e,
+					 "--%s: cannot be in a snapshot, for another program "
+					 "has a part of its state",
+					 h->device[i]->kind->option);
+	bytes_put_u32(w, h->count);
+	for (unsigned i = 0; i < h->count; i++)
+		if (!save_device(h->device[i], w, e))
+			return false;
+	return true;
+}
+
+static bool load_device(struct hal_device *d, struct byte_reader *r, struct error *e)
+{
+	struct byte_reader part;
+	char option[32];
+	const char *why;
+
+	bytes_get_text(r, option, sizeof(option));
+	if (r->failed || strcmp(option, d->kind->option))
+		return error_set(e, "%s %u: another device is there in the snapshot",
+				 d->kind->option, d->virtio.slot);
+	part = bytes_get_part(r);
+	why = virtio_load(&d->virtio, &part, d->kind->fixed_config);
+	if (why)
+		return error_set(e, "%s %u: %s", d->kind->option, d->virtio.slot, why);
+	if (!d->kind->load(d, &part, e))
+		return false;
+	return bytes_all_read(&part) ||
+	       error_set(e, "%s %u: its state is damaged", d->kind->option, d->virtio.slot);
+}
+
+bool hal_load(struct hal *h, struct byte_reader *r, u64 *bells, struct error *e)
+{
+	const u64 all = (1u << DEVICE_BELLS) - 1;
+
+	*bells = 0;
+	if (bytes_get_u32(r) != h->count)
+		return error_set(e, "devices: there are others in the snapshot");
+	for (unsigned i = 0; i < h->count; i++) {
+		if (!h->device[i]->kind->load || !load_device(h->device[i], r, e))
+			return false;
+		*bells |= all << DEVICE_BELLS * h->device[i]->virtio.slot;
+	}
+	return true;
+}
+
 void hal_destroy(struct hal *h)
 {
 	while (h->count) {

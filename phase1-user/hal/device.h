@@ -23,6 +23,12 @@ struct hal_kind {
 	/* The machine is built, the guest not yet running: watch descriptors, start threads. The
 	 * device lock is not held. May be NULL. */
 	bool (*start)(struct hal_device *d, struct loop *loop, struct error *e);
+	/* For a snapshot, the guest standing still: come to rest, and add what load() needs beside
+	 * the transport's state, which is there already when it is called. False: `e` says why not.
+	 * Without save(): there can be no snapshot. */
+	bool (*save)(struct hal_device *d, struct byte_writer *w, struct error *e);
+	bool (*load)(struct hal_device *d, struct byte_reader *r, struct error *e);
+	bool fixed_config; /* the configuration space must be as it was */
 	/* The guest has stopped for good and the I/O thread with it: finish what was acknowledged,
 	 * stop threads, close, free. */
 	void (*destroy)(struct hal_device *d);
@@ -32,7 +38,7 @@ struct hal_kind {
 struct hal_device {
 	const struct hal_kind *kind;
 	struct virtio_device virtio;
-	bool unasked; /* every guest has it: one without a driver is no mistake */
+	bool unasked;	 /* every guest has it: one without a driver is no mistake */
 	const char *tag; /* of a file system: what the guest mounts it by. NULL: none */
 };
 
@@ -60,6 +66,14 @@ void hal_notify(struct hal *h, u64 bells);
  * device `i` was driven, or there is none. */
 const char *hal_undriven(const struct hal *h, unsigned i, char *text, size_t size);
 void hal_destroy(struct hal *h);
+
+/* All devices, attached, at rest; and the same ones in another process, before the guest runs.
+ * `*bells`: doorbells that must be rung then, for what came in between. */
+bool hal_save(struct hal *h, struct byte_writer *w, struct error *e);
+bool hal_load(struct hal *h, struct byte_reader *r, u64 *bells, struct error *e);
+/* save() and load() of devices that have nothing to add. */
+bool hal_save_nothing(struct hal_device *d, struct byte_writer *w, struct error *e);
+bool hal_load_nothing(struct hal_device *d, struct byte_reader *r, struct error *e);
 
 /* For the options of a spec "VALUE,key=value,flag": cut off the next word at a comma, in place.
  * Returns it, or NULL at the end. */

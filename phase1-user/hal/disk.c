@@ -508,6 +508,44 @@ static bool disk_start(struct hal_device *h, struct loop *loop, struct error *e)
 	return d->block->ops->start(d->block, loop, e);
 }
 
+static bool identify(struct disk *d, struct block_identity *id, struct error *e)
+{
+	const char *why = "nobody can tell whether its server has changed it since";
+
+	if (d->block->ops->identify && d->block->ops->identify(d->block, id, &why))
+		return true;
+	return error_set(e, "disk '%s': cannot be in a snapshot: %s", d->name, why);
+}
+
+static bool disk_save(struct hal_device *h, struct byte_writer *w, struct error *e)
+{
+	struct disk *d = disk_of(&h->virtio);
+	struct block_identity id;
+
+	d->block->ops->drain(d->block);
+	virtio_signal(&h->virtio, &h->virtio.queue[0]);
+	if (!identify(d, &id, e))
+		return false;
+	bytes_put(w, &id, sizeof(id));
+	return true;
+}
+
+static bool disk_load(struct hal_device *h, struct byte_reader *r, struct error *e)
+{
+	struct disk *d = disk_of(&h->virtio);
+	struct block_identity then, now;
+
+	bytes_get(r, &then, sizeof(then));
+	if (r->failed || !identify(d, &now, e))
+		return false;
+	if (!memcmp(&then, &now, sizeof(now)))
+		return true;
+	return error_set(e,
+			 "disk '%s': it has been changed since the snapshot, or is another one (a "
+			 "guest would destroy what is on it; put back what was there then)",
+			 d->name);
+}
+
 static void disk_destroy(struct hal_device *h)
 {
 	struct disk *d = disk_of(&h->virtio);
@@ -522,5 +560,8 @@ const struct hal_kind hal_disk = {
 	.option = "disk",
 	.open = disk_open,
 	.start = disk_start,
+	.fixed_config = true,
+	.save = disk_save,
+	.load = disk_load,
 	.destroy = disk_destroy,
 };

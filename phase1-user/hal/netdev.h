@@ -86,6 +86,9 @@ size_t netdev_flatten(u8 *to, const struct iovec *segment, unsigned segments);
  * `spec`. NULL: no memory, and `n` is as it was. */
 struct hal_device *net_create(struct netdev *n, const u8 *mac, const char *spec);
 
+/* Six bytes, of a device of kind "net" that has been attached. */
+void net_get_mac(const struct hal_device *d, u8 *mac);
+
 /* The backends. `word` are the parts of the spec that net.c does not know, the backend's name
  * first; they may be written to. NULL: `e` says what is wrong. */
 struct netdev *net_user_open(char **word, unsigned words, struct error *e);

@@ -80,5 +80,7 @@ const struct hal_kind hal_rng = {
 	.option = "rng",
 	.quiet = true,
 	.open = rng_open,
+	.save = hal_save_nothing,
+	.load = hal_load_nothing,
 	.destroy = rng_destroy,
 };

@@ -325,3 +325,39 @@ size_t serial_input(struct serial *s, const u8 *data, size_t n)
 	update_irq(s);
 	return n;
 }
+
+/* ---------------------------------------------------------- snapshots ---- */
+
+void serial_save(const struct serial *s, struct byte_writer *w)
+{
+	const u8 bytes[] = {s->ier, s->lcr, s->mcr,	   s->msr,     s->scr,
+			    s->dll, s->dlm, s->lsr_errors, s->trigger, s->lsr_polls};
+
+	bytes_put(w, bytes, sizeof(bytes));
+	bytes_put_u8(w, s->fifo);
+	bytes_put_u8(w, s->thre_event);
+	bytes_put_u8(w, s->irq_level);
+	bytes_put_u8(w, s->found_empty);
+	bytes_put(w, s->rx, sizeof(s->rx));
+	bytes_put_u8(w, s->rx_head);
+	bytes_put_u8(w, s->rx_count);
+}
+
+bool serial_load(struct serial *s, struct byte_reader *r)
+{
+	u8 *const bytes[] = {&s->ier, &s->lcr, &s->mcr,	       &s->msr,	    &s->scr,
+			     &s->dll, &s->dlm, &s->lsr_errors, &s->trigger, &s->lsr_polls};
+
+	for (unsigned i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+		*bytes[i] = bytes_get_u8(r);
+	s->fifo = bytes_get_bool(r);
+	s->thre_event = bytes_get_bool(r);
+	s->irq_level = bytes_get_bool(r);
+	s->found_empty = bytes_get_bool(r);
+	bytes_get(r, s->rx, sizeof(s->rx));
+	s->rx_head = bytes_get_u8(r);
+	s->rx_count = bytes_get_u8(r);
+	return !r->failed && s->rx_head < SERIAL_FIFO && s->rx_count <= rx_size(s) &&
+	       !(s->ier & ~IER_ALL) && !(s->mcr & ~MCR_ALL) && s->trigger <= SERIAL_FIFO &&
+	       s->lsr_polls <= POLLS_TO_LISTEN;
+}

@@ -8,6 +8,7 @@
 #ifndef PLEX86_HAL_SERIAL_H
 #define PLEX86_HAL_SERIAL_H
 
+#include "../bytes.h"
 #include "bus.h"
 
 #define SERIAL_COM1     0x3f8
@@ -48,5 +49,9 @@ size_t serial_input(struct serial *s, const u8 *data, size_t n);
 /* Hand buffered output to out(): call it when the guest idles and when it ends. Full buffers and
  * newlines flush by themselves. */
 void serial_flush(struct serial *s);
+
+/* For snapshots, output flushed; its line is driven as it was by others. False: impossible. */
+void serial_save(const struct serial *s, struct byte_writer *w);
+bool serial_load(struct serial *s, struct byte_reader *r);
 
 #endif

@@ -177,5 +177,7 @@ const struct hal_kind hal_console = {
 	.option = "virtio-console",
 	.quiet = true,
 	.open = console_open_device,
+	.save = hal_save_nothing,
+	.load = hal_load_nothing,
 	.destroy = destroy,
 };

@@ -384,3 +384,119 @@ void virtio_cmdline(const struct virtio_device *d, char *text, size_t size)
 	snprintf(text, size, "virtio_mmio.device=4K@%#x:%u",
 		 VIRTIO_MMIO_BASE + d->slot * VIRTIO_MMIO_SIZE, d->irq);
 }
+
+/* ---------------------------------------------------------- snapshots ---- */
+
+static void save_queue(const struct virtqueue *q, struct byte_writer *w)
+{
+	bytes_put_u16(w, q->size);
+	bytes_put_u8(w, q->ready);
+	bytes_put_u64(w, q->desc);
+	bytes_put_u64(w, q->avail);
+	bytes_put_u64(w, q->used);
+	bytes_put_u8(w, q->event_index);
+	bytes_put_u8(w, q->indirect);
+	bytes_put_u16(w, q->next_avail);
+	bytes_put_u16(w, q->next_used);
+	bytes_put_u16(w, q->signalled);
+	bytes_put_u8(w, q->signalled_valid);
+	bytes_put_u8(w, q->broken != NULL);
+}
+
+void virtio_save(struct virtio_device *d, struct byte_writer *w)
+{
+	bytes_put_u32(w, d->id);
+	bytes_put_u64(w, d->negotiated);
+	bytes_put_u32(w, d->features_select);
+	bytes_put_u32(w, d->driver_features_select);
+	bytes_put_u32(w, d->queue_select);
+	bytes_put_u32(w, d->status);
+	bytes_put_u32(w, d->generation);
+	bytes_put_u32(w, __atomic_load_n(interrupt_status(d), __ATOMIC_SEQ_CST));
+	bytes_put_u8(w, d->was_driven);
+	bytes_put_u32(w, d->config_size);
+	bytes_put(w, d->config, d->config_size);
+	bytes_put_u32(w, d->queue_count);
+	for (unsigned i = 0; i < d->queue_count; i++)
+		save_queue(&d->queue[i], w);
+}
+
+static bool load_queue(struct virtio_device *d, struct virtqueue *q, struct byte_reader *r)
+{
+	bool broken;
+
+	virtqueue_reset(q);
+	q->size = bytes_get_u16(r);
+	q->ready = bytes_get_bool(r);
+	q->desc = bytes_get_u64(r);
+	q->avail = bytes_get_u64(r);
+	q->used = bytes_get_u64(r);
+	q->event_index = bytes_get_bool(r);
+	q->indirect = bytes_get_bool(r);
+	q->next_avail = bytes_get_u16(r);
+	q->next_used = bytes_get_u16(r);
+	q->signalled = bytes_get_u16(r);
+	q->signalled_valid = bytes_get_bool(r);
+	broken = bytes_get_bool(r);
+	if (r->failed || q->size > queue_max(d) || (q->ready && !virtqueue_start(q)))
+		return false;
+	q->broken = broken ? "it was before the snapshot" : NULL;
+	return true;
+}
+
+static bool load_config(struct virtio_device *d, struct byte_reader *r, bool fixed)
+{
+	u8 config[256];
+
+	if (bytes_get_u32(r) != d->config_size || d->config_size > sizeof(config))
+		return false;
+	bytes_get(r, config, d->config_size);
+	if (fixed)
+		return !memcmp(config, d->config, d->config_size);
+	if (!r->failed && d->config_size)
+		memcpy(d->config, config, d->config_size);
+	return true;
+}
+
+static const char *load_queues(struct virtio_device *d, struct byte_reader *r)
+{
+	if (bytes_get_u32(r) != d->queue_count)
+		return "it has another number of queues";
+	for (unsigned i = 0; i < d->queue_count; i++)
+		if (!load_queue(d, &d->queue[i], r)) {
+			virtqueue_reset(&d->queue[i]);
+			return "a queue's state is impossible";
+		}
+	return NULL;
+}
+
+const char *virtio_load(struct virtio_device *d, struct byte_reader *r, bool fixed)
+{
+	const u32 known = STATUS_DRIVERS | STATUS_NEEDS_RESET;
+	const char *why;
+	u32 interrupts;
+
+	if (bytes_get_u32(r) != d->id)
+		return "it is of another type";
+	d->negotiated = bytes_get_u64(r);
+	d->features_select = bytes_get_u32(r);
+	d->driver_features_select = bytes_get_u32(r);
+	d->queue_select = bytes_get_u32(r);
+	d->status = bytes_get_u32(r);
+	d->generation = bytes_get_u32(r);
+	interrupts = bytes_get_u32(r);
+	d->was_driven = bytes_get_bool(r);
+	if (r->failed || (d->status & ~known) ||
+	    (interrupts & ~(INTERRUPT_QUEUE | INTERRUPT_CONFIG)))
+		return "its state is impossible";
+	if (d->negotiated & ~offered(d))
+		return "it can do less than the one that the guest knows";
+	if (!load_config(d, r, fixed))
+		return "it is another one than the guest knows";
+	why = load_queues(d, r);
+	if (why)
+		return why;
+	__atomic_store_n(interrupt_status(d), interrupts, __ATOMIC_SEQ_CST);
+	virtio_publish(d);
+	return NULL;
+}

@@ -14,6 +14,7 @@
 #define PLEX86_HAL_VIRTIO_H
 
 #include "../../common/device-page.h"
+#include "../bytes.h"
 #include "bus.h"
 #include "virtqueue.h"
 
@@ -114,6 +115,12 @@ void virtio_interrupt(struct virtio_device *d);
 void virtio_config_changed(struct virtio_device *d);
 /* A queue is broken or a request makes no sense: say so once and ask for a reset. */
 void virtio_break(struct virtio_device *d, const char *why);
+
+/* For snapshots: the transport's part of a device at rest, and its configuration space. Loading,
+ * with the guest's RAM there, tells what is wrong with it: NULL: nothing. What the space holds
+ * must be what the device has there if `fixed`. */
+void virtio_save(struct virtio_device *d, struct byte_writer *w);
+const char *virtio_load(struct virtio_device *d, struct byte_reader *r, bool fixed);
 
 static inline bool virtio_running(const struct virtio_device *d)
 {

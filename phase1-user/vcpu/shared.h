@@ -9,7 +9,7 @@
 #ifndef PLEX86_VCPU_SHARED_H
 #define PLEX86_VCPU_SHARED_H
 
-#include "../../common/vm.h"
+#include "../../common/state.h"
 #include "../fpu.h"
 #include "baton.h"
 
@@ -112,6 +112,10 @@ struct vcpu_shared {
 	struct baton baton;
 	struct gate gate;
 	struct vcpu_fpu fpu;
+
+	/* Set by the VMM before the second turn: begin with this. */
+	bool restore;
+	struct machine_state state;
 
 	struct trace_ring trace;
 	struct vm vm;

@@ -275,7 +275,9 @@ static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext
 		hand_over();
 		pool_open();
 		stats_trap_begins(vm);
-		run_until_resume(core_load_segments(vm) ? core_kick(vm) : CORE_EXIT);
+		if (shared->restore)
+			state_load(vm, &shared->state);
+		run_until_resume(core_start(vm));
 		return;
 	}
 	hw[SEG_CS] = sc->cs;

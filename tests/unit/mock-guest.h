@@ -13,6 +13,7 @@ struct mock_guest {
 	struct machine m;
 	unsigned stopped, powered_off;
 	bool agent;
+	char saved_to[100]; /* by machine_snapshot(), which cannot do "/full" */
 };
 
 extern struct mock_guest mock_guest;

@@ -3,6 +3,7 @@
  */
 #include "mock-machine.h"
 
+#include "../../phase1-user/travel.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,5 +204,25 @@ int trace_file_drain(struct trace_file *t, struct engine *engine, bool still)
 void trace_file_mute(struct trace_file *t, bool muted)
 {
 	(void)t, (void)muted;
+	abort();
+}
+
+/* There is no replay to go back in. */
+enum travel_result travel_step_back(struct travel *t, bool ended)
+{
+	(void)t, (void)ended;
+	abort();
+}
+
+enum travel_result travel_run_back(struct travel *t, const struct debug_request *points, bool ended,
+				   struct vm_exit *exit)
+{
+	(void)t, (void)points, (void)ended, (void)exit;
+	abort();
+}
+
+const char *travel_error(const struct travel *t)
+{
+	(void)t;
 	abort();
 }

@@ -109,8 +109,8 @@ static void test_no_requests(void **state)
 
 static void test_arguments(void **state)
 {
-	static const char *const commands[] = {"status", "stats",     "pause",	 "continue",
-					       "stop",	 "subscribe", "commands"};
+	static const char *const commands[] = {"status", "stats",    "pause",	  "continue",
+					       "stop",	 "snapshot", "subscribe", "commands"};
 	char line[100];
 
 	(void)state;
@@ -268,11 +268,30 @@ static void test_introspection(void **state)
 	answer = json_loads(ask("{\"execute\":\"commands\"}"), 0, NULL);
 	json_array_foreach(json_object_get(json_object_get(answer, "return"), "commands"), i, name)
 	{
-		snprintf(line, sizeof(line), "{\"execute\":\"%s\"}", json_string_value(name));
+		snprintf(line, sizeof(line), "{\"execute\":\"%s\"%s}", json_string_value(name),
+			 strcmp(json_string_value(name), "snapshot")
+				 ? ""
+				 : ",\"arguments\":{\"path\":\"/x\"}");
 		assert_memory_equal(ask(line), "{\"return\":{", 11);
 	}
 	assert_true(i >= 7);
 	json_decref(answer);
+}
+
+static void test_snapshot(void **state)
+{
+	(void)state;
+	assert_string_equal(ask("{\"execute\":\"snapshot\",\"arguments\":{\"path\":\"/a b\"}}"),
+			    "{\"return\":{\"bytes\":12345,\"ns\":678}}");
+	assert_string_equal(mock_guest.saved_to, "/a b");
+	assert_int_equal(mock_guest.stopped, 0);
+	refused("InvalidArguments", "{\"execute\":\"snapshot\"}");
+	refused("InvalidArguments", "{\"execute\":\"snapshot\",\"arguments\":{\"path\":\"x\"}}");
+	refused("Failed",
+		"{\"execute\":\"snapshot\",\"arguments\":{\"path\":\"/full\",\"stop\":true}}");
+	assert_int_equal(mock_guest.stopped, 0);
+	ask("{\"execute\":\"snapshot\",\"arguments\":{\"path\":\"/x\",\"stop\":true}}");
+	assert_int_equal(mock_guest.stopped, 1);
 }
 
 int main(void)
@@ -286,6 +305,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pause_and_stop, begin, end),
 		cmocka_unit_test_setup_teardown(test_events, begin, end),
 		cmocka_unit_test_setup_teardown(test_introspection, begin, end),
+		cmocka_unit_test_setup_teardown(test_snapshot, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

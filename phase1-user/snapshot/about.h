@@ -1,0 +1,21 @@
+/*
+ * What a running guest's snapshot would say of it.
+ *
+ * Owns: turning the command line of a run into a struct snapshot_config that means the same
+ * anywhere: paths become absolute, addresses that were chosen are given.
+ */
+#ifndef PLEX86_SNAPSHOT_ABOUT_H
+#define PLEX86_SNAPSHOT_ABOUT_H
+
+#include <sys/stat.h>
+#include "../options.h"
+#include "config.h"
+
+/* All but the host, the machine being built. `o->device` are the devices of `hal` that were asked
+ * for, in their order. The caller fills in abi and multiboot, and cmdline. */
+void snapshot_about(struct snapshot_config *c, const struct run_options *o, const struct hal *hal,
+		    const struct stat *kernel);
+/* Is the kernel's file still the one that the guest was loaded from? */
+bool snapshot_kernel_is(const struct snapshot_config *c, struct stat *kernel);
+
+#endif
