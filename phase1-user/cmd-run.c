@@ -525,7 +525,8 @@ static bool plan_travel(struct run *r, const struct engine_config *config)
 {
 	if (!r->options.replay || !r->gdb)
 		return true;
-	r->travel = travel_create(&r->machine, r->options.engine, config, &r->error);
+	r->travel = travel_create(&r->machine, r->options.engine, config, &r->about,
+				  &r->error);
 	return r->travel != NULL;
 }
 

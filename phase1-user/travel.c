@@ -24,6 +24,7 @@ struct travel {
 	struct machine *machine;
 	char engine[16];
 	struct engine_config config;
+	const struct snapshot_config *about;
 	char directory[32];
 	struct station station[STATIONS];
 	unsigned stations;
@@ -101,7 +102,7 @@ void travel_note(struct travel *t)
 	snprintf(s->path, sizeof(s->path), "%s/%016llx", t->directory,
 		 (unsigned long long)now.events);
 	/* Without it the way back is longer, or if it is the first, there is none. */
-	if (!snapshot_take(m, m->about, s->path, &ignored, &t->error))
+	if (!snapshot_take(m, t->about, s->path, &ignored, &t->error))
 		return;
 	if (++t->stations == STATIONS)
 		thin_out(t);
@@ -116,6 +117,16 @@ static unsigned station_before(const struct travel *t, u64 events)
 	while (i && t->station[i].events > events)
 		i--;
 	return i;
+}
+
+/* An engine takes up a state when it first runs, and can be looked at only then. */
+static bool take_up(struct engine *engine)
+{
+	struct vm_exit exit;
+
+	engine_kick(engine);
+	engine_run(engine, &exit);
+	return exit.kind == EXIT_KICKED;
 }
 
 /* Be there, on another engine: this one has run. */
@@ -133,7 +144,8 @@ static bool go_to_station(struct travel *t, unsigned i)
 	ok = fresh != NULL;
 	if (ok) {
 		m->engine = fresh;
-		ok = snapshot_restore(s, m, &t->error);
+		ok = snapshot_restore(s, m, &t->error) &&
+		     (take_up(fresh) || error_set(&t->error, "the engine does not start"));
 		engine_destroy(ok ? old : fresh);
 		if (!ok)
 			m->engine = old;
@@ -209,9 +221,10 @@ static bool run_until(struct travel *t, u64 events, struct look *now)
 	return now->events >= events;
 }
 
+/* RF tells how it came to stand there: by a fault or behind a step. */
 static bool is_same(const struct vcpu *a, const struct vcpu *b)
 {
-	return a->rip == b->rip && a->rflags == b->rflags &&
+	return a->rip == b->rip && !((a->rflags ^ b->rflags) & ~(u64)FLAG_RF) &&
 	       !memcmp(a->gpr, b->gpr, sizeof(a->gpr)) && a->cr3 == b->cr3 &&
 	       a->halted == b->halted;
 }
@@ -353,12 +366,13 @@ static bool count_hits(struct travel *t, unsigned i, const struct look *here,
 	recorder_mark(t->machine->recorder, end);
 	ask(t, 0, points);
 	for (;;) {
-		/* The last way is counted in steps. */
+		/* The last way is counted in steps. The first is none: it tells what the instruction that made
+		 * the event has touched. */
 		if (now.events >= end && !stepping) {
-			if (!last || !here->steps)
+			if (!last)
 				return true;
 			recorder_mark(t->machine->recorder, 0);
-			ask(t, here->steps, points);
+			ask(t, here->steps ? here->steps : 1, points);
 			stepping = true;
 		}
 		run(t, exit);
@@ -393,10 +407,14 @@ enum travel_result travel_run_back(struct travel *t, const struct debug_request 
 	for (unsigned i = station_before(t, here.events) + 1; i-- > 0;) {
 		if (!count_hits(t, i, &here, points, 0, &hits, exit))
 			return arrive(t, TRAVEL_LOST);
-		if (hits)
-			return arrive(t, count_hits(t, i, &here, points, hits, &hits, exit)
-						 ? TRAVEL_THERE
-						 : TRAVEL_LOST);
+		if (!hits)
+			continue;
+		if (!count_hits(t, i, &here, points, hits, &hits, exit))
+			return arrive(t, TRAVEL_LOST);
+		/* Behind an access in one direction is before it in the other. */
+		if (exit->debug.reason == DEBUG_STOP_WATCH)
+			return travel_step_back(t, false);
+		return arrive(t, TRAVEL_THERE);
 	}
 	return arrive(t, go_to_station(t, 0) ? TRAVEL_BEGIN : TRAVEL_LOST);
 }
@@ -404,7 +422,8 @@ enum travel_result travel_run_back(struct travel *t, const struct debug_request 
 /* ---- beginning and end ---- */
 
 struct travel *travel_create(struct machine *machine, const char *engine,
-			     const struct engine_config *config, struct error *e)
+			     const struct engine_config *config, const struct snapshot_config *about,
+			     struct error *e)
 {
 	struct travel *t = calloc(1, sizeof(*t));
 
@@ -414,6 +433,7 @@ struct travel *travel_create(struct machine *machine, const char *engine,
 	}
 	t->machine = machine;
 	t->config = *config;
+	t->about = about;
 	t->config.stop_at = 0;
 	t->interval = INTERVAL;
 	snprintf(t->engine, sizeof(t->engine), "%s", engine);

@@ -12,9 +12,11 @@
 
 struct travel;
 
-/* For a replay by `machine`, which has its recorder, on an engine like the one it has. NULL: `e`. */
+/* For a replay by `machine`, which has its recorder, on an engine like the one it has; `about`: what a
+ * snapshot says of it, to be filled in before it runs. NULL: `e`. */
 struct travel *travel_create(struct machine *machine, const char *engine,
-			     const struct engine_config *config, struct error *e);
+			     const struct engine_config *config, const struct snapshot_config *about,
+			     struct error *e);
 void travel_destroy(struct travel *t);
 
 /* On the run thread, with the lock held, at a stop that the recorder asked for. Before the first run as
