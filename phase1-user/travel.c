@@ -82,8 +82,7 @@ static void thin_out(struct travel *t)
 
 static void set_mark(struct travel *t)
 {
-	recorder_mark(t->machine->recorder,
-		      t->station[t->stations - 1].events + t->interval);
+	recorder_mark(t->machine->recorder, t->station[t->stations - 1].events + t->interval);
 }
 
 void travel_note(struct travel *t)
@@ -230,7 +229,7 @@ static bool is_same(const struct vcpu *a, const struct vcpu *b)
 }
 
 /* From the first moment with as many events as `here`, step until it is the same. */
-static bool count_steps(struct travel *t, const struct look *here, bool ended, u64 *steps)
+static bool count_steps(struct travel *t, const struct look *here, u64 *steps)
 {
 	const struct debug_request points = {
 		.count = 1,
@@ -240,34 +239,34 @@ static bool count_steps(struct travel *t, const struct look *here, bool ended, u
 	struct look now;
 
 	recorder_mark(t->machine->recorder, here->events + 1);
-	ask(t, ~0ull, ended ? NULL : &points);
+	ask(t, ~0ull, &points);
 	for (;;) {
 		if (!look(t, &now))
 			return false;
 		*steps = now.steps;
-		if (!ended && is_same(&now.cpu, &here->cpu))
+		if (is_same(&now.cpu, &here->cpu))
 			return true;
 		run(t, &exit);
 		if (exit.kind != EXIT_DEBUG || exit.debug.reason != DEBUG_STOP_BREAK)
 			break;
 	}
-	if (!look(t, &now))
-		return false;
-	*steps = now.steps;
-	if (exit.kind == EXIT_KICKED)
-		lost(t, "interrupted");
-	else if (!ended)
-		lost(t, "this place is not found in the replay: has the guest been changed?");
-	return ended && exit.kind != EXIT_KICKED;
+	lost(t, exit.kind == EXIT_KICKED
+			? "interrupted"
+			: "this place is not found in the replay: has the guest been changed?");
+	return false;
 }
 
-/* Where is it? Of a guest that has ended: where its last instruction began. */
+/* Where is it? A guest that has ended has done so in the instruction that made its last event, and
+ * stands nowhere. */
 static bool find_place(struct travel *t, struct look *here, bool ended)
 {
 	struct look now;
 
-	return look(t, here) && go_to_station(t, station_before(t, here->events)) &&
-	       run_until(t, here->events, &now) && count_steps(t, here, ended, &here->steps);
+	*here = (struct look){0};
+	if (!look(t, here))
+		return false;
+	return ended || (go_to_station(t, station_before(t, here->events)) &&
+			 run_until(t, here->events, &now) && count_steps(t, here, &here->steps));
 }
 
 static enum travel_result go_to(struct travel *t, u64 events, u64 steps)
@@ -284,8 +283,8 @@ static enum travel_result go_to(struct travel *t, u64 events, u64 steps)
 	run(t, &exit);
 	if (exit.kind == EXIT_DEBUG && exit.debug.reason == DEBUG_STOP_STEP)
 		return TRAVEL_THERE;
-	return lost(t, exit.kind == EXIT_KICKED ? "interrupted"
-						: "the guest did not come here again");
+	return lost(t,
+		    exit.kind == EXIT_KICKED ? "interrupted" : "the guest did not come here again");
 }
 
 /* The guest goes on from here; and knows of no debugger. */
@@ -332,11 +331,9 @@ enum travel_result travel_step_back(struct travel *t, bool ended)
 	t->machine->muted = true;
 	if (!find_place(t, &here, ended))
 		return arrive(t, TRAVEL_LOST);
-	if (ended)
-		return arrive(t, go_to(t, here.events, here.steps));
-	if (here.steps)
+	if (here.steps && !ended)
 		return arrive(t, go_to(t, here.events, here.steps - 1));
-	if (here.events <= t->station[0].events)
+	if (here.events <= t->station[0].events && !ended)
 		return arrive(t, go_to_station(t, 0) ? TRAVEL_BEGIN : TRAVEL_LOST);
 	if (!find_moment_before(t, here.events, &here))
 		return arrive(t, TRAVEL_LOST);
@@ -346,14 +343,15 @@ enum travel_result travel_step_back(struct travel *t, bool ended)
 /* Is this a stop that `points` have made? */
 static bool is_hit(const struct vm_exit *exit)
 {
-	return exit->kind == EXIT_DEBUG && (exit->debug.reason == DEBUG_STOP_BREAK ||
-					    exit->debug.reason == DEBUG_STOP_WATCH);
+	return exit->kind == EXIT_DEBUG &&
+	       (exit->debug.reason == DEBUG_STOP_BREAK || exit->debug.reason == DEBUG_STOP_WATCH);
 }
 
-/* From station `i` to the next, or if that is behind it to `here`: count what `points` stop for, up to
- * `wanted`, where it then stands. False: lost. */
-static bool count_hits(struct travel *t, unsigned i, const struct look *here,
-		       const struct debug_request *points, u64 wanted, u64 *hits, struct vm_exit *exit)
+/* From station `i` to the next, or if that is behind it to `here`, or where the guest `ended`:
+ * count what `points` stop for, up to `wanted`, where it then stands. False: lost. */
+static bool count_hits(struct travel *t, unsigned i, const struct look *here, bool ended,
+		       const struct debug_request *points, u64 wanted, u64 *hits,
+		       struct vm_exit *exit)
 {
 	const bool last = i + 1 == t->stations || t->station[i + 1].events > here->events;
 	const u64 end = last ? here->events : t->station[i + 1].events;
@@ -366,8 +364,8 @@ static bool count_hits(struct travel *t, unsigned i, const struct look *here,
 	recorder_mark(t->machine->recorder, end);
 	ask(t, 0, points);
 	for (;;) {
-		/* The last way is counted in steps. The first is none: it tells what the instruction that made
-		 * the event has touched. */
+		/* The last way is counted in steps. The first is none: it tells what the
+		 * instruction that made the event has touched. */
 		if (now.events >= end && !stepping) {
 			if (!last)
 				return true;
@@ -383,7 +381,8 @@ static bool count_hits(struct travel *t, unsigned i, const struct look *here,
 				return true;
 			continue;
 		}
-		if (stepping && exit->kind == EXIT_DEBUG)
+		if ((stepping && exit->kind == EXIT_DEBUG) ||
+		    (ended && exit->kind != EXIT_KICKED && now.events >= end))
 			return true;
 		if (exit->kind != EXIT_DEBUG || now.events < end) {
 			lost(t, exit->kind == EXIT_KICKED ? "interrupted"
@@ -405,11 +404,11 @@ enum travel_result travel_run_back(struct travel *t, const struct debug_request 
 	if (!find_place(t, &here, ended))
 		return arrive(t, TRAVEL_LOST);
 	for (unsigned i = station_before(t, here.events) + 1; i-- > 0;) {
-		if (!count_hits(t, i, &here, points, 0, &hits, exit))
+		if (!count_hits(t, i, &here, ended, points, 0, &hits, exit))
 			return arrive(t, TRAVEL_LOST);
 		if (!hits)
 			continue;
-		if (!count_hits(t, i, &here, points, hits, &hits, exit))
+		if (!count_hits(t, i, &here, ended, points, hits, &hits, exit))
 			return arrive(t, TRAVEL_LOST);
 		/* Behind an access in one direction is before it in the other. */
 		if (exit->debug.reason == DEBUG_STOP_WATCH)
@@ -422,8 +421,8 @@ enum travel_result travel_run_back(struct travel *t, const struct debug_request 
 /* ---- beginning and end ---- */
 
 struct travel *travel_create(struct machine *machine, const char *engine,
-			     const struct engine_config *config, const struct snapshot_config *about,
-			     struct error *e)
+			     const struct engine_config *config,
+			     const struct snapshot_config *about, struct error *e)
 {
 	struct travel *t = calloc(1, sizeof(*t));
 
