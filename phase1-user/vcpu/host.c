@@ -263,9 +263,16 @@ enum host_error host_arrive(struct vm *vm)
 /* The leaves the core's filter asks for, read before CPUID is made to fault. */
 #define LEAF_XSAVE     0xd
 #define XSAVE_SUBLEAFS 8
-static const u32 cached_leaf[] = {0x1,	       0x7,	    0x80000001u, 0x80000002u,
-				  0x80000003u, 0x80000004u, 0x80000006u, 0x80000007u};
+#define LEAF_FEATURES  0x7 /* has two subleafs of interest, in a row */
+static const u32 cached_leaf[] = {0x0,	       0x1,	    LEAF_FEATURES, LEAF_FEATURES,
+				  0x80000000u, 0x80000001u, 0x80000002u,   0x80000003u,
+				  0x80000004u, 0x80000006u, 0x80000007u};
 static u32 cached_cpuid[ARRAY_SIZE(cached_leaf)][4], cached_xsave[XSAVE_SUBLEAFS][4];
+
+static u32 subleaf_of(unsigned i)
+{
+	return i && cached_leaf[i - 1] == cached_leaf[i];
+}
 
 void host_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 {
@@ -274,7 +281,8 @@ void host_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 	if (leaf == LEAF_XSAVE && subleaf < XSAVE_SUBLEAFS)
 		mem_copy(out, cached_xsave[subleaf], sizeof(cached_xsave[subleaf]));
 	for (unsigned i = 0; i < ARRAY_SIZE(cached_leaf); i++)
-		if (cached_leaf[i] == leaf)
+		if (cached_leaf[i] == leaf &&
+		    subleaf_of(i) == (leaf == LEAF_FEATURES ? subleaf : 0))
 			mem_copy(out, cached_cpuid[i], sizeof(cached_cpuid[i]));
 }
 
@@ -293,7 +301,7 @@ static void cache_cpuid(void)
 
 		if (leaf > (leaf & 0x80000000u ? extended : basic))
 			continue;
-		__cpuid_count(leaf, 0, r[0], r[1], r[2], r[3]);
+		__cpuid_count(leaf, subleaf_of(i), r[0], r[1], r[2], r[3]);
 	}
 	for (u32 i = 0; basic >= LEAF_XSAVE && i < XSAVE_SUBLEAFS; i++) {
 		u32 *r = cached_xsave[i];
