@@ -3,7 +3,7 @@
 #
 # Owns: what a test's result is. A line that is none counts as said by the test that ends next. The
 # results of a level must be as many as its plan says, before the level above has its own: what is
-# missing has failed. Variable `ended`: plex86's exit status, if it ran.
+# missing is an error, and errors are failures. Variable `ended`: plex86's exit status, if it ran.
 
 BEGIN {
 	KEEP = 40 # lines shown of what a failing test said
@@ -53,6 +53,11 @@ function failure(what) {
 	failed++
 }
 
+function error(what) {
+	print "ERROR    " what
+	errors++
+}
+
 # The names of the suites around a test of this level, with dots behind them.
 function suites(level,    path, i) {
 	for (i = 1; i <= level; i++)
@@ -65,8 +70,10 @@ function suites(level,    path, i) {
 function close_level(level,    around) {
 	around = suites(level)
 	sub(/\.$/, "", around)
-	if (level in plan && plan[level] >= 0 && seen[level] != plan[level]) {
-		failure((around == "" ? "the suites" : around) ": " seen[level] + 0 " of " plan[level] \
+	# Modules' suites come on top of those that were announced.
+	if (level in plan && plan[level] >= 0 &&
+	    (level ? seen[level] != plan[level] : seen[level] < plan[level])) {
+		error((around == "" ? "the suites" : around) ": " seen[level] + 0 " of " plan[level] \
 			" have a result")
 		what_it_said()
 	}
@@ -110,13 +117,13 @@ function result(    level, ok, title, skip, reason, inner) {
 }
 
 function suite(level, ok, title,    before, fine, wrong) {
-	before = failed
+	before = errors
 	fine = good[level + 1] + 0
 	wrong = bad[level + 1] + 0
 	if (!(level + 1 in name))
 		name[level + 1] = title
 	close_level(level + 1)
-	wrong += failed - before
+	wrong += errors - before
 	if (!ok && !wrong) { # none of its tests says why: its init, for one
 		failure(suites(level) title)
 		what_it_said()
@@ -133,12 +140,15 @@ END {
 		if (level in plan || level in seen)
 			close_level(level)
 	if (ended == 123)
-		failure("the guest: its time was over")
+		error("the guest: its time was over")
 	else if (ended == 124 || ended == 126)
-		failure("the guest: it crashed, or asked for a reset")
+		error("the guest: it crashed, or asked for a reset")
 	if (!started)
-		failure("no tests: nothing of KUnit on the console (has the kernel CONFIG_KUNIT built in?)")
-	printf "kunit: %d tests: %d passed, %d failed, %d skipped\n", passed + failed + skipped, passed,
+		error("nothing of KUnit on the console (has the kernel CONFIG_KUNIT, built in?)")
+	else if (!passed && !failed && !skipped && !errors)
+		error("no test has this name")
+	printf "kunit: %d tests: %d passed, %d failed, %d skipped", passed + failed + skipped, passed,
 		failed, skipped
-	exit failed > 0 || !passed
+	print errors ? ", " errors (errors == 1 ? " error" : " errors") : ""
+	exit failed > 0 || errors > 0 || !passed
 }
