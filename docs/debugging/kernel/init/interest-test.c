@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A KUnit suite with a test that passes, one that fails, one that is skipped, and one with parameters
- * of which one fails: what guest/kunit makes of them is shown in docs/kunit.md.
+ * A KUnit suite with a test that passes, one that fails, one that is skipped, and one with
+ * parameters of which one fails: what guest/kunit makes of them is shown in docs/kunit.md.
  */
 #include <kunit/test.h>
 
