@@ -9,6 +9,7 @@ import gdb
 
 LONG = 4
 FRAMES = 40
+MANY = 100000
 STATES = ((0x402, "I"), (0x1, "S"), (0x2, "D"), (0x4, "T"), (0x8, "t"), (0x20, "Z"))  # as ps has them
 
 
@@ -17,29 +18,41 @@ def read_long(address):
     return int.from_bytes(memory.tobytes(), "little")
 
 
-def tasks():
-    """All threads: the list of processes, and of each the list of its threads."""
-    init = gdb.parse_and_eval("&init_task")
-    offset_tasks = int(gdb.parse_and_eval("&((struct task_struct *)0)->tasks"))
-    offset_group = int(gdb.parse_and_eval("&((struct task_struct *)0)->thread_group"))
-    pointer = init.type
-    leader = init
-    for _ in range(100000):  # the lists are the guest's: they may be damaged
-        thread = leader
-        for _ in range(100000):
-            yield thread
-            link = int(thread["thread_group"]["next"])
-            thread = gdb.Value(link - offset_group).cast(pointer)
-            if thread == leader:
-                break
-        leader = gdb.Value(int(leader["tasks"]["next"]) - offset_tasks).cast(pointer)
-        if leader == init:
+def members(head, member):
+    """The tasks on a list of the kernel's, which is the guest's and may be damaged."""
+    task = gdb.lookup_type("struct task_struct").pointer()
+    offset = int(gdb.parse_and_eval("&((struct task_struct *)0)->%s" % member))
+    link = head["next"]
+    for _ in range(MANY):
+        if link == head.address:
             return
+        yield gdb.Value(int(link) - offset).cast(task)
+        link = link["next"]
+    gdb.write("lx-bt: the list of tasks has no end\n", gdb.STDERR)
+
+
+def tasks():
+    """All threads: of the first task, which is on no list, and of all processes."""
+    init = gdb.parse_and_eval("&init_task")
+    yield init
+    for leader in members(init["tasks"], "tasks"):
+        yield from members(leader["signal"]["thread_head"], "thread_node")
+
+
+def running():
+    """The task that runs; its name depends on the version."""
+    for name in ("current_task", "pcpu_hot.current_task"):
+        try:
+            return gdb.parse_and_eval(name)
+        except gdb.error:
+            continue
+    return None
 
 
 def state_of(task):
-    state = int(task["__state"])
-    return next((letter for bit, letter in STATES if state & bit == bit), "R")
+    names = [field.name for field in task.type.target().fields()]
+    state = int(task["__state" if "__state" in names else "state"])
+    return next((letter for bits, letter in STATES if state & bits == bits), "R")
 
 
 def frames_of(task):
@@ -84,11 +97,22 @@ lx-bt PID: the task of that number. lx-bt: all that wait and cannot be woken by 
         words = gdb.string_to_argv(argument)
         if len(words) > 1:
             raise gdb.GdbError("usage: lx-bt [PID]")
-        pid = int(gdb.parse_and_eval(words[0])) if words else None
-        chosen = [task for task in tasks()
-                  if (int(task["pid"]) == pid if words else state_of(task) == "D")]
+        try:
+            self.show_all(int(gdb.parse_and_eval(words[0])) if words else None)
+        except gdb.MemoryError as error:
+            raise gdb.GdbError("the kernel's tasks are not there, or damaged: %s" % error)
+
+    def show_all(self, pid):
+        current = running()
+        if pid is None:
+            chosen = [task for task in tasks() if state_of(task) == "D" and task != current]
+        else:
+            chosen = [task for task in tasks() if int(task["pid"]) == pid]
         if not chosen:
-            raise gdb.GdbError("no task with number %d" % pid if words else "no task is in state D")
+            raise gdb.GdbError("no task is in state D" if pid is None else
+                               "no task with number %d" % pid)
+        if chosen[0] == current:
+            raise gdb.GdbError("task %d runs: backtrace shows where" % pid)
         for task in chosen:
             show(task)
 
