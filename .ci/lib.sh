@@ -122,6 +122,14 @@ build_distributions()
 	done
 }
 
+# The kernel for gdb and KUnit, and the one of docs/debugging.md, the same with bugs. From nothing that
+# takes five CPU minutes.
+build_debug_guests()
+{
+	say "building the kernels for debuggers"
+	"$root/docs/debugging/plant-bugs" --jobs "$jobs"
+}
+
 # A Debian with what some tests and the benchmark's jobs use: windows to show, a compiler, python,
 # stress-ng. From nothing: two minutes, and 150 MB of network.
 build_apps()

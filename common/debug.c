@@ -363,6 +363,7 @@ static bool stop(struct vm *vm, enum debug_stop reason, u32 address)
 	vm->exit.debug.address = address;
 	vm->exit.debug.steps = vm->debug.steps;
 	vm->debug.fresh = true;
+	vm->debug.stopped = linear_rip(vm);
 	return true;
 }
 
@@ -404,6 +405,8 @@ bool debug_settle(struct vm *vm)
 		return false;
 	if (stops_behind(vm))
 		return true;
+	if (d->stopped != linear_rip(vm))
+		d->fresh = false; /* it ran without a trap on its way */
 	if (!d->fresh && at_breakpoint(vm))
 		return stop(vm, DEBUG_STOP_BREAK, linear_rip(vm));
 	if (d->request.step || d->opened)

@@ -55,7 +55,8 @@ struct debug {
 	bool guest_tf;		  /* then: the guest's own */
 	u8 opcode;		  /* then: of the instruction, if it handles flags; or 0 */
 	bool completed;		  /* since the guest last ran an instruction has, or an event */
-	bool fresh;		  /* stopped here already: a breakpoint here has had its turn */
+	bool fresh;		  /* has stopped, and not run an instruction that is known of */
+	u32 stopped;		  /* where: a breakpoint there has had its turn while `fresh` */
 	bool written;		  /* something may have changed what is watched */
 	u64 read;		  /* a bit for each point that was accessed */
 	u32 opened;		  /* pages opened */

@@ -144,6 +144,21 @@ static bool run_script(const struct kit *kit, const char *script, const char *ar
 /* ---- kernels ---- */
 
 #define DIGITS "0123456789."
+#define DEBUG  "-debug"
+
+static const char *flavour_of(const char *version)
+{
+	return version + strspn(version, DIGITS);
+}
+
+/* The debug kernel with somebody's own files in it: nobody but him can build it. */
+static bool is_own(const char *version)
+{
+	const char *flavour = flavour_of(version);
+
+	return !strncmp(flavour, DEBUG "-", strlen(DEBUG "-")) && flavour[strlen(DEBUG "-")] &&
+	       !strchr(flavour, '/');
+}
 
 /* In the tree a kernel may be half built, or the build may have been interrupted: the script then
  * waits for it, or goes on with it. */
@@ -157,21 +172,30 @@ static char *find_kernel(const struct kit *kit, const char *version)
 	return path;
 }
 
-static bool build_kernel(struct kit *kit, const char *version, struct error *e)
+static bool no_kernel(const struct kit *kit, const char *version, struct error *e)
 {
-	char *fragment =
-		text("guest/config/linux-%.*s.config", (int)strspn(version, DIGITS), version);
-	const bool known = kit->tree && fragment && has(kit->tree, fragment, R_OK);
+	const char *name = is_own(version) ? flavour_of(version) + strlen(DEBUG "-") : NULL;
+	const int stock = name ? (int)(name - version) - 1 : (int)strlen(version);
 	char places[400];
 
+	list_places(kit, places, sizeof(places));
+	return error_set(e,
+			 "kernel '%s': no linux-%s/vmlinux in %s (guest/build-kernel %.*s%s%s of "
+			 "plex86's source makes it)",
+			 version, version, places, stock, version, name ? " --with " : "",
+			 name ? name : "");
+}
+
+static bool build_kernel(struct kit *kit, const char *version, struct error *e)
+{
+	char *fragment = text("guest/config/linux-%.*s.config",
+			      (int)(flavour_of(version) - version), version);
+	const bool known =
+		!is_own(version) && kit->tree && fragment && has(kit->tree, fragment, R_OK);
+
 	free(fragment);
-	if (!known) {
-		list_places(kit, places, sizeof(places));
-		return error_set(e,
-				 "kernel '%s': no linux-%s/vmlinux in %s (guest/build-kernel %s of "
-				 "plex86's source makes it)",
-				 version, version, places, version);
-	}
+	if (!known)
+		return no_kernel(kit, version, e);
 	fprintf(stderr,
 		"plex86: kernel '%s' is not there yet: building it, which takes some minutes\n",
 		version);
@@ -181,12 +205,13 @@ static bool build_kernel(struct kit *kit, const char *version, struct error *e)
 	return kit->kernel || error_set(e, "kernel '%s': it was built, but is not there", version);
 }
 
-/* 6.1, or a flavour of it: 6.1-pae */
+/* 6.1, or a flavour of it: 6.1-pae, 6.1-debug, 6.1-debug-NAME */
 static bool is_version(const char *word)
 {
-	const char *end = word + strspn(word, DIGITS);
+	const char *flavour = flavour_of(word);
 
-	return word[0] >= '0' && word[0] <= '9' && (!*end || !strcmp(end, "-pae"));
+	return word[0] >= '0' && word[0] <= '9' &&
+	       (!*flavour || !strcmp(flavour, "-pae") || !strcmp(flavour, DEBUG) || is_own(word));
 }
 
 bool kit_kernel(struct kit *kit, const char **kernel, struct error *e)

@@ -309,6 +309,21 @@ static void test_breakpoint_at_the_next_instruction(void **state)
 	assert_stop(vm, gp(vm, 0x0f, 0x20, 0xd8), DEBUG_STOP_BREAK, AT_CODE + 3);
 }
 
+/* From a stop without another trap, which is how a function that was called returns. */
+static void test_breakpoint_after_a_stop(void **state)
+{
+	struct vm *vm = *state;
+	const u32 at = AT_CODE + 0x5000;
+
+	ask(vm, 1);
+	core_kick(vm);
+	assert_stop(vm, step_to(vm, AT_CODE + 1), DEBUG_STOP_STEP, AT_CODE + 1);
+	add_point(at, 1, DEBUG_EXEC);
+	ask(vm, 0);
+	assert_runs(vm, core_resume(vm), AT_CODE + 1, false);
+	assert_stop(vm, fetch_fault(vm, at), DEBUG_STOP_BREAK, at);
+}
+
 static void test_breakpoint_in_a_handler(void **state)
 {
 	struct vm *vm = *state;
@@ -506,6 +521,7 @@ int main(void)
 		DEBUG_TEST(test_breakpoint),
 		DEBUG_TEST(test_breakpoint_in_mapped_code),
 		DEBUG_TEST(test_breakpoint_at_the_next_instruction),
+		DEBUG_TEST(test_breakpoint_after_a_stop),
 		DEBUG_TEST(test_breakpoint_in_a_handler),
 		DEBUG_TEST(test_interrupted_before_it_ran),
 		DEBUG_TEST(test_all_address_spaces),
