@@ -25,6 +25,9 @@ const char replay_help[] =
 	"Ctrl-A x or a signal, stops where that happened, with a report. One whose FILE was cut off goes\n"
 	"on behind it.\n"
 	"\n"
+	"With --gdb the debugger can go back as well (reverse-stepi, reverse-continue): by snapshots that\n"
+	"are kept in /tmp meanwhile. What it has written into the guest is then lost.\n"
+	"\n"
 	"Kernel and initrd must lie where they lay, unchanged.\n"
 	"\n"
 	"Exit status: as of plex86 run; 127 too if it did not go as recorded.\n";

@@ -17,7 +17,7 @@
 struct station {
 	u64 events;
 	size_t input; /* the recorder's next one */
-	char path[64];
+	char path[72];
 };
 
 struct travel {
@@ -25,7 +25,7 @@ struct travel {
 	char engine[16];
 	struct engine_config config;
 	const struct snapshot_config *about;
-	char directory[32];
+	char directory[40];
 	struct station station[STATIONS];
 	unsigned stations;
 	u64 interval;
@@ -436,7 +436,7 @@ struct travel *travel_create(struct machine *machine, const char *engine,
 	t->config.stop_at = 0;
 	t->interval = INTERVAL;
 	snprintf(t->engine, sizeof(t->engine), "%s", engine);
-	snprintf(t->directory, sizeof(t->directory), "/tmp/plex86-XXXXXX");
+	snprintf(t->directory, sizeof(t->directory), "/tmp/plex86-replay-XXXXXX");
 	if (mkdtemp(t->directory))
 		return t;
 	error_set(e, "replay: a directory for snapshots, '%s': %s", t->directory, strerror(errno));
