@@ -17,6 +17,7 @@
 #include "cmdline.h"
 #include "control.h"
 #include "event-file.h"
+#include "gdb.h"
 #include "kit.h"
 #include "loader/loader.h"
 #include "machine.h"
@@ -49,6 +50,7 @@ struct run {
 	struct console_target console;
 	struct control *control;   /* NULL: none */
 	struct event_file *events; /* NULL: none */
+	struct gdb_server *gdb;	   /* NULL: none */
 	json_t *who;		   /* what the guest is, for those */
 	char cmdline[CMDLINE_MAX + 1];
 	struct recording recording;
@@ -263,9 +265,11 @@ static bool read_input_files(struct run *r)
 		return false;
 	if (o->report && !(r->report = fopen(o->report, "we")))
 		return error_set(&r->error, "report file '%s': %s", o->report, strerror(errno));
-	if (o->trace || o->profile)
+	if (o->trace || o->profile || o->gdb)
 		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
 	if (o->profile && !profile_open(&r->profile, o->profile, r->symbols, &r->error))
+		return false;
+	if (o->gdb && !(r->gdb = gdb_open(o->gdb, r->symbols, &r->error)))
 		return false;
 	if (o->trace) {
 		r->trace = trace_file_open(o->trace, r->symbols, run_khz(r), o->deterministic,
@@ -404,6 +408,7 @@ static int run_machine(struct run *r)
 	if (r->console.kind == TARGET_PTY)
 		fprintf(stderr, "plex86: console: %s\n", r->console.name);
 	if ((r->control && !control_start(r->control, m, r->who, &r->error)) ||
+	    (r->gdb && !gdb_start(r->gdb, m, r->options.gdb_wait, &r->error)) ||
 	    !loop_start(&r->loop, &r->error) || !console_start(m->console, &r->error)) {
 		console_close(m->console, 0);
 		return failed(r, STATUS_SELF);
@@ -418,6 +423,8 @@ static int run_machine(struct run *r)
 	events_error = r->events ? event_file_finish(r->events, PATIENCE_MS) : 0;
 	if (r->control)
 		control_end(r->control);
+	if (r->gdb)
+		gdb_end(r->gdb, status);
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
@@ -603,10 +610,14 @@ int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all
 	if (r->stuck) {
 		if (r->control)
 			control_abandon(r->control);
+		if (r->gdb)
+			gdb_abandon(r->gdb);
 		return status;
 	}
 	if (r->control)
 		control_close(r->control);
+	if (r->gdb)
+		gdb_close(r->gdb);
 	if (r->events)
 		event_file_close(r->events);
 	json_decref(r->who);

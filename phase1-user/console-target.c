@@ -18,6 +18,7 @@
 #include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
+#include "listen.h"
 
 #define LOOK_NS 50000000 /* between two looks whether a pty's terminal is open */
 
@@ -30,54 +31,12 @@ static bool open_file(struct console_target *t, const char *path, struct error *
 	return true;
 }
 
-/* A socket that nobody listens on is what a killed plex86 leaves behind. */
-static void remove_stale(const struct sockaddr_un *address)
-{
-	struct stat st;
-	int fd;
-
-	/* Connecting to another kind of file is refused as well: it is not ours to remove. */
-	if (lstat(address->sun_path, &st) || !S_ISSOCK(st.st_mode))
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&
-	    errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(fd);
-}
-
 static bool open_socket(struct console_target *t, const char *spec, struct error *e)
 {
-	const char *path = spec + strlen("unix:");
-	const struct sockaddr *address = (const struct sockaddr *)&t->address;
-
 	t->kind = TARGET_SOCKET;
-	if (!path[0])
-		return error_set(e, "console '%s': no path behind 'unix:'", spec);
-	if (strlen(path) >= sizeof(t->address.sun_path))
-		return error_set(e,
-				 "console '%s': the path is too long: a socket's name has at most "
-				 "%zu bytes (use a shorter directory)",
-				 spec, sizeof(t->address.sun_path) - 1);
-	t->held = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (t->held < 0)
-		return error_set(e, "console '%s': %s", spec, strerror(errno));
-	t->address.sun_family = AF_UNIX;
-	strcpy(t->address.sun_path, path);
-	remove_stale(&t->address);
-	if (bind(t->held, address, sizeof(t->address))) {
-		int error = errno;
-
-		t->address.sun_path[0] = '\0';
-		return error_set(e, "console '%s': %s%s", spec, strerror(error),
-				 error == EADDRINUSE ? " (another guest's? choose another name)"
-						     : "");
-	}
-	if (listen(t->held, 1))
-		return error_set(e, "console '%s': %s", spec, strerror(errno));
-	return true;
+	t->held = listen_unix(&t->address, spec + strlen("unix:"), LISTEN_MODE_ANY, "console", spec,
+			      e);
+	return t->held >= 0;
 }
 
 /* What is typed at the terminal is the guest's to interpret. */

@@ -443,6 +443,16 @@ static void stand_still(struct machine *m)
 		events_emit(&m->events, "continued", NULL);
 }
 
+/* Has the debugger taken this exit? Then it has let the guest go again. */
+static bool stood_for_debugger(struct machine *m, const struct vm_exit *exit)
+{
+	if (!m->debugger || !m->debugger->exited(m->debugger, exit))
+		return false;
+	m->paused |= PAUSE_DEBUGGER;
+	stand_still(m);
+	return true;
+}
+
 /* ---- running ---- */
 
 static void handle_io(struct machine *m, const struct vm_exit *exit)
@@ -472,6 +482,8 @@ static void crash(struct machine *m, const struct vm_exit *exit)
 {
 	const bool gone = exit->kind == EXIT_FAULT && exit->fault.reason == FAULT_GONE;
 
+	if (!gone)
+		stood_for_debugger(m, exit);
 	m->exit = *exit;
 	/* A guest that is being ended has not crashed. */
 	if (!m->end)
@@ -503,6 +515,21 @@ static void serve_recorder(struct machine *m, const struct vm_exit *exit)
 	}
 }
 
+static void debug_stop(struct machine *m, const struct vm_exit *exit)
+{
+	/* A debugger that has just gone leaves stops behind that mean nothing any more. */
+	if (exit->debug.reason != DEBUG_STOP_EVENTS && (m->debugger || m->debugged)) {
+		stood_for_debugger(m, exit);
+		return;
+	}
+	if (m->recorder && exit->debug.reason == DEBUG_STOP_EVENTS) {
+		serve_recorder(m, exit);
+		return;
+	}
+	m->exit = *exit;
+	end_run(m, END_EVENTS, 0);
+}
+
 static void handle_exit(struct machine *m, const struct vm_exit *exit)
 {
 	switch (exit->kind) {
@@ -524,14 +551,7 @@ static void handle_exit(struct machine *m, const struct vm_exit *exit)
 			serve_recorder(m, exit);
 		return;
 	case EXIT_DEBUG:
-		if (m->debugged && exit->debug.reason != DEBUG_STOP_EVENTS)
-			return;
-		if (m->recorder && exit->debug.reason == DEBUG_STOP_EVENTS) {
-			serve_recorder(m, exit);
-			return;
-		}
-		m->exit = *exit;
-		end_run(m, END_EVENTS, 0);
+		debug_stop(m, exit);
 		return;
 	default:
 		/* EXIT_SHUTDOWN, EXIT_FAULT, or whatever a broken engine says. */
@@ -575,6 +595,7 @@ void machine_run(struct machine *m)
 
 	loop_lock(m->loop);
 	update_size(m);
+	stand_still(m);
 	loop_unlock(m->loop);
 	/* Behind a doorbell the guest is still running: it has been asked to stop. */
 	while (!__atomic_load_n(&m->end, __ATOMIC_ACQUIRE) || exit.kind == EXIT_BELL) {

@@ -55,6 +55,14 @@ struct machine_job {
 
 struct snapshot_config;
 
+/* Who wants to see an EXIT_DEBUG, but for --stop-after's, and a crash before the run ends; part of
+ * what it is for. */
+struct machine_debugger {
+	/* On the run thread, with the lock held. True: the guest stands still for it now, as by
+	 * machine_pause(), before anything comes of the exit. */
+	bool (*exited)(struct machine_debugger *debugger, const struct vm_exit *exit);
+};
+
 struct machine {
 	struct engine *engine;
 	struct loop *loop;
@@ -86,6 +94,7 @@ struct machine {
 	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
 	bool snapshot_wanted;
 	struct machine_job snapshot_job;
+	struct machine_debugger *debugger; /* NULL: none */
 	enum machine_end end;
 	u32 value;
 	struct vm_exit exit; /* END_CRASH, END_GONE */

@@ -159,6 +159,8 @@ enum {
 	OPT_REPLAY,
 	OPT_TEST_DEBUG,
 	OPT_TEST_FLIP,
+	OPT_GDB,
+	OPT_GDB_WAIT,
 };
 
 static const struct option long_options[] = {
@@ -193,6 +195,8 @@ static const struct option long_options[] = {
 	{"record", required_argument, NULL, OPT_RECORD},
 	{"replay", required_argument, NULL, OPT_REPLAY},	 /* plex86 replay's */
 	{"test-debug", required_argument, NULL, OPT_TEST_DEBUG}, /* the same */
+	{"gdb", optional_argument, NULL, OPT_GDB},
+	{"gdb-wait", no_argument, NULL, OPT_GDB_WAIT},
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
 
@@ -271,6 +275,12 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_count(&o->stop_after, "stop-after", e);
 	case OPT_TEST_FLIP:
 		return take_count(&o->test_flip, "test-flip-after", e);
+	case OPT_GDB:
+		o->gdb = optarg ? optarg : "";
+		return true;
+	case OPT_GDB_WAIT:
+		o->gdb_wait = true;
+		return true;
 	case OPT_RECORD:
 		o->record = optarg;
 		return true;
@@ -369,6 +379,8 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		return true;
 	if (!take_command(o, argc, argv, e))
 		return false;
+	if (o->gdb_wait && !o->gdb)
+		o->gdb = "";
 	if (!o->memory)
 		o->memory = o->image ? MEMORY_DEFAULT_IMAGE : MEMORY_DEFAULT;
 	if (o->image && !complete_image(o, e))

@@ -23,6 +23,7 @@ struct trace_file {
 	struct chrome *chrome;	 /* TRACE_CHROME */
 	struct trace_code *code; /* NULL: not asked for */
 	struct trace_record record[TRACE_RING];
+	bool muted; /* records are taken and thrown away */
 };
 
 static bool open_parts(struct trace_file *t, struct error *e)
@@ -147,9 +148,14 @@ int trace_file_drain(struct trace_file *t, struct engine *engine, bool still)
 	if (t->code && n)
 		trace_code_look(t->code, engine, t->record, n, still);
 	errno = 0;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && !t->muted; i++)
 		write_record(t, i);
 	return ferror(t->file) ? (errno ? errno : EIO) : 0;
+}
+
+void trace_file_mute(struct trace_file *t, bool muted)
+{
+	t->muted = muted;
 }
 
 int trace_file_close(struct trace_file *t)

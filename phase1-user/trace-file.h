@@ -21,6 +21,8 @@ struct trace_file *trace_file_open(const char *spec, const struct symbols *symbo
 /* Take the engine's new records; `still`: its guest stands still. 0, or the errno of a failed
  * write. */
 int trace_file_drain(struct trace_file *t, struct engine *engine, bool still);
+/* Leave out what comes from now on, or no longer. */
+void trace_file_mute(struct trace_file *t, bool muted);
 /* 0, or the errno with which the last of it could not be written. */
 int trace_file_close(struct trace_file *t);
 

@@ -112,6 +112,31 @@ static void test_options(void **state)
 	options_free(&o);
 }
 
+static void test_gdb(void **state)
+{
+	struct run_options o;
+	struct error e;
+
+	(void)state;
+	assert_true(PARSE(&o, &e, "-k", "K"));
+	assert_null(o.gdb);
+	options_free(&o);
+	assert_true(PARSE(&o, &e, "-k", "K", "--gdb"));
+	assert_string_equal(o.gdb, "");
+	assert_false(o.gdb_wait);
+	options_free(&o);
+	assert_true(PARSE(&o, &e, "-k", "K", "--gdb-wait"));
+	assert_string_equal(o.gdb, "");
+	assert_true(o.gdb_wait);
+	options_free(&o);
+	assert_true(PARSE(&o, &e, "-k", "K", "--gdb-wait", "--gdb=unix:x"));
+	assert_string_equal(o.gdb, "unix:x");
+	assert_true(o.gdb_wait);
+	options_free(&o);
+	/* A value behind a space is none. */
+	assert_false(PARSE(&o, &e, "-k", "K", "--gdb", "unix:x"));
+}
+
 static void expect_devices(const struct run_options *o, const char *expected)
 {
 	char text[200] = "";
@@ -360,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_gdb),
 		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_bad_options),
 		cmocka_unit_test(test_cmdline),
