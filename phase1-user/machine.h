@@ -70,10 +70,10 @@ struct machine {
 	struct trace_file *trace;  /* NULL: none */
 	struct recorder *recorder; /* NULL: none */
 	struct travel *travel;	   /* of a replay under a debugger; NULL: none */
-	bool travelled;		   /* since it last stood at its end, it has been brought elsewhere */
-	enum machine_end ending;   /* what the guest has asked for by a port, and */
+	bool travelled;		 /* since it last stood at its end, it has been brought elsewhere */
+	enum machine_end ending; /* what the guest has asked for by a port, and */
 	u32 ending_value;
-	bool muted;		   /* what the guest says has been said */
+	bool muted; /* what the guest says has been said */
 	struct bus bus;
 	struct serial serial;
 	struct debugport debugport;
@@ -95,7 +95,7 @@ struct machine {
 	bool still;	      /* the run thread waits: it is paused */
 	pthread_cond_t moved; /* `paused`, `jobs` or `end` has changed */
 	struct machine_job *jobs;
-	struct machine_debugger *debugger; /* NULL: none */
+	struct machine_debugger *debugger;   /* NULL: none */
 	const struct snapshot_config *about; /* what a snapshot says of it; NULL: there are none */
 	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
 	bool snapshot_wanted;
@@ -120,7 +120,8 @@ void machine_block_signals(void);
 void machine_run(struct machine *m);
 /* Then, if it was recorded or replayed: write or compare the end. May change m->end. */
 void machine_end_recording(struct machine *m);
-/* Deal with an exit for a device. False: it is of another kind. On the run thread, with the lock held. */
+/* Deal with an exit for a device. False: it is of another kind. On the run thread, with the lock
+ * held. */
 bool machine_answer(struct machine *m, const struct vm_exit *exit);
 /* One word. */
 const char *machine_end_text(enum machine_end end);
@@ -144,6 +145,13 @@ void machine_continue(struct machine *m, unsigned who);
  * unanswered, so that its state can be read and written. With the lock held; any thread. A run that
  * ends first never runs it. */
 void machine_do(struct machine *m, struct machine_job *job);
+
+/* ---- for machine.c and machine-run.c, with the lock held ---- */
+
+/* The run is over. The first reason counts. */
+void machine_end_run(struct machine *m, enum machine_end end, u32 value);
+/* The terminal may be of another size: tell the guest. */
+void machine_update_size(struct machine *m);
 
 /* The console's view of the machine: see struct console_config. `owner` is the machine. */
 size_t machine_input_room(void *owner);
