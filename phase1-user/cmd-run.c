@@ -5,31 +5,15 @@
  * before the guest runs, and the terminal is raw only while it does.
  */
 #include <errno.h>
-#include <jansson.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "aftermath.h"
 #include "cmd.h"
-#include "cmdline.h"
-#include "control.h"
-#include "event-file.h"
-#include "gdb.h"
-#include "kit.h"
-#include "loader/loader.h"
-#include "machine.h"
-#include "options.h"
-#include "profile.h"
-#include "recording.h"
+#include "run.h"
 #include "snapshot/about.h"
-#include "snapshot/snapshot.h"
 #include "stats.h"
 #include "test-debug.h"
-#include "travel.h"
-#include "tsc.h"
 #include "verdict.h"
 
 #define PATIENCE_MS 500 /* for output still to be written when the user wants to leave */
@@ -39,253 +23,11 @@
 #define BOOT_PATIENCE_S	      3
 #define BOOT_PATIENCE_IMAGE_S 300
 
-struct run {
-	struct run_options options;
-	struct kit kit;
-	char **argv;
-	struct tsc_sample tsc;
-	struct blob kernel, initrd; /* until they are in guest RAM */
-	struct stat kernel_file;
-	struct image image;
-	struct hal hal;
-	struct console_target console;
-	struct control *control;   /* NULL: none */
-	struct event_file *events; /* NULL: none */
-	struct gdb_server *gdb;	   /* NULL: none */
-	json_t *who;		   /* what the guest is, for those */
-	char cmdline[CMDLINE_MAX + 1];
-	struct recording recording;
-	struct travel *travel; /* NULL: nobody goes back */
-	struct symbols *symbols;
-	struct trace_file *trace;
-	struct loop loop;
-	struct engine *engine;
-	struct machine machine;
-	struct snapshot *snapshot;    /* that it goes on from; NULL: it begins */
-	struct snapshot_config about; /* what a snapshot would say */
-	struct hang hang;
-	struct profile profile;
-	FILE *report; /* --report, NULL: none */
-	bool stuck;   /* a thread hangs in a write and needs what it uses until we exit */
-	struct error error;
-};
-
 static int failed(struct run *r, int status)
 {
 	fprintf(stderr, "plex86: %s\n", r->error.text);
 	return status;
 }
-
-/* ---- before the guest exists ---- */
-
-/* Is the console no terminal, so that bytes should pass as they are? */
-static bool is_pipe(const struct run *r)
-{
-	if (r->console.kind == TARGET_STDIO)
-		return !isatty(STDIN_FILENO);
-	return r->console.kind == TARGET_FILE;
-}
-
-/* Does only the output go elsewhere than to the user's terminal? A shell shows that it is talked
- * to; what a command says is data. */
-static bool is_captured(const struct run *r)
-{
-	return r->console.kind == TARGET_STDIO && r->options.command && !is_pipe(r) &&
-	       !isatty(STDOUT_FILENO);
-}
-
-static u64 run_khz(const struct run *r)
-{
-	return r->options.deterministic ? CLOCK_TSC_KHZ : tsc_khz(&r->tsc);
-}
-
-static bool compose_cmdline(struct run *r)
-{
-	struct run_options *o = &r->options;
-	char devices[CMDLINE_MAX + 1];
-	const struct cmdline_config config = {
-		.devices = devices,
-		.append = o->append,
-		.command = o->command,
-		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : run_khz(r),
-		.verbose = o->verbose,
-		.pipe = is_pipe(r) || o->deterministic,
-		.captured = is_captured(r),
-		.image = o->image != NULL,
-		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
-	};
-
-	hal_cmdline(&r->hal, devices, sizeof(devices));
-	if (r->image.kind != IMAGE_MULTIBOOT)
-		return cmdline_linux(&config, r->cmdline, sizeof(r->cmdline), &r->error);
-	if (o->command)
-		return error_set(&r->error,
-				 "command '%s': only Linux guests can run one, and kernel "
-				 "'%s' is %s",
-				 o->command[0], o->kernel, r->image.name);
-	if (strlen(o->append) > CMDLINE_MAX)
-		return error_set(&r->error,
-				 "command line: %zu bytes, but a guest takes at most %d "
-				 "(shorten -a)",
-				 strlen(o->append), CMDLINE_MAX);
-	strcpy(r->cmdline, o->append);
-	return true;
-}
-
-/* What every Linux has use for, and none is hurt by. */
-static bool add_unasked(struct run *r)
-{
-	static const char *const kinds[] = {"rng", "balloon", "virtio-console", "agent"};
-	/* Whoever names a console shall have that one. */
-	const char *not = cmdline_names_console(r->options.append) ? "virtio-console" : "";
-
-	if (r->image.kind == IMAGE_MULTIBOOT || r->options.deterministic)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (!strcmp(kinds[i], not ))
-			continue;
-		if (!hal_add(&r->hal, kinds[i], "", &r->error))
-			return false;
-		r->hal.device[r->hal.count - 1]->unasked = true;
-	}
-	return true;
-}
-
-/* What the guest knows, in its order; the options have the specs of those that were asked for. */
-static bool open_saved_devices(struct run *r)
-{
-	const struct snapshot_config *c = snapshot_config(r->snapshot);
-	const struct device_option *next = r->options.device;
-
-	for (unsigned i = 0; i < c->devices; i++) {
-		const struct snapshot_device *d = &c->device[i];
-
-		if (!hal_add(&r->hal, d->option, d->unasked ? d->spec : next++->spec, &r->error))
-			return false;
-		r->hal.device[i]->unasked = d->unasked;
-	}
-	return true;
-}
-
-static bool open_devices(struct run *r)
-{
-	const struct run_options *o = &r->options;
-
-	if (r->snapshot)
-		return open_saved_devices(r);
-	if (!add_unasked(r))
-		return false;
-	for (unsigned i = 0; i < o->devices; i++)
-		if (!hal_add(&r->hal, o->device[i].option, o->device[i].spec, &r->error))
-			return false;
-	return true;
-}
-
-/* Names of what guest/ builds become paths. */
-static bool find_guest(struct run *r)
-{
-	struct run_options *o = &r->options;
-
-	if (!kit_kernel(&r->kit, &o->kernel, &r->error))
-		return false;
-	return !o->image || kit_image(&r->kit, &o->device[0].spec, &r->error);
-}
-
-/* Whoever asked for a name shall have it; else a guest does without rather than not run. */
-static bool take_name(struct run *r)
-{
-	const char *after = r->options.image ? r->options.image : r->options.kernel;
-
-	r->control = control_open(r->options.name, after, &r->error);
-	if (r->control || r->options.name)
-		return r->control != NULL;
-	fprintf(stderr, "plex86: %s: plex86 ps will not show this guest\n", r->error.text);
-	return true;
-}
-
-static bool read_guest(struct run *r)
-{
-	const struct run_options *o = &r->options;
-
-	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
-	    !image_identify(&r->image, &r->kernel, &r->error))
-		return false;
-	stat(o->kernel, &r->kernel_file);
-	return !o->initrd || blob_read(&r->initrd, "initrd", o->initrd, &r->error);
-}
-
-/* The guest is in the snapshot; of its kernel there may be the file with the symbols. */
-static bool read_saved_guest(struct run *r)
-{
-	const struct snapshot_config *c = snapshot_config(r->snapshot);
-	struct error ignored;
-
-	r->image.kind = c->multiboot ? IMAGE_MULTIBOOT : IMAGE_ELF;
-	strcpy(r->image.name, "a snapshot");
-	r->image.abi = c->abi;
-	strcpy(r->cmdline, "");
-	if (strlen(c->cmdline) < sizeof(r->cmdline))
-		strcpy(r->cmdline, c->cmdline);
-	if (snapshot_kernel_is(c, &r->kernel_file) && (r->options.trace || r->options.profile))
-		blob_read(&r->kernel, "kernel", c->kernel, &ignored);
-	return true;
-}
-
-static bool open_events(struct run *r)
-{
-	const struct run_options *o = &r->options;
-
-	r->who = json_pack("{s:o, s:i, s:s, s:o, s:I}", "name",
-			   r->control ? json_string(control_name(r->control)) : json_null(), "pid",
-			   getpid(), "engine", o->engine, "kernel", json_text(o->kernel), "memory",
-			   (json_int_t)o->memory);
-	if (o->json)
-		r->events = event_file_open(o->json, &r->error);
-	return !o->json || r->events;
-}
-
-static bool begin_recording(struct run *r)
-{
-	return recording_begin(&r->recording, &r->options, &r->kernel, &r->initrd, r->cmdline,
-			       &r->error);
-}
-
-static bool read_input_files(struct run *r)
-{
-	const struct run_options *o = &r->options;
-
-	if (!engine_exists(o->engine))
-		return error_set(&r->error,
-				 "engine '%s': there is none of this name (see plex86 run --help)",
-				 o->engine);
-	if (!(r->snapshot ? read_saved_guest(r) : read_guest(r)))
-		return false;
-	if (!console_target_open(&r->console, o->console, &r->error))
-		return false;
-	if (!open_devices(r) || (!r->snapshot && !compose_cmdline(r)) || !begin_recording(r) ||
-	    !take_name(r) || !open_events(r))
-		return false;
-	if (o->report && !(r->report = fopen(o->report, "we")))
-		return error_set(&r->error, "report file '%s': %s", o->report, strerror(errno));
-	if (o->trace || o->profile || o->gdb)
-		r->symbols = symbols_read(r->kernel.data, r->kernel.size);
-	if (o->profile && !profile_open(&r->profile, o->profile, r->symbols, &r->error))
-		return false;
-	if (o->gdb && !(r->gdb = gdb_open(o->gdb, r->symbols, &r->error)))
-		return false;
-	if (o->trace) {
-		r->trace = trace_file_open(o->trace, r->symbols, run_khz(r), o->deterministic,
-					   &r->error);
-		if (!r->trace)
-			return false;
-	}
-	if (o->verbose)
-		fprintf(stderr, "plex86: kernel '%s': %s%s\nplex86: command line: %s\n", o->kernel,
-			r->image.name, r->image.abi ? "" : ", without the plex86 note", r->cmdline);
-	return true;
-}
-
-/* ---- the guest ---- */
 
 static bool load_guest(struct run *r)
 {
@@ -485,7 +227,7 @@ static int run_engine(struct run *r, struct console *console)
 		describe_machine(r);
 		if (r->snapshot && !snapshot_restore(r->snapshot, m, &r->error))
 			return give_up(r, console);
-		if (!r->snapshot && r->image.kind != IMAGE_MULTIBOOT && is_pipe(r))
+		if (!r->snapshot && r->image.kind != IMAGE_MULTIBOOT && run_is_pipe(r))
 			input_gate_hold(&m->input,
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
@@ -525,8 +267,7 @@ static bool plan_travel(struct run *r, const struct engine_config *config)
 {
 	if (!r->options.replay || !r->gdb)
 		return true;
-	r->travel = travel_create(&r->machine, r->options.engine, config, &r->about,
-				  &r->error);
+	r->travel = travel_create(&r->machine, r->options.engine, config, &r->about, &r->error);
 	return r->travel != NULL;
 }
 
@@ -591,7 +332,7 @@ static int run_guest(struct run *r)
 static int run(struct run *r)
 {
 	tsc_begin(&r->tsc);
-	if (!read_input_files(r))
+	if (!run_prepare(r))
 		return failed(r, STATUS_USAGE);
 	return run_guest(r);
 }
