@@ -79,6 +79,12 @@ void virtqueue_reset(struct virtqueue *q)
 	q->ram = ram;
 }
 
+/* What a device has used would be on offer again, and again. */
+static bool rings_overlap(const struct virtqueue *q)
+{
+	return q->used < q->avail + avail_bytes(q) && q->avail < q->used + used_bytes(q);
+}
+
 bool virtqueue_start(struct virtqueue *q)
 {
 	if (!q->size || q->size > VIRTQUEUE_MAX_SIZE || (q->size & (q->size - 1)))
@@ -89,6 +95,8 @@ bool virtqueue_start(struct virtqueue *q)
 	    !guest_ram_at(q->ram, q->avail, avail_bytes(q)) ||
 	    !guest_ram_at(q->ram, q->used, used_bytes(q)))
 		return fail(q, "a ring lies outside RAM");
+	if (rings_overlap(q))
+		return fail(q, "its rings lie over each other");
 	return true;
 }
 

@@ -99,8 +99,13 @@ static void back_close(struct block *block)
 	(void)block;
 }
 
-static const struct block_ops back_ops = {back_start, back_submit, back_kick, back_drain,
-					  back_close};
+static const struct block_ops back_ops = {
+	.start = back_start,
+	.submit = back_submit,
+	.kick = back_kick,
+	.drain = back_drain,
+	.close = back_close,
+};
 
 /* -------------------------------------------------------- the driver ---- */
 

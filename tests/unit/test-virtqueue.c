@@ -145,6 +145,26 @@ static void bad_areas(void **state)
 	}
 }
 
+/* Used chains would be on offer again, without end. */
+static void overlapping_rings(void **state)
+{
+	const u32 avail_bytes = 6 + 2 * SIZE, used_bytes = 6 + 8 * SIZE;
+	const u64 used = q.used;
+
+	(void)state;
+	for (u64 at = (AVAIL - used_bytes - 8) & ~3u; at < AVAIL + avail_bytes + 8; at += 4) {
+		const bool apart = at + used_bytes <= AVAIL || at >= AVAIL + avail_bytes;
+
+		q.broken = NULL;
+		q.used = at;
+		assert_int_equal(virtqueue_start(&q), apart);
+		if (!apart)
+			assert_non_null(strstr(q.broken, "over each other"));
+	}
+	q.broken = NULL;
+	q.used = used;
+}
+
 /* The last byte of each area may be the last byte of RAM, and not one more. */
 static void areas_at_the_end(void **state)
 {
@@ -551,6 +571,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(bad_size),
 		TEST(bad_areas),
+		TEST(overlapping_rings),
 		TEST(areas_at_the_end),
 		TEST(ram_limits),
 		TEST(plain_chain),
