@@ -78,7 +78,7 @@ struct vm {
 	struct stubs stubs;
 	struct expected_page expected;
 	struct debug debug;
-	bool abi; /* the guest carries the plex86 note */
+	bool abi;			  /* the guest carries the plex86 note */
 	struct cpu_identity cpu_identity; /* of this host, for its guests */
 	struct shadow_pool pool;
 	struct shadow shadow[SHADOW_COUNT];

@@ -17,6 +17,7 @@
 #include "../common/types.h"
 #include "cmd.h"
 #include "engine.h"
+#include "front.h"
 #include "error.h"
 
 #define HISTORY	   8  /* events shown that both had */
@@ -350,11 +351,9 @@ static bool parse(struct diff *d, int argc, char **argv, bool *help)
 					 argv[optind - 1]);
 		}
 	}
-	if (optind == argc || strcmp(argv[optind - 1], "--"))
-		return error_set(&d->error, "no arguments of plex86 run behind '--' (see plex86 "
-					    "diff --help)");
-	d->arguments = argv + optind;
-	return parse_spec(&d->side[0], &d->error) && parse_spec(&d->side[1], &d->error);
+	d->arguments = front_arguments(argc, argv, "diff", &d->error);
+	return d->arguments && parse_spec(&d->side[0], &d->error) &&
+	       parse_spec(&d->side[1], &d->error);
 }
 
 /* What there is to compare with. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "cmd.h"
 #include "error.h"
+#include "front.h"
 
 #define SPEC_MAX 4096
 
@@ -42,7 +43,6 @@ struct profile_options {
 	const char *output, *hz;
 	bool folded, help;
 	char **arguments; /* of run */
-	int count;
 	char spec[SPEC_MAX];
 	struct error error;
 };
@@ -84,12 +84,8 @@ static bool parse(struct profile_options *o, int argc, char **argv)
 			return false;
 	if (o->help)
 		return true;
-	if (optind == argc || strcmp(argv[optind - 1], "--"))
-		return error_set(&o->error, "no arguments of plex86 run behind '--' (see plex86 "
-					    "profile --help)");
-	o->arguments = argv + optind;
-	o->count = argc - optind;
-	return true;
+	o->arguments = front_arguments(argc, argv, "profile", &o->error);
+	return o->arguments != NULL;
 }
 
 static bool compose(struct profile_options *o)
@@ -104,33 +100,23 @@ static bool compose(struct profile_options *o)
 	return n < SPEC_MAX || error_set(&o->error, "file '%.40s...': too long a name", output);
 }
 
-static int run(struct profile_options *o, char **words, char **all_argv)
-{
-	words[0] = (char *)"run";
-	words[1] = (char *)"--profile";
-	words[2] = o->spec;
-	memcpy(words + 3, o->arguments, o->count * sizeof(*words));
-	return cmd_run(o->count + 3, words, all_argv);
-}
-
 int cmd_profile(int argc, char **argv, char **all_argv)
 {
 	struct profile_options *o = calloc(1, sizeof(*o));
-	char **words = calloc(argc + 4, sizeof(*words));
 	int status = STATUS_OK;
 
-	if (!o || !words) {
+	if (!o) {
 		fprintf(stderr, "plex86: profile: out of memory\n");
-		status = STATUS_SELF;
-	} else if (!parse(o, argc, argv) || (!o->help && !compose(o))) {
+		return STATUS_SELF;
+	}
+	if (!parse(o, argc, argv) || (!o->help && !compose(o))) {
 		fprintf(stderr, "plex86: profile: %s\n", o->error.text);
 		status = STATUS_USAGE;
 	} else if (o->help) {
 		fputs(profile_help, stdout);
 	} else {
-		status = run(o, words, all_argv);
+		status = front_run("--profile", o->spec, o->arguments, all_argv);
 	}
-	free(words);
 	free(o);
 	return status;
 }

@@ -26,7 +26,7 @@ const char replay_help[] =
 	"on behind it.\n"
 	"\n"
 	"With --gdb the debugger can go back as well (reverse-stepi, reverse-continue): by snapshots that\n"
-	"are kept in /tmp meanwhile. What it has written into the guest is then lost.\n"
+	"are kept in TMPDIR or /tmp meanwhile. What it has written into the guest is then lost.\n"
 	"\n"
 	"Kernel and initrd must lie where they lay, unchanged.\n"
 	"\n"

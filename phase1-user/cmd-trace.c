@@ -10,6 +10,7 @@
 #include "../common/types.h"
 #include "cmd.h"
 #include "error.h"
+#include "front.h"
 #include "trace-spec.h"
 
 const char trace_help[] =
@@ -56,7 +57,6 @@ struct trace_options {
 	unsigned ranges;
 	bool no_code, help;
 	char **arguments; /* of run */
-	unsigned count;
 	char spec[TRACE_SPEC_MAX];
 	struct error error;
 };
@@ -108,12 +108,8 @@ static bool parse(struct trace_options *o, int argc, char **argv)
 			return false;
 	if (o->help)
 		return true;
-	if (optind == argc || strcmp(argv[optind - 1], "--"))
-		return error_set(&o->error, "no arguments of plex86 run behind '--' (see plex86 "
-					    "trace --help)");
-	o->arguments = argv + optind;
-	o->count = argc - optind;
-	return true;
+	o->arguments = front_arguments(argc, argv, "trace", &o->error);
+	return o->arguments != NULL;
 }
 
 static bool add(struct trace_options *o, const char *key, const char *value)
@@ -145,12 +141,10 @@ static bool compose(struct trace_options *o)
 int cmd_trace(int argc, char **argv, char **all_argv)
 {
 	struct trace_options *o = calloc(1, sizeof(*o));
-	char **words;
-	int status;
+	int status = STATUS_OK;
 
-	if (!o || !(words = calloc(argc + 4, sizeof(*words)))) {
+	if (!o) {
 		fprintf(stderr, "plex86: trace: out of memory\n");
-		free(o);
 		return STATUS_SELF;
 	}
 	if (!parse(o, argc, argv) || (!o->help && !compose(o))) {
@@ -158,15 +152,9 @@ int cmd_trace(int argc, char **argv, char **all_argv)
 		status = STATUS_USAGE;
 	} else if (o->help) {
 		fputs(trace_help, stdout);
-		status = STATUS_OK;
 	} else {
-		words[0] = (char *)"run";
-		words[1] = (char *)"--trace";
-		words[2] = o->spec;
-		memcpy(words + 3, o->arguments, o->count * sizeof(*words));
-		status = cmd_run(o->count + 3, words, all_argv);
+		status = front_run("--trace", o->spec, o->arguments, all_argv);
 	}
-	free(words);
 	free(o);
 	return status;
 }

@@ -148,14 +148,10 @@ static json_t *subscribe(struct control_session *s, json_t *arguments, struct fa
 static command list_commands;
 
 static const struct control_command commands[] = {
-	{"status", status, false},
-	{"stats", stats, false},
-	{"pause", pause, true},
-	{"continue", go_on, false},
-	{"stop", stop, false},
-	{"snapshot", snapshot, true},
-	{"subscribe", subscribe, false},
-	{"commands", list_commands, false},
+	{"status", status, false},	 {"stats", stats, false},
+	{"pause", pause, true},		 {"continue", go_on, false},
+	{"stop", stop, false},		 {"snapshot", snapshot, true},
+	{"subscribe", subscribe, false}, {"commands", list_commands, false},
 };
 
 static json_t *list_commands(struct control_session *s, json_t *arguments, struct failure *f)

@@ -35,7 +35,8 @@ struct gdb {
 	/* The guest. */
 	struct machine_job job, back;
 	bool back_step; /* what `back` is to do */
-	const char *replay_log; /* where a replay is at an end of what was recorded: "begin"; or NULL */
+	const char *
+		replay_log; /* where a replay is at an end of what was recorded: "begin"; or NULL */
 	bool job_queued;
 	bool stopped;	/* it stands still for the debugger */
 	bool standing;	/* it stands still for this moment */

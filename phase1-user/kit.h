@@ -22,8 +22,9 @@ struct kit {
 	char *kernel, *image; /* what the functions below return */
 };
 
-/* If *kernel is the number of a version, with a flavour behind it or not (6.1-debug), make it the path
- * of that kernel. A path stays as it is: what has a slash, or is no such name. False: there is none, and none could be built. */
+/* If *kernel is the number of a version, with a flavour behind it or not (6.1-debug), make it the
+ * path of that kernel. A path stays as it is: what has a slash, or is no such name. False: there is
+ * none, and none could be built. */
 bool kit_kernel(struct kit *kit, const char **kernel, struct error *e);
 /* If *spec is the name of an image, with options behind a comma or not, put its path there. What
  * has a slash or a dot is a path, or anything else that -d takes. */

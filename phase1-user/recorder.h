@@ -41,8 +41,9 @@ enum recorder_stop {
 /* The guest stands still: EXIT_KICKED, or EXIT_DEBUG for its events. */
 enum recorder_stop recorder_kicked(struct recorder *r);
 enum recorder_stop recorder_stopped(struct recorder *r);
-/* Of a replay, for who goes back in it: stop (RECORDER_MARK) at this count of events as well, 0: at none;
- * which of the inputs is next; and go on with another engine, which stands before that one. */
+/* Of a replay, for who goes back in it: stop (RECORDER_MARK) at this count of events as well, 0: at
+ * none; which of the inputs is next; and go on with another engine, which stands before that one.
+ */
 void recorder_mark(struct recorder *r, u64 events);
 size_t recorder_position(const struct recorder *r);
 void recorder_rewind(struct recorder *r, struct engine *engine, size_t position);

@@ -4,6 +4,7 @@
 #include "travel.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 struct station {
 	u64 events;
 	size_t input; /* the recorder's next one */
-	char path[72];
+	char path[PATH_MAX];
 };
 
 struct travel {
@@ -25,7 +26,7 @@ struct travel {
 	char engine[16];
 	struct engine_config config;
 	const struct snapshot_config *about;
-	char directory[40];
+	char directory[PATH_MAX / 2];
 	struct station station[STATIONS];
 	unsigned stations;
 	u64 interval;
@@ -424,6 +425,7 @@ struct travel *travel_create(struct machine *machine, const char *engine,
 			     const struct engine_config *config,
 			     const struct snapshot_config *about, struct error *e)
 {
+	const char *directory = getenv("TMPDIR");
 	struct travel *t = calloc(1, sizeof(*t));
 
 	if (!t) {
@@ -436,7 +438,8 @@ struct travel *travel_create(struct machine *machine, const char *engine,
 	t->config.stop_at = 0;
 	t->interval = INTERVAL;
 	snprintf(t->engine, sizeof(t->engine), "%s", engine);
-	snprintf(t->directory, sizeof(t->directory), "/tmp/plex86-replay-XXXXXX");
+	snprintf(t->directory, sizeof(t->directory), "%s/plex86-replay-XXXXXX",
+		 directory && *directory ? directory : "/tmp");
 	if (mkdtemp(t->directory))
 		return t;
 	error_set(e, "replay: a directory for snapshots, '%s': %s", t->directory, strerror(errno));

@@ -86,8 +86,8 @@ struct plex86_fpu {
 #define PLEX86_SET_DEBUG _IOW('x', 0x6c, struct debug_request)
 /* The same of a deterministic run: stop behind so many events; 0: never. */
 #define PLEX86_STOP_AT _IOW('x', 0x74, u64)
-#define PLEX86_GET_FPU	  _IOR('x', 0x6d, struct plex86_fpu)
-#define PLEX86_SET_FPU	  _IOW('x', 0x6e, struct plex86_fpu)
+#define PLEX86_GET_FPU _IOR('x', 0x6d, struct plex86_fpu)
+#define PLEX86_SET_FPU _IOW('x', 0x6e, struct plex86_fpu)
 /* In place of PLEX86_SET_CPU: all of a machine at rest but its RAM, which is there already. */
 #define PLEX86_SET_STATE _IOW('x', 0x6f, struct machine_state)
 

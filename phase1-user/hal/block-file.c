@@ -22,8 +22,8 @@
 
 #define INLINE_MAX (64u << 10)
 /* A write that takes longer has waited for the host's disk; for a while, others would, too. */
-#define SLOW_NS	   1000000ull
-#define SLOW_FOR   1000000000ull
+#define SLOW_NS	 1000000ull
+#define SLOW_FOR 1000000000ull
 
 struct block_file {
 	struct block block;

@@ -15,14 +15,8 @@ extern const struct hal_kind hal_agent, hal_balloon, hal_console, hal_disk, hal_
 
 /* Every kind of device there is. */
 static const struct hal_kind *const kinds[] = {
-	&hal_agent,
-	&hal_balloon,
-	&hal_console,
-	&hal_disk,
-	&hal_net,
-	&hal_rng,
-	&hal_share,
-	&hal_vhost_user,
+	&hal_agent, &hal_balloon, &hal_console, &hal_disk,
+	&hal_net,   &hal_rng,	  &hal_share,	&hal_vhost_user,
 };
 
 static const struct hal_kind *find_kind(const char *option)

@@ -79,7 +79,8 @@ bool netdev_deliver(struct netdev *n, const struct virtio_net_hdr *header, const
 /* That was the last one of a batch: the guest is interrupted if it wants to know. */
 void netdev_delivered(struct netdev *n);
 
-/* Copy a frame that send() was given into `to`, which has room for all of it; returns its length. */
+/* Copy a frame that send() was given into `to`, which has room for all of it; returns its length.
+ */
 size_t netdev_flatten(u8 *to, const struct iovec *segment, unsigned segments);
 
 /* A card with the backend `n`, which it destroys in the end. `mac` may be NULL: one is made from

@@ -7,18 +7,18 @@
 
 enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR, REG_COUNT };
 
-#define IER_RDI  0x01
+#define IER_RDI	 0x01
 #define IER_THRI 0x02
 #define IER_RLSI 0x04
-#define IER_MSI  0x08
-#define IER_ALL  0x0f
+#define IER_MSI	 0x08
+#define IER_ALL	 0x0f
 
 /* In the order of their priority, highest first. */
 #define IIR_RLSI    0x06
-#define IIR_RDI     0x04
+#define IIR_RDI	    0x04
 #define IIR_TIMEOUT 0x0c
 #define IIR_THRI    0x02
-#define IIR_MSI     0x00
+#define IIR_MSI	    0x00
 #define IIR_NONE    0x01
 #define IIR_FIFO    0xc0
 
@@ -27,25 +27,25 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 
 #define LCR_DLAB 0x80
 
-#define MCR_DTR  0x01
-#define MCR_RTS  0x02
+#define MCR_DTR	 0x01
+#define MCR_RTS	 0x02
 #define MCR_OUT1 0x04
 #define MCR_OUT2 0x08
 #define MCR_LOOP 0x10
-#define MCR_ALL  0x1f
+#define MCR_ALL	 0x1f
 
-#define LSR_DR     0x01
-#define LSR_OE     0x02
+#define LSR_DR	   0x01
+#define LSR_OE	   0x02
 #define LSR_ERRORS 0x1e
 #define LSR_THRE   0x20
 #define LSR_TEMT   0x40
 
 #define MSR_TERI  0x04
 #define MSR_DELTA 0x0f
-#define MSR_CTS   0x10
-#define MSR_DSR   0x20
-#define MSR_RI    0x40
-#define MSR_DCD   0x80
+#define MSR_CTS	  0x10
+#define MSR_DSR	  0x20
+#define MSR_RI	  0x40
+#define MSR_DCD	  0x80
 
 /* So many reads of LSR in a row are a guest that waits for input without interrupts: an empty
  * transmitter gives it no other reason. */

@@ -11,9 +11,9 @@
 #include "../bytes.h"
 #include "bus.h"
 
-#define SERIAL_COM1     0x3f8
+#define SERIAL_COM1	0x3f8
 #define SERIAL_COM1_IRQ 4
-#define SERIAL_FIFO     16
+#define SERIAL_FIFO	16
 
 struct serial_config {
 	void (*out)(void *opaque, const u8 *data, size_t n);
@@ -24,13 +24,13 @@ struct serial_config {
 struct serial {
 	struct serial_config cfg;
 	u8 ier, lcr, mcr, msr, scr, dll, dlm;
-	u8 lsr_errors;   /* overrun and its like, until LSR is read */
-	bool fifo;       /* FIFO mode */
-	u8 trigger;      /* bytes that make the receive interrupt */
+	u8 lsr_errors;	 /* overrun and its like, until LSR is read */
+	bool fifo;	 /* FIFO mode */
+	u8 trigger;	 /* bytes that make the receive interrupt */
 	bool thre_event; /* the transmitter has become empty since IIR said so */
 	bool irq_level;
 	bool found_empty; /* the guest has seen, in LSR or IIR, that all input is taken */
-	u8 lsr_polls;    /* reads of LSR with nothing else between them */
+	u8 lsr_polls;	  /* reads of LSR with nothing else between them */
 	u8 rx[SERIAL_FIFO];
 	u8 rx_head, rx_count;
 	u8 out[256];

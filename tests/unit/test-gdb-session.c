@@ -76,7 +76,8 @@ static bool runs(void)
 
 static bool stop(enum debug_stop reason, u64 address)
 {
-	const struct vm_exit exit = {.kind = EXIT_DEBUG, .debug = {.reason = reason, .address = address}};
+	const struct vm_exit exit = {.kind = EXIT_DEBUG,
+				     .debug = {.reason = reason, .address = address}};
 
 	return mock_exit(m, &exit);
 }
