@@ -117,6 +117,58 @@ static void test_waits_are_over_at_once(void **state)
 	assert_false(vm->cpu.halted);
 }
 
+/* Who waits for nothing but input gets it where it waits: no event would come before. */
+static void test_news_where_it_waits(void **state)
+{
+	struct vm *vm = deterministic(state);
+
+	pic_ready(vm);
+	vm_set_if(vm, FLAG_IF);
+	assert_int_equal(gp(vm, 0xf4), CORE_EXIT);
+	assert_int_equal(vm->exit.kind, EXIT_IDLE);
+	assert_int_equal(vm->exit.deadline, 0);
+	raise_irq(vm);
+	delivered(vm, core_kick(vm), IRQ_VECTOR);
+}
+
+/* A stop comes before the wait is skipped, so that there can be news in it. */
+static void test_stops_where_it_waits(void **state)
+{
+	struct vm *vm = deterministic(state);
+	u64 before;
+
+	vm_set_if(vm, FLAG_IF);
+	start_timer(vm);
+	before = clock_now(vm);
+	vm->clock.stop_at = vm->clock.events + 1;
+	assert_int_equal(gp(vm, 0xf4), CORE_EXIT);
+	assert_int_equal(vm->exit.kind, EXIT_DEBUG);
+	assert_true(vm->cpu.halted);
+	assert_true(clock_now(vm) < before + 10 * CLOCK_EVENT_NS);
+	delivered(vm, core_resume(vm), 0x20);
+}
+
+static void test_paced_waits_take_the_hosts_time(void **state)
+{
+	struct vm *vm = deterministic(state);
+	u64 until, before;
+
+	vm->clock.paced = true;
+	vm_set_if(vm, FLAG_IF);
+	start_timer(vm);
+	before = clock_now(vm);
+	assert_int_equal(gp(vm, 0xf4), CORE_EXIT);
+	assert_int_equal(vm->exit.kind, EXIT_IDLE);
+	until = vm->exit.deadline;
+	assert_in_range(until - mock_of(vm)->now, 900000, 1100000);
+	mock_of(vm)->now = until - 1;
+	assert_int_equal(core_kick(vm), CORE_EXIT);
+	assert_int_equal(vm->exit.deadline, until);
+	assert_true(clock_now(vm) < before + 10 * CLOCK_EVENT_NS); /* to the guest it is not over */
+	mock_of(vm)->now = until;
+	delivered(vm, core_kick(vm), 0x20);
+}
+
 /* A tick that is masked wakes nobody: each one gives the VMM a chance to end the run. */
 static void test_wait_that_nothing_ends(void **state)
 {
@@ -180,10 +232,17 @@ static void test_random_numbers_are_hidden(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		VM_TEST(test_host_time_without),	 VM_TEST(test_time_is_a_count),
-		VM_TEST(test_interrupts_only_at_events), VM_TEST(test_ticks_are_a_count),
-		VM_TEST(test_waits_are_over_at_once),	 VM_TEST(test_wait_that_nothing_ends),
-		VM_TEST(test_stops_where_asked),	 VM_TEST(test_digest_tells_registers),
+		VM_TEST(test_host_time_without),
+		VM_TEST(test_time_is_a_count),
+		VM_TEST(test_interrupts_only_at_events),
+		VM_TEST(test_ticks_are_a_count),
+		VM_TEST(test_waits_are_over_at_once),
+		VM_TEST(test_news_where_it_waits),
+		VM_TEST(test_stops_where_it_waits),
+		VM_TEST(test_paced_waits_take_the_hosts_time),
+		VM_TEST(test_wait_that_nothing_ends),
+		VM_TEST(test_stops_where_asked),
+		VM_TEST(test_digest_tells_registers),
 		VM_TEST(test_random_numbers_are_hidden),
 	};
 
