@@ -45,6 +45,7 @@ static bool compose_cmdline(struct run *r)
 		.captured = is_captured(r),
 		.image = o->image != NULL,
 		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
+		.stock = !r->image.abi,
 	};
 
 	hal_cmdline(&r->hal, devices, sizeof(devices));
@@ -118,7 +119,7 @@ static bool find_guest(struct run *r)
 {
 	struct run_options *o = &r->options;
 
-	if (!kit_kernel(&r->kit, &o->kernel, &r->error))
+	if (!kit_kernel(&r->kit, &o->kernel, &o->initrd, &r->error))
 		return false;
 	return !o->image || kit_image(&r->kit, &o->device[0].spec, &r->error);
 }
