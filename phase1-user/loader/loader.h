@@ -33,12 +33,19 @@ struct image {
 	size_t multiboot; /* IMAGE_MULTIBOOT: offset of its header */
 };
 
+/* A virtio-mmio device, for a kernel that hears of it from tables only. */
+struct boot_device {
+	u32 base, size, irq;
+};
+
 /* What to boot and where. */
 struct boot {
 	u8 *ram;
 	u64 ram_size;
 	const char *cmdline;
 	struct blob initrd; /* data NULL: none */
+	const struct boot_device *device;
+	unsigned devices;
 };
 
 /* Read a whole regular, non-empty file; `what` names it in the error ("kernel"). The bytes are
