@@ -53,7 +53,7 @@ struct boot {
 bool blob_read(struct blob *blob, const char *what, const char *path, struct error *e);
 void blob_free(struct blob *blob);
 
-/* Recognise `file`, which must outlive `im`. A Linux without the note is refused here. */
+/* Recognise `file`, which must outlive `im`. */
 bool image_identify(struct image *im, const struct blob *file, struct error *e);
 
 /* Put it into RAM and set what the boot protocol defines in `cpu`, leaving the rest of `cpu` in
