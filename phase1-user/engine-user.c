@@ -448,8 +448,10 @@ static bool start_vcpu(struct user *e, char *err, size_t err_size)
 	if (started)
 		return true;
 	if (s->failed_step)
-		snprintf(err, err_size, "cannot %s: %s%s", step_text(s->failed_step),
-			 strerror(s->failed_errno), step_remedy(s->failed_step));
+		snprintf(err, err_size, "cannot %s: %.*s%s", step_text(s->failed_step),
+			 (int)sizeof(s->failed_why) - 1,
+			 s->failed_why[0] ? s->failed_why : strerror(s->failed_errno),
+			 step_remedy(s->failed_step));
 	else
 		snprintf(err, err_size, "the vcpu process ended at its start (%s %d)",
 			 WIFSIGNALED(e->status) ? "signal" : "status",
