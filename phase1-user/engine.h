@@ -11,9 +11,10 @@
 #include "../common/state.h"
 #include "../common/vm.h"
 
-#define ENGINE_DEFAULT "user" /* ordinary processes */
-#define ENGINE_KMOD    "kmod" /* the kernel module */
-#define ENGINE_HYBRID  "hybrid"
+#define ENGINE_DEFAULT	"user"	   /* ordinary processes */
+#define ENGINE_KMOD	"kmod"	   /* the kernel module */
+#define ENGINE_EMULATOR "emulator" /* all of it emulated, by libunicorn */
+#define ENGINE_HYBRID	"hybrid"   /* its kernel emulated, its user code in ordinary processes */
 
 struct engine;
 
