@@ -67,7 +67,7 @@ static void add_times(struct text *t, const struct cmdline_config *c)
 }
 
 /* What such a kernel would else do for hardware that is not there. */
-static void add_stock(struct text *t, const struct cmdline_config *c)
+static void add_stock(struct text *t)
 {
 	/* Its own privileged code is emulated, and cannot leak by speculation. Page-table isolation
 	 * would load CR3 twice a system call. */
@@ -107,7 +107,7 @@ bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, stru
 	add_console(&t, c);
 	add_times(&t, c);
 	if (c->stock)
-		add_stock(&t, c);
+		add_stock(&t);
 	/* A reset by the keyboard controller: a triple fault is then always a crash. */
 	add(&t, " reboot=k panic=-1");
 	if (c->image)
