@@ -41,6 +41,7 @@
 	X(PROTECT, "protect", "linear", "pages")        \
 	X(RESYNC, "resync", "from", "to")               \
 	X(SWITCH, "switch", "to shadow", "cr3")         \
+	X(HANDOVER, "hand-over", "to", "")              \
 	X(TLS, "tls", "slot", "")                       \
 	X(EXIT, "exit", "kind", "")                     \
 	X(SHUTDOWN, "shutdown", "", "")

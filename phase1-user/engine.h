@@ -14,6 +14,7 @@
 #define ENGINE_DEFAULT	"user"	   /* ordinary processes */
 #define ENGINE_KMOD	"kmod"	   /* the kernel module */
 #define ENGINE_EMULATOR "emulator" /* all of it emulated, by libunicorn */
+#define ENGINE_HYBRID	"hybrid"   /* its kernel emulated, its user code in ordinary processes */
 
 struct engine;
 
