@@ -152,7 +152,7 @@ bool user_start(struct user *e, const char *program, char *err, size_t err_size)
 		return false;
 	note_processes(e);
 	e->base.spaces = e->processes;
-	if (e->shared->hybrid) {
+	if (e->shared->hybrid.on) {
 		e->emulator = e->processes;
 		if (!start_process(e, EMULATOR_PROGRAM, TURN_EMULATOR, err, err_size))
 			return false;

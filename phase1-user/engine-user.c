@@ -407,7 +407,7 @@ static struct engine *create(const char *program, bool hybrid, const struct engi
 	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !create_shared(e, err, err_size))
 		goto fail;
 	e->base.trace = &e->shared->trace;
-	e->shared->hybrid = hybrid;
+	e->shared->hybrid.on = hybrid;
 	e->shared->ram_size = cfg->ram_size;
 	e->shared->vmm_pid = getpid();
 	e->shared->abi = cfg->abi;

@@ -34,7 +34,7 @@ struct user {
  * instead. */
 bool user_wait_for_turn(struct user *e);
 
-/* engine-user-start.c: start the engine's processes, `program` and if e->shared->hybrid the
+/* engine-user-start.c: start the engine's processes, `program` and if e->shared->hybrid.on the
  * emulator as well, and have them set themselves up. */
 bool user_start(struct user *e, const char *program, char *err, size_t err_size);
 

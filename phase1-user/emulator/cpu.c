@@ -168,6 +168,8 @@ void cpu_load(struct vm *vm)
 		load_host_segments(vm, c);
 	}
 	emulated_derive();
+	if (!emulated_has_fpu())
+		c->hflags |= EMULATED_TS;
 }
 
 void cpu_save(struct vm *vm)

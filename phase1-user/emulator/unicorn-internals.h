@@ -36,6 +36,7 @@ struct emulated_cpu {
 #define EMULATED_CC_FLAGS  (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 #define EMULATED_CPL	   0x3u /* in hflags */
 #define EMULATED_SHADOW	   0x8u /* in hflags: behind sti or mov ss */
+#define EMULATED_TS	   0x800u /* in hflags: CR0.TS, as far as FPU instructions go */
 
 /* Why emulated_execute() came back. */
 enum emulated_stop {
@@ -82,7 +83,18 @@ void emulated_drop_code(u64 gpa);
 void emulated_read(int reg, void *value);
 void emulated_write(int reg, const void *value);
 
-/* ---- what it asks for: of mmu.c, code.c and run.c ---- */
+/* Memory as the instruction that `host_pc` belongs to reaches it. If it faults they do not return. */
+void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc);
+void emulated_store(u32 la, const void *bytes, u32 n, uintptr_t host_pc);
+
+/* ---- what it asks for: of mmu.c, code.c, run.c and xsave.c ---- */
+
+/* XSAVE or XSAVEOPT, and XRSTOR: 0, or the exception that it raises. */
+u8 emulated_xsave(u32 la, u64 mask, bool optimized, uintptr_t host_pc);
+u8 emulated_xrstor(u32 la, u64 mask, uintptr_t host_pc);
+u64 emulated_xcr0(void);
+/* May FPU instructions run, as far as CR0 does not forbid it? */
+bool emulated_has_fpu(void);
 
 struct emulated_mapping {
 	u64 physical;

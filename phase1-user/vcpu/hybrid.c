@@ -26,17 +26,26 @@ static u64 take_word(u32 *page, u32 end)
 	return below << (first % 64);
 }
 
-void hybrid_mapped(struct hybrid *h, u32 active, u64 la, u64 len)
+static bool is_code(const struct hybrid *h, u64 gpa)
+{
+	return gpa >> 12 < HYBRID_FRAMES && h->frame[gpa >> 12] == FRAME_TRANSLATED;
+}
+
+void hybrid_mapped(struct vm *vm, struct hybrid *h, u64 la, u64 gpa, u64 len, unsigned prot)
 {
 	for (u32 page = la >> 12, end = (la + len) >> 12; page < end;) {
-		u64 *w = word(h->map[active].mapped, page);
+		u64 *w = word(h->map[vm->pool.active].mapped, page);
 
 		*w |= take_word(&page, end);
 	}
+	for (u64 at = 0; (prot & HOST_WRITE) && at < len; at += PAGE_SIZE_4K)
+		if (is_code(h, gpa + at))
+			host_protect(vm, la + at, PAGE_SIZE_4K, prot & ~HOST_WRITE);
 }
 
 void hybrid_unmapped(struct hybrid *h, u32 active, u64 la, u64 len)
 {
+	h->flush = true;
 	for (u32 page = la >> 12, end = (la + len) >> 12; page < end;) {
 		u64 *w = word(h->map[active].mapped, page);
 
@@ -59,8 +68,6 @@ void hybrid_forget(struct hybrid *h, u32 active, u64 la, u64 len)
 		m->stale_slots[slot / 64] |= 1ull << (slot % 64);
 	}
 }
-
-/* ---- the vcpu processes' side ---- */
 
 static void unmap_slot(struct vm *vm, struct hybrid_map *m, u32 slot)
 {
@@ -88,20 +95,10 @@ static void unmap_stale(struct vm *vm, struct hybrid_map *m)
 			unmap_slot(vm, m, w * 64 + __builtin_ctzll(m->stale_slots[w]));
 }
 
-bool hybrid_is_code(const struct hybrid *h, u64 gpa, u32 n)
-{
-	const u64 first = gpa >> 12;
-
-	for (u64 frame = first; frame < first + n && frame < HYBRID_FRAMES; frame++)
-		if (h->frame[frame] == FRAME_TRANSLATED)
-			return true;
-	return false;
-}
-
 static bool is_writable_code(const struct hybrid *h, u32 record)
 {
 	return (record & SHADOW_WRITE) && (record & SHADOW_USER) &&
-	       hybrid_is_code(h, record & 0xfffff000u, 1);
+	       is_code(h, record & 0xfffff000u);
 }
 
 /* Something has been translated since: it may be writable here. */
@@ -123,8 +120,10 @@ static void protect_code(struct vm *vm, const struct hybrid *h, struct hybrid_ma
 void hybrid_catch_up(struct vm *vm, struct hybrid *h)
 {
 	struct hybrid_map *m = &h->map[vm->pool.active];
+	const bool flush = h->flush;
 
 	unmap_stale(vm, m);
+	h->flush = flush; /* of this it knows */
 	if (m->translations == h->translations)
 		return;
 	m->translations = h->translations;

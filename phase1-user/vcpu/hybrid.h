@@ -27,25 +27,27 @@ struct hybrid_map {
 enum { FRAME_PLAIN, FRAME_TRANSLATED, FRAME_WRITTEN };
 
 struct hybrid {
+	bool on; /* set by the VMM before the start */
+	bool flush; /* the vcpu processes have taken records away: the emulator may know them still */
 	u8 frame[HYBRID_FRAMES]; /* FRAME_*; WRITTEN: since it was translated, by user code */
 	bool written;		 /* there are some of these */
 	u64 translations;	 /* how often a page has become TRANSLATED */
 	struct hybrid_map map[SHADOW_COUNT];
 };
 
-/* For both: the core has taken [la, la + len) of the active shadow away, or put another page there. */
+struct vm;
+
+/* For the emulator: the core has taken [la, la + len) of the active shadow away, or put another page there. */
 void hybrid_forget(struct hybrid *h, u32 active, u64 la, u64 len);
 
 /* ---- the vcpu processes' side ---- */
 
-struct vm;
-/* This process has mapped, or unmapped, [la, la + len). */
-void hybrid_mapped(struct hybrid *h, u32 active, u64 la, u64 len);
+/* This process has mapped, or unmapped, [la, la + len). What is code of those pages of RAM is made
+ * read-only. */
+void hybrid_mapped(struct vm *vm, struct hybrid *h, u64 la, u64 gpa, u64 len, unsigned prot);
 void hybrid_unmapped(struct hybrid *h, u32 active, u64 la, u64 len);
 /* Unmap what is stale, and take rights away from what has been translated. */
 void hybrid_catch_up(struct vm *vm, struct hybrid *h);
-/* Has one of `n` pages of RAM from `gpa` on been translated? */
-bool hybrid_is_code(const struct hybrid *h, u64 gpa, u32 n);
 /* User code could not write to `la`. True: that was because of a translation, and now it can. */
 bool hybrid_code_written(struct vm *vm, struct hybrid *h, u32 la);
 

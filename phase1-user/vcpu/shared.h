@@ -13,6 +13,7 @@
 #include "../../common/state.h"
 #include "../fpu.h"
 #include "baton.h"
+#include "hybrid.h"
 
 /* File descriptors the vcpu process is started with. */
 #define VCPU_FD_RAM    3 /* guest RAM, the PV page and the register pages behind it */
@@ -103,7 +104,6 @@ struct vcpu_shared {
 	u32 vmm_pid;
 	bool abi;
 	bool fast_paths;
-	bool hybrid; /* all but plain 32-bit code of CPL 3 is the emulator's to run */
 	bool deterministic, paced;
 	u64 stop_at, flip_at; /* struct clock's */
 	bool jail;
@@ -130,6 +130,7 @@ struct vcpu_shared {
 	bool restore;
 	struct machine_state state;
 
+	struct hybrid hybrid;
 	struct trace_ring trace;
 	struct vm vm;
 };
