@@ -31,11 +31,14 @@ static int failed(struct run *r, int status)
 
 static bool load_guest(struct run *r)
 {
+	struct boot_device device[HAL_DEVICES_MAX];
 	const struct boot boot = {
 		.ram = engine_ram(r->engine),
 		.ram_size = r->options.memory,
 		.cmdline = r->cmdline,
 		.initrd = r->initrd,
+		.device = device,
+		.devices = hal_boot_devices(&r->hal, device),
 	};
 	struct vm *state = calloc(1, sizeof(*state));
 	bool ok;

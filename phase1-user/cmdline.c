@@ -53,6 +53,26 @@ static void add_console(struct text *t, const struct cmdline_config *c)
 		add(t, " console=hvc0");
 }
 
+/* Spare the guest what it could only find out slowly: delays around port accesses, and the TSC's
+ * frequency. lpj is per tick of guest/config's HZ; another's kernel gets it from the frequency. */
+static void add_times(struct text *t, const struct cmdline_config *c)
+{
+	add(t, " io_delay=none tsc=reliable tsc_early_khz=%lu", c->tsc_khz);
+	if (!c->stock)
+		add(t, " lpj=%lu", c->tsc_khz * 10);
+}
+
+/* What such a kernel would else do for hardware that is not there. */
+static void add_stock(struct text *t, const struct cmdline_config *c)
+{
+	/* Its own privileged code is emulated, and cannot leak by speculation. Page-table isolation
+	 * would load CR3 twice a system call. */
+	add(t, " mitigations=off");
+	/* That there is neither PCI nor machine check it says as errors, also if it is quiet. */
+	if (!c->verbose)
+		add(t, " loglevel=3");
+}
+
 /* What programs in the guest may do with their output. */
 static void add_streams(struct text *t, const struct cmdline_config *c)
 {
@@ -81,10 +101,9 @@ bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, stru
 	struct text t = {text, size, 0};
 
 	add_console(&t, c);
-	/* Spare the guest what it could only find out slowly: delays around port accesses, and
-	 * the TSC's frequency. lpj is per tick of HZ=100 (guest/config). */
-	add(&t, " io_delay=none tsc=reliable tsc_early_khz=%lu lpj=%lu", c->tsc_khz,
-	    c->tsc_khz * 10);
+	add_times(&t, c);
+	if (c->stock)
+		add_stock(&t, c);
 	/* A reset by the keyboard controller: a triple fault is then always a crash. */
 	add(&t, " reboot=k panic=-1");
 	if (c->image)

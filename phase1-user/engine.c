@@ -41,6 +41,11 @@ bool engine_exists(const char *name)
 	return false;
 }
 
+bool engine_needs_note(const char *name)
+{
+	return !strcmp(name, ENGINE_DEFAULT) || !strcmp(name, ENGINE_KMOD);
+}
+
 /* ------------------------------------------------------------- memory ---- */
 
 void *engine_create_memory(const char *name, u64 size, int *fd)

@@ -33,12 +33,19 @@ struct image {
 	size_t multiboot; /* IMAGE_MULTIBOOT: offset of its header */
 };
 
+/* A virtio-mmio device, for a kernel that hears of it from tables only. */
+struct boot_device {
+	u32 base, size, irq;
+};
+
 /* What to boot and where. */
 struct boot {
 	u8 *ram;
 	u64 ram_size;
 	const char *cmdline;
 	struct blob initrd; /* data NULL: none */
+	const struct boot_device *device;
+	unsigned devices;
 };
 
 /* Read a whole regular, non-empty file; `what` names it in the error ("kernel"). The bytes are
@@ -46,7 +53,7 @@ struct boot {
 bool blob_read(struct blob *blob, const char *what, const char *path, struct error *e);
 void blob_free(struct blob *blob);
 
-/* Recognise `file`, which must outlive `im`. A Linux without the note is refused here. */
+/* Recognise `file`, which must outlive `im`. */
 bool image_identify(struct image *im, const struct blob *file, struct error *e);
 
 /* Put it into RAM and set what the boot protocol defines in `cpu`, leaving the rest of `cpu` in
