@@ -145,7 +145,7 @@ bool fpu_fetch(void)
 	return true;
 }
 
-bool emulated_has_fpu(void)
+bool fpu_is_here(void)
 {
 	return !elsewhere;
 }

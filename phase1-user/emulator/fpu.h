@@ -13,6 +13,7 @@
 /* The guest comes from, or goes to, a vcpu process. */
 void fpu_left(void);
 void fpu_pass(void);
+bool fpu_is_here(void);
 /* The registers in the shared memory are others now: they are the ones that count. */
 void fpu_replaced(void);
 /* An instruction found no FPU. True: that was because of us, and now there is one. */

@@ -8,8 +8,10 @@
 #include "code.h"
 #include "cpu.h"
 #include "fpu.h"
+#include "mmu.h"
 #include "unicorn-check.h"
 #include "unicorn-internals.h"
+#include "xsave.h"
 
 #define INT80 0x80
 
@@ -34,17 +36,6 @@ void run_others_wrote(void)
 	emulated_poke();
 }
 
-const char *run_open(struct vm *vm)
-{
-	const char *why = unicorn_check();
-
-	if (!why)
-		why = emulated_open(vm->ram, vm->ram_size + HOST_EXTRA_BYTES);
-	if (!why && !code_open(vm))
-		why = "no memory";
-	return why;
-}
-
 /* Would an interrupt be taken here? The core has said no where the CPU came in. */
 static bool is_open(const struct emulated_cpu *c)
 {
@@ -63,7 +54,7 @@ static bool is_native(const struct emulated_cpu *c)
 	       (c->seg[SEG_CS].flags >> 8 & SEG_DB);
 }
 
-bool emulated_interrupted(void)
+static bool interrupted(void)
 {
 	const struct emulated_cpu *c = emulated_cpu();
 
@@ -78,11 +69,54 @@ bool emulated_interrupted(void)
 	return run.poked || is_open(c);
 }
 
+/* As on a CPU where it does not trap. */
+static bool tsc(u64 *value)
+{
+	struct vm *vm = &shared->vm;
+
+	if (vm->clock.deterministic || (vm->cpu.cr4 & CR4_TSD))
+		return false;
+	*value = host_tsc(vm);
+	return true;
+}
+
+static const struct emulated_owner owner = {
+	.page = mmu_page,
+	.holds_code = code_hold,
+	.is_code = code_is_held,
+	.interrupted = interrupted,
+	.tsc = tsc,
+	.device_read = mmu_device_read,
+	.device_write = mmu_device_write,
+	.has_fpu = fpu_is_here,
+	.xsave = xsave,
+	.xrstor = xrstor,
+	.xcr0 = xsave_xcr0,
+};
+
+const char *run_open(struct vm *vm)
+{
+	const char *why = unicorn_check();
+
+	if (!why)
+		why = emulated_open(vm->ram, vm->ram_size + HOST_EXTRA_BYTES, &owner);
+	if (!why && !code_open(vm))
+		why = "no memory";
+	return why;
+}
+
 /* ---- what a stop is to the core ---- */
 
 static bool has_error(u8 vector)
 {
 	return vector == EXC_DF || (vector >= EXC_TS && vector <= EXC_PF) || vector == EXC_AC;
+}
+
+/* What faults has RF set in its image (SDM vol. 3, 18.3.1.1). */
+static enum core_next fault(struct vm *vm, const struct trap *trap)
+{
+	vm->cpu.rflags |= FLAG_RF;
+	return core_trap(vm, trap);
 }
 
 /* As the host's kernel and CPU have it for a process: int n is a #GP but for the few that may. */
@@ -91,7 +125,7 @@ static enum core_next host_soft(struct vm *vm, const struct emulated_exit *e)
 	struct trap trap = {.vector = EXC_GP, .error = e->vector * 8u + 2};
 
 	if (e->vector != INT80 && e->vector != EXC_BP && e->vector != EXC_OF)
-		return core_trap(vm, &trap);
+		return fault(vm, &trap);
 	vm->cpu.rip = (u32)(vm->cpu.rip + e->length);
 	if (e->vector == INT80)
 		return core_int80(vm);
@@ -105,8 +139,11 @@ static enum core_next exception(struct vm *vm, const struct emulated_exit *e)
 
 	if (e->vector == EXC_NM && fpu_fetch())
 		return CORE_RESUME;
-	if (!vm->levels || e->vector == EXC_DB)
+	if (e->vector == EXC_DB)
 		return core_trap(vm, &trap);
+	if (!vm->levels)
+		return fault(vm, &trap);
+	vm->cpu.rflags |= FLAG_RF;
 	return core_exception(vm, &trap, has_error(e->vector));
 }
 
@@ -119,7 +156,10 @@ static enum core_next page(struct vm *vm, const struct emulated_exit *e)
 		.address = e->address,
 	};
 
-	return vm->levels ? core_access(vm, &trap) : core_trap(vm, &trap);
+	if (!vm->levels)
+		return fault(vm, &trap);
+	vm->cpu.rflags |= FLAG_RF;
+	return core_access(vm, &trap);
 }
 
 static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
@@ -134,11 +174,11 @@ static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
 	case STOP_EXCEPTION:
 		return exception(vm, e);
 	case STOP_SOFT:
-		return vm->levels ? core_trap(vm, &instruction) : host_soft(vm, e);
+		return vm->levels ? fault(vm, &instruction) : host_soft(vm, e);
 	case STOP_PAGE:
 		return page(vm, e);
 	case STOP_INSTRUCTION:
-		return core_trap(vm, &instruction);
+		return fault(vm, &instruction);
 	case STOP_LIBRARY:
 		break;
 	}

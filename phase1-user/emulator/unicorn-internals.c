@@ -9,16 +9,8 @@
 #include <dlfcn.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unicorn-layout.h>
 #include <unicorn/unicorn.h>
-
-/* Offsets in this build: of the CPU's structure, its registers, and struct uc_struct. */
-#define CPU_INTERRUPT_REQUEST 28
-#define CPU_COUNTDOWN	      304 /* a pointer; its second half: stop before the next block */
-#define CPU_EXCEPTION_INDEX   33184
-#define CPU_REGISTERS	      34640
-#define ENV_ERROR_CODE	      5352
-#define ENV_OLD_EXCEPTION     5464
-#define UC_STOP_INTERRUPT     200
 
 /* exception_index that ends the library's loop for good. */
 #define EXCEPTION_HLT 0x10001
@@ -40,6 +32,7 @@ static struct {
 	u8 *ram, *tables;
 	u64 size;
 	struct emulated_exit *exit;
+	const struct emulated_owner *owner;
 } self;
 
 /* The library's own functions that are called here, and one that ours stands in front of. */
@@ -58,12 +51,43 @@ u32 cpu_cc_compute_all_x86_64(void *env, int op);
 void x86_update_hflags_x86_64(void *env);
 void cpu_x86_cpuid_x86_64(void *env, u32 leaf, u32 subleaf, u32 *a, u32 *b, u32 *c, u32 *d);
 
-/* ---- leaving the library's loop ---- */
-
 static u32 *env32(unsigned offset)
 {
 	return (u32 *)(self.env + offset);
 }
+
+/* ---- what CPUID says ---- */
+
+/* The words of its features lie in a row, that of leaf 1 EDX first, somewhere behind this. */
+#define ENV_FEATURES_FROM 5464u
+#define ENV_FEATURES_TO	  16384u
+#define BIT(n)		  (1u << (n))
+
+/* The library takes these away from every CPU it has, but carries them out. XSAVE is ours. */
+#define ADD_LEAF1_EDX                                                                      \
+	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(13) | BIT(23)) /* FPU, DE, \
+		PSE, TSC, MSR, PAE, PGE, MMX */
+#define ADD_LEAF1_ECX \
+	(BIT(0) | BIT(1) | BIT(22) | BIT(23) | BIT(26)) /* SSE3, PCLMULQDQ, MOVBE, POPCNT, XSAVE */
+
+static bool add_features(void)
+{
+	u32 seen[4];
+
+	cpu_x86_cpuid_x86_64(self.env, 1, 0, &seen[0], &seen[1], &seen[2], &seen[3]);
+	for (u32 at = ENV_FEATURES_FROM; at < ENV_FEATURES_TO; at += sizeof(u32)) {
+		u32 *word = env32(at);
+
+		if (word[0] != seen[3] || word[1] != seen[2])
+			continue;
+		word[0] |= ADD_LEAF1_EDX;
+		word[1] |= ADD_LEAF1_ECX;
+		return true;
+	}
+	return false;
+}
+
+/* ---- leaving the library's loop ---- */
 
 static void note_end(enum emulated_stop stop)
 {
@@ -121,7 +145,7 @@ bool x86_cpu_exec_interrupt_x86_64(void *cpu, int request)
 {
 	(void)cpu;
 	(void)request;
-	if (emulated_interrupted())
+	if (self.owner->interrupted())
 		leave(STOP_INTERRUPT, 0);
 	return false;
 }
@@ -140,7 +164,7 @@ static void set_page(void *cpu, u32 la, const struct emulated_mapping *m, int mm
 				       PAGE_SIZE_4K);
 	/* It would have every store look for code. */
 	if ((m->prot & HOST_WRITE) && m->physical < EMULATED_DEVICE_BASE &&
-	    !emulated_is_code(m->physical))
+	    !self.owner->is_code(m->physical))
 		tlb_set_dirty_x86_64(cpu, la & ~0xfffu);
 }
 
@@ -154,7 +178,7 @@ bool x86_cpu_tlb_fill_x86_64(void *cpu, u64 address, int size, int access, int m
 	struct emulated_mapping m;
 
 	(void)size;
-	if (emulated_page(address, write, fetch, user, &m)) {
+	if (self.owner->page(address, write, fetch, user, &m)) {
 		set_page(cpu, address, &m, mmu);
 		return true;
 	}
@@ -188,7 +212,7 @@ void tlb_protect_code_x86_64(void *uc, u64 physical);
 void tlb_protect_code_x86_64(void *uc, u64 physical)
 {
 	(void)uc;
-	emulated_holds_code(physical & PAGE_MASK_4K, true);
+	self.owner->holds_code(physical & PAGE_MASK_4K, true);
 	if (physical < self.size)
 		tlb_reset_dirty_x86_64(self.cpu, (u64)self.ram + (physical & PAGE_MASK_4K),
 				       PAGE_SIZE_4K);
@@ -197,7 +221,7 @@ void tlb_unprotect_code_x86_64(void *uc, u64 physical);
 void tlb_unprotect_code_x86_64(void *uc, u64 physical)
 {
 	(void)uc;
-	emulated_holds_code(physical & PAGE_MASK_4K, false);
+	self.owner->holds_code(physical & PAGE_MASK_4K, false);
 }
 
 /* int n and int3: the library's would have them done already. */
@@ -214,7 +238,7 @@ void helper_into_x86_64(void *env, int length);
 void helper_into_x86_64(void *env, int length)
 {
 	(void)env;
-	if (!(emulated_flags() & FLAG_OF))
+	if (!(cpu_cc_compute_all_x86_64(self.env, emulated_cpu()->cc_op) & FLAG_OF))
 		return;
 	self.exit->vector = EXC_OF;
 	self.exit->length = length;
@@ -241,7 +265,6 @@ THE_CORES(outb, u32 port, u32 value)
 THE_CORES(outw, u32 port, u32 value)
 THE_CORES(outl, u32 port, u32 value)
 THE_CORES(cpuid)
-THE_CORES(rdtsc)
 THE_CORES(rdmsr)
 THE_CORES(wrmsr)
 THE_CORES(hlt, int length)
@@ -250,6 +273,18 @@ THE_CORES(xsetbv, u32 index, u64 value)
 THE_CORES(get_dr, int reg)
 THE_CORES(set_dr, int reg, u64 value)
 #pragma GCC diagnostic pop
+
+void helper_rdtsc_x86_64(void *env);
+void helper_rdtsc_x86_64(void *env)
+{
+	u64 value;
+
+	(void)env;
+	if (!self.owner->tsc(&value))
+		leave(STOP_INSTRUCTION, CALLER);
+	emulated_cpu()->gpr[GPR_AX] = (u32)value;
+	emulated_cpu()->gpr[GPR_DX] = value >> 32;
+}
 
 /* Addresses of device memory are here alone, so that the core has nothing to forget. */
 _Noreturn void helper_write_crN_x86_64(void *env, int reg, u64 value);
@@ -301,7 +336,7 @@ static _Noreturn void raise_exception(u8 vector, uintptr_t host_pc)
 void helper_xsave_x86_64(void *env, u64 la, u64 mask);
 void helper_xsave_x86_64(void *env, u64 la, u64 mask)
 {
-	const u8 vector = emulated_xsave(la, mask, false, CALLER);
+	const u8 vector = self.owner->xsave(la, mask, false, CALLER);
 
 	(void)env;
 	if (vector)
@@ -311,7 +346,7 @@ void helper_xsave_x86_64(void *env, u64 la, u64 mask)
 void helper_xsaveopt_x86_64(void *env, u64 la, u64 mask);
 void helper_xsaveopt_x86_64(void *env, u64 la, u64 mask)
 {
-	const u8 vector = emulated_xsave(la, mask, true, CALLER);
+	const u8 vector = self.owner->xsave(la, mask, true, CALLER);
 
 	(void)env;
 	if (vector)
@@ -321,7 +356,7 @@ void helper_xsaveopt_x86_64(void *env, u64 la, u64 mask)
 void helper_xrstor_x86_64(void *env, u64 la, u64 mask);
 void helper_xrstor_x86_64(void *env, u64 la, u64 mask)
 {
-	const u8 vector = emulated_xrstor(la, mask, CALLER);
+	const u8 vector = self.owner->xrstor(la, mask, CALLER);
 
 	(void)env;
 	if (vector)
@@ -336,7 +371,7 @@ u64 helper_xgetbv_x86_64(void *env, u32 index)
 		raise_exception(EXC_UD, CALLER);
 	if (index)
 		raise_exception(EXC_GP, CALLER);
-	return emulated_xcr0();
+	return self.owner->xcr0();
 }
 
 /* CR0.TS does not decide alone whether there is an FPU. */
@@ -347,7 +382,7 @@ void helper_clts_x86_64(void *env)
 
 	(void)env;
 	c->cr[0] &= ~(u64)CR0_TS;
-	if (emulated_has_fpu())
+	if (self.owner->has_fpu())
 		c->hflags &= ~EMULATED_TS;
 }
 
@@ -357,14 +392,14 @@ static u64 device_read(uc_engine *uc, u64 offset, unsigned size, void *data)
 {
 	(void)uc;
 	(void)data;
-	return emulated_device_read(offset, size);
+	return self.owner->device_read(offset, size);
 }
 
 static void device_write(uc_engine *uc, u64 offset, unsigned size, u64 value, void *data)
 {
 	(void)uc;
 	(void)data;
-	emulated_device_write(offset, size, value);
+	self.owner->device_write(offset, size, value);
 }
 
 /* ---- the interface ---- */
@@ -377,15 +412,6 @@ struct emulated_cpu *emulated_cpu(void)
 u8 *emulated_tables(void)
 {
 	return self.tables;
-}
-
-u32 emulated_flags(void)
-{
-	const struct emulated_cpu *c = emulated_cpu();
-	const u32 arithmetic = cpu_cc_compute_all_x86_64(self.env, c->cc_op);
-
-	return (u32)c->eflags | (arithmetic & EMULATED_CC_FLAGS) | (c->df < 0 ? FLAG_DF : 0) |
-	       FLAG_ONE;
 }
 
 void emulated_derive(void)
@@ -480,13 +506,56 @@ static uc_err map_memory(void)
 			   device_write, NULL);
 }
 
-const char *emulated_open(u8 *ram, u64 size)
+/* What its translator can do, and what it looks at to know whether it may: its models of CPUs lack
+ * half of it. Not here: RDRAND and RDSEED, which ask the host for a system call. */
+static void set_features(void)
+{
+	enum { LEAF1_EDX = 0, LEAF1_ECX = 1, LEAF7_EBX = 2, EXT1_EDX = 6, EXT1_ECX = 7, ALL = 8 };
+	static const u32 words[ALL] = {
+		/* FPU DE PSE TSC MSR PAE CX8 PGE CMOV CLFSH MMX FXSR SSE SSE2 */
+		[LEAF1_EDX] = 0x0788a17d,
+		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES */
+		[LEAF1_ECX] = 0x02d80203,
+		/* BMI1 BMI2 ERMS ADX CLFLUSHOPT */
+		[LEAF7_EBX] = 0x00880308,
+		[EXT1_EDX] = 0x00100000, /* NX */
+		[EXT1_ECX] = 0x00000120, /* LZCNT PREFETCHW */
+	};
+
+	for (unsigned i = 0; i < ALL; i++)
+		((u64 *)(self.env + ENV_FEATURES))[i] = words[i];
+}
+
+bool emulated_is_known(void)
+{
+	static const char *const replaced[] = {
+		"x86_cpu_exec_interrupt_x86_64", "x86_cpu_tlb_fill_x86_64",
+		"check_exit_request_x86_64",	 "page_collection_lock_x86_64",
+		"page_collection_unlock_x86_64", "tlb_protect_code_x86_64",
+		"tlb_unprotect_code_x86_64",
+	};
+
+	for (unsigned i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
+		if (!dlsym(RTLD_NEXT, replaced[i]))
+			return false;
+	return self.cpu && *(void **)(self.env + ENV_OWNER) == (void *)self.uc;
+}
+
+void emulated_close(void)
+{
+	uc_close(self.uc);
+	munmap(self.tables, EMULATED_DEVICE_BASE - self.size);
+	memset(&self, 0, sizeof(self));
+}
+
+const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner)
 {
 	uc_hook hook;
 	uc_err error;
 
 	self.ram = ram;
 	self.size = size;
+	self.owner = owner;
 	error = uc_open(UC_ARCH_X86, UC_MODE_32, &self.uc);
 	if (!error)
 		error = uc_ctl_set_cpu_model(self.uc, UC_CPU_X86_SKYLAKE_CLIENT);
@@ -498,10 +567,13 @@ const char *emulated_open(u8 *ram, u64 size)
 		error = uc_hook_add(self.uc, &hook, UC_HOOK_INTR, interrupt_hook, NULL, 1, 0);
 	if (error)
 		return uc_strerror(error);
-	if (!self.cpu)
-		return "its functions cannot be replaced";
+	if (!emulated_is_known())
+		return "its structures are not where they should be";
+	if (!add_features())
+		return "its CPU's features are not found";
 	*(void **)((u8 *)self.uc + UC_STOP_INTERRUPT) = (void *)never_stop;
 	*(u32 *)(self.cpu + CPU_INTERRUPT_REQUEST) |= ALWAYS_ASK;
 	emulated_cpu()->hflags2 |= EMULATED_GIF;
+	set_features();
 	return NULL;
 }

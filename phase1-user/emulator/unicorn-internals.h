@@ -23,27 +23,25 @@ struct emulated_segment {
 struct emulated_cpu {
 	u64 gpr[16];
 	u64 eip;
-	u64 eflags; /* without the arithmetic ones and DF */
+	u64 eflags; /* while it runs without the arithmetic ones and DF, which are in these: */
 	u64 cc_dst, cc_src, cc_src2;
-	u32 cc_op; /* EMULATED_CC_EFLAGS: cc_src has the arithmetic flags */
-	s32 df;	   /* 1 or -1 */
+	u32 cc_op;
+	s32 df;
 	u32 hflags, hflags2;
 	struct emulated_segment seg[SEG_COUNT], ldt, tr, gdt, idt;
 	u64 cr[5];
 };
 
-#define EMULATED_CC_EFLAGS 1
-#define EMULATED_CC_FLAGS  (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
-#define EMULATED_CPL	   0x3u /* in hflags */
-#define EMULATED_SHADOW	   0x8u /* in hflags: behind sti or mov ss */
-#define EMULATED_TS	   0x800u /* in hflags: CR0.TS, as far as FPU instructions go */
+#define EMULATED_CPL	0x3u /* in hflags */
+#define EMULATED_SHADOW 0x8u /* in hflags: behind sti or mov ss */
+#define EMULATED_TS	0x800u /* in hflags: CR0.TS, as far as FPU instructions go */
 
 /* Why emulated_execute() came back. */
 enum emulated_stop {
-	STOP_INTERRUPT,	  /* emulated_interrupted() said so */
+	STOP_INTERRUPT,	  /* interrupted() said so */
 	STOP_EXCEPTION,	  /* the guest's own: vector, error */
 	STOP_SOFT,	  /* int n, int3 or into at eip: vector, length */
-	STOP_PAGE,	  /* emulated_page() said so: address, write, fetch, user */
+	STOP_PAGE,	  /* page() said so: address, write, fetch, user */
 	STOP_INSTRUCTION, /* the instruction at eip is not the library's to carry out */
 	STOP_LIBRARY,	  /* it has given up: error */
 };
@@ -60,17 +58,47 @@ struct emulated_exit {
 #define EMULATED_TABLES	     PAGE_SIZE_4K
 #define EMULATED_DEVICE_BASE (1ull << 32)
 
-/* Make it, with `ram` of `size` bytes. NULL, or why not. */
-const char *emulated_open(u8 *ram, u64 size);
+struct emulated_mapping {
+	u64 physical;
+	unsigned prot; /* HOST_READ, HOST_WRITE, HOST_EXEC */
+};
+
+/* What it asks for while it runs. */
+struct emulated_owner {
+	/* Where is the page at `la`? False: STOP_PAGE. `user`: with the rights of CPL 3. */
+	bool (*page)(u32 la, bool write, bool fetch, bool user, struct emulated_mapping *m);
+	/* Code in the page at this physical address is going to be translated for the first time,
+	 * or has no translations any more; has it any? */
+	void (*holds_code)(u64 physical, bool holds);
+	bool (*is_code)(u64 physical);
+	/* Between two blocks of code, with all registers but the arithmetic flags in place: stop?
+	 */
+	bool (*interrupted)(void);
+	/* What RDTSC reads; false: that is the core's. */
+	bool (*tsc)(u64 *value);
+	u64 (*device_read)(u64 gpa, unsigned size);
+	void (*device_write)(u64 gpa, unsigned size, u64 value);
+	/* May FPU instructions run, as far as CR0 does not forbid it? */
+	bool (*has_fpu)(void);
+	/* XSAVE or XSAVEOPT, and XRSTOR: 0, or the exception that it raises. XCR0. */
+	u8 (*xsave)(u32 la, u64 mask, bool optimized, uintptr_t host_pc);
+	u8 (*xrstor)(u32 la, u64 mask, uintptr_t host_pc);
+	u64 (*xcr0)(void);
+};
+
+/* Make it, with `ram` of `size` bytes. NULL, or why not. One at a time. */
+const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner);
+void emulated_close(void);
+/* Do the structures and functions seem to be where they should? Before anything is done with it. */
+bool emulated_is_known(void);
 struct emulated_cpu *emulated_cpu(void);
 /* The page behind that RAM, which no guest-physical address names. */
 u8 *emulated_tables(void);
 /* Run from where the registers say. */
 void emulated_execute(struct emulated_exit *exit);
-/* From a signal handler: have the code that runs ask emulated_interrupted() soon. */
+/* From a signal handler: have the code that runs ask interrupted() soon. */
 void emulated_poke(void);
 
-u32 emulated_flags(void);   /* EFLAGS as a whole */
 void emulated_derive(void); /* what follows from segments, flags and control registers */
 void emulated_cpuid(u32 leaf, u32 subleaf, u32 out[4]); /* what it can do */
 /* Forget translations of addresses: all, or one page's. */
@@ -86,30 +114,5 @@ void emulated_write(int reg, const void *value);
 /* Memory as the instruction that `host_pc` belongs to reaches it. If it faults they do not return. */
 void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc);
 void emulated_store(u32 la, const void *bytes, u32 n, uintptr_t host_pc);
-
-/* ---- what it asks for: of mmu.c, code.c, run.c and xsave.c ---- */
-
-/* XSAVE or XSAVEOPT, and XRSTOR: 0, or the exception that it raises. */
-u8 emulated_xsave(u32 la, u64 mask, bool optimized, uintptr_t host_pc);
-u8 emulated_xrstor(u32 la, u64 mask, uintptr_t host_pc);
-u64 emulated_xcr0(void);
-/* May FPU instructions run, as far as CR0 does not forbid it? */
-bool emulated_has_fpu(void);
-
-struct emulated_mapping {
-	u64 physical;
-	unsigned prot; /* HOST_READ, HOST_WRITE, HOST_EXEC */
-};
-
-/* Where is the page at `la`? False: STOP_PAGE. `user`: with the rights of CPL 3. */
-bool emulated_page(u32 la, bool write, bool fetch, bool user, struct emulated_mapping *m);
-/* Code in the page at this physical address is going to be translated for the first time, or has no
- * translations any more. */
-void emulated_holds_code(u64 physical, bool holds);
-bool emulated_is_code(u64 physical);
-/* Between two blocks of code, with all registers in place: stop? */
-bool emulated_interrupted(void);
-u64 emulated_device_read(u64 gpa, unsigned size);
-void emulated_device_write(u64 gpa, unsigned size, u64 value);
 
 #endif

@@ -1,9 +1,7 @@
 /*
- * XSAVE and XRSTOR of the emulated CPU, which knows no AVX: of the registers in the shared memory,
- * where those of the host's CPU that it does not have stay (SDM vol. 1, 13.7 and 13.8).
- *
- * Owns: the standard format; the compacted one is not announced.
+ * XSAVE and XRSTOR of the emulated CPU: see xsave.h, and SDM vol. 1, 13.7 and 13.8.
  */
+#include "xsave.h"
 #include "../vcpu/handover.h"
 #include "fpu.h"
 #include "unicorn-internals.h"
@@ -58,7 +56,7 @@ static void store(u32 la, u32 offset, u32 size, uintptr_t host_pc)
 	emulated_store(la + offset, shared->fpu.area + offset, size, host_pc);
 }
 
-u8 emulated_xsave(u32 la, u64 mask, bool optimized, uintptr_t host_pc)
+u8 xsave(u32 la, u64 mask, bool optimized, uintptr_t host_pc)
 {
 	const struct header *ours = (const struct header *)(shared->fpu.area + HEADER);
 	const u64 asked = mask & shared->vm.cpu.xcr0;
@@ -149,7 +147,7 @@ static void restore(const u8 *from, u64 asked, u64 loaded)
 	ours->present = (ours->present & ~asked) | loaded;
 }
 
-u8 emulated_xrstor(u32 la, u64 mask, uintptr_t host_pc)
+u8 xrstor(u32 la, u64 mask, uintptr_t host_pc)
 {
 	const u64 xcr0 = shared->vm.cpu.xcr0, asked = mask & xcr0;
 	const u8 exception = usable(&shared->vm, la);
@@ -172,7 +170,7 @@ u8 emulated_xrstor(u32 la, u64 mask, uintptr_t host_pc)
 	return 0;
 }
 
-u64 emulated_xcr0(void)
+u64 xsave_xcr0(void)
 {
 	return shared->vm.cpu.xcr0;
 }
