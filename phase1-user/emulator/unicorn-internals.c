@@ -56,37 +56,6 @@ static u32 *env32(unsigned offset)
 	return (u32 *)(self.env + offset);
 }
 
-/* ---- what CPUID says ---- */
-
-/* The words of its features lie in a row, that of leaf 1 EDX first, somewhere behind this. */
-#define ENV_FEATURES_FROM 5464u
-#define ENV_FEATURES_TO	  16384u
-#define BIT(n)		  (1u << (n))
-
-/* The library takes these away from every CPU it has, but carries them out. XSAVE is ours. */
-#define ADD_LEAF1_EDX                                                                      \
-	(BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(13) | BIT(23)) /* FPU, DE, \
-		PSE, TSC, MSR, PAE, PGE, MMX */
-#define ADD_LEAF1_ECX \
-	(BIT(0) | BIT(1) | BIT(22) | BIT(23) | BIT(26)) /* SSE3, PCLMULQDQ, MOVBE, POPCNT, XSAVE */
-
-static bool add_features(void)
-{
-	u32 seen[4];
-
-	cpu_x86_cpuid_x86_64(self.env, 1, 0, &seen[0], &seen[1], &seen[2], &seen[3]);
-	for (u32 at = ENV_FEATURES_FROM; at < ENV_FEATURES_TO; at += sizeof(u32)) {
-		u32 *word = env32(at);
-
-		if (word[0] != seen[3] || word[1] != seen[2])
-			continue;
-		word[0] |= ADD_LEAF1_EDX;
-		word[1] |= ADD_LEAF1_ECX;
-		return true;
-	}
-	return false;
-}
-
 /* ---- leaving the library's loop ---- */
 
 static void note_end(enum emulated_stop stop)
@@ -514,8 +483,8 @@ static void set_features(void)
 	static const u32 words[ALL] = {
 		/* FPU DE PSE TSC MSR PAE CX8 PGE CMOV CLFSH MMX FXSR SSE SSE2 */
 		[LEAF1_EDX] = 0x0788a17d,
-		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES */
-		[LEAF1_ECX] = 0x02d80203,
+		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE */
+		[LEAF1_ECX] = 0x06d80203,
 		/* BMI1 BMI2 ERMS ADX CLFLUSHOPT */
 		[LEAF7_EBX] = 0x00880308,
 		[EXT1_EDX] = 0x00100000, /* NX */
@@ -569,8 +538,6 @@ const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner)
 		return uc_strerror(error);
 	if (!emulated_is_known())
 		return "its structures are not where they should be";
-	if (!add_features())
-		return "its CPU's features are not found";
 	*(void **)((u8 *)self.uc + UC_STOP_INTERRUPT) = (void *)never_stop;
 	*(u32 *)(self.cpu + CPU_INTERRUPT_REQUEST) |= ALWAYS_ASK;
 	emulated_cpu()->hflags2 |= EMULATED_GIF;
