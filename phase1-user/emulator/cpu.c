@@ -16,6 +16,7 @@
 #define GDT_BYTES  0x80u
 #define LDT_OFFSET 0x400u
 #define LDT_BYTES  (HOST_SLOT_TLS0 * 8u)
+#define TSS_OFFSET 0x800u
 #define LDT_BIT	   4u
 #define FLAT_CODE  0x00cffb000000ffffull
 #define FLAT_DATA  0x00cff3000000ffffull
@@ -75,7 +76,9 @@ static void put_host_tables(struct emulated_cpu *c)
 					   .limit = LDT_BYTES - 1,
 					   .flags = SEG_P << ATTR_SHIFT};
 	c->idt = (struct emulated_segment){.base = CPU_TABLES};
-	c->tr = (struct emulated_segment){.flags = SEG_P << ATTR_SHIFT};
+	/* iret with NT set finds a null link there. */
+	c->tr = (struct emulated_segment){.base = CPU_TABLES + TSS_OFFSET,
+					  .flags = SEG_P << ATTR_SHIFT};
 	*descriptor_at(HOST_FLAT_CS) = FLAT_CODE;
 	*descriptor_at(HOST_FLAT_DS) = FLAT_DATA;
 }
@@ -170,7 +173,8 @@ void cpu_save(struct vm *vm)
 
 	mem_copy(vm->cpu.gpr, c->gpr, GPR_R8 * sizeof(u64));
 	vm->cpu.rip = (u32)c->eip;
-	vm->cpu.rflags = (u32)c->eflags;
+	/* RF would be over: the library leaves it set until the end of a block. */
+	vm->cpu.rflags = (u32)c->eflags & ~FLAG_RF;
 	if (vm->levels)
 		save_levels(vm, c);
 	else
