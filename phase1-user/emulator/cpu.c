@@ -9,6 +9,7 @@
 
 #define ATTR_SHIFT   8
 #define ATTR_DEFINED 0xf0ffu
+#define TSS_BUSY     2u
 
 /* What a Linux host's processes run with. */
 #define HOST_CR0   (CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG)
@@ -41,6 +42,20 @@ static void get_segment(struct segment *s, const struct emulated_segment *e)
 		.limit = e->limit,
 		.attr = e->flags >> ATTR_SHIFT & ATTR_DEFINED,
 	};
+}
+
+/* The library has TR's type without the busy bit, and aborts if it is there. */
+static void put_task(struct emulated_segment *e, const struct segment *s)
+{
+	put_segment(e, s);
+	e->flags &= ~(TSS_BUSY << ATTR_SHIFT);
+}
+
+static void get_task(struct segment *s, const struct emulated_segment *e)
+{
+	get_segment(s, e);
+	if (s->attr & SEG_P)
+		s->attr |= TSS_BUSY;
 }
 
 static void put_table(struct emulated_segment *e, const struct table_register *t)
@@ -118,7 +133,7 @@ static void load_levels(const struct vm *vm, struct emulated_cpu *c)
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		put_segment(&c->seg[reg], &cpu->seg[reg]);
 	put_segment(&c->ldt, &cpu->ldtr);
-	put_segment(&c->tr, &cpu->tr);
+	put_task(&c->tr, &cpu->tr);
 	put_table(&c->gdt, &cpu->gdtr);
 	put_table(&c->idt, &cpu->idtr);
 	c->cr[0] = cpu->cr0;
@@ -134,7 +149,7 @@ static void save_levels(struct vm *vm, const struct emulated_cpu *c)
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		get_segment(&cpu->seg[reg], &c->seg[reg]);
 	get_segment(&cpu->ldtr, &c->ldt);
-	get_segment(&cpu->tr, &c->tr);
+	get_task(&cpu->tr, &c->tr);
 	get_table(&cpu->gdtr, &c->gdt);
 	get_table(&cpu->idtr, &c->idt);
 	cpu->cr0 = (u32)c->cr[0]; /* clts */
