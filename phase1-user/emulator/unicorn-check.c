@@ -277,11 +277,15 @@ static bool instructions_are_ours(void)
 		{{0xf4}, 1, STOP_INSTRUCTION},		   /* hlt */
 		{{0x0f, 0x22, 0xd8}, 3, STOP_INSTRUCTION}, /* mov eax, cr3 */
 		{{0x0f, 0x01, 0xf0}, 3, STOP_INSTRUCTION}, /* lmsw ax */
+		{{0x0f, 0x00, 0xd0}, 3, STOP_INSTRUCTION}, /* lldt ax */
+		{{0x0f, 0x00, 0xd8}, 3, STOP_INSTRUCTION}, /* ltr ax */
 		{{0x0f, 0x21, 0xf0}, 3, STOP_INSTRUCTION}, /* mov dr6, eax */
 		{{0x0f, 0x23, 0xf0}, 3, STOP_INSTRUCTION}, /* mov eax, dr6 */
 		{{0x0f, 0x01, 0x3b}, 3, STOP_INSTRUCTION}, /* invlpg (ebx) */
 		{{0x0f, 0x34}, 2, STOP_EXCEPTION},	   /* sysenter */
 		{{0x0f, 0x05}, 2, STOP_EXCEPTION},	   /* syscall */
+		{{0x0f, 0x35}, 2, STOP_EXCEPTION},	   /* sysexit */
+		{{0x0f, 0x07}, 2, STOP_EXCEPTION},	   /* sysret */
 		{{0x0f, 0x33}, 2, STOP_EXCEPTION},	   /* rdpmc */
 	};
 	struct emulated_exit e;
@@ -310,6 +314,18 @@ static bool interruption_works(void)
 	RUN(&e, 0xfb, 0x90, 0x0f, 0x31, 0xeb, 0xfe);
 	return ends(&e, STOP_INTERRUPT, 4) && probe.shadow && (c->eflags & FLAG_IF) &&
 	       c->gpr[GPR_AX] == 0x55667788 && c->gpr[GPR_DX] == 0x11223344;
+}
+
+static bool flags_are_read(void)
+{
+	const u32 seen = FLAG_ONE | FLAG_CF | FLAG_DF | FLAG_AC;
+	struct emulated_exit e;
+
+	/* stc; pushf; pop eax; hlt */
+	reset(0);
+	emulated_cpu()->eflags |= FLAG_RF | FLAG_DF | FLAG_AC;
+	RUN(&e, 0xf9, 0x9c, 0x58, 0xf4);
+	return ends(&e, STOP_INSTRUCTION, 3) && emulated_cpu()->gpr[GPR_AX] == seen;
 }
 
 /* Code that changes, by its own hand and by another's. */
@@ -361,6 +377,7 @@ static const char *check_all(void)
 		{devices_are_ours, "device memory cannot be ours"},
 		{exceptions_are_ours, "exceptions do not come as they should"},
 		{instructions_are_ours, "an instruction that should stop it does not"},
+		{flags_are_read, "it reads flags wrongly"},
 		{interruption_works, "it cannot be interrupted"},
 		{changes_are_seen, "it misses that code changes"},
 		{translations_end, "it misses that data becomes code"},

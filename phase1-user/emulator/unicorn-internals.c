@@ -18,6 +18,8 @@
 #define EMULATED_GIF 1u		 /* in hflags2: interrupts exist */
 #define ALWAYS_ASK   0x40000000u /* an interrupt request that is no cause of the library's own */
 
+#define ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+
 enum { ACCESS_LOAD, ACCESS_STORE, ACCESS_FETCH };
 enum { MMU_USER = 1, MMU_COUNT = 3 };
 
@@ -239,9 +241,22 @@ THE_CORES(wrmsr)
 THE_CORES(hlt, int length)
 THE_CORES(lmsw, u64 value)
 THE_CORES(xsetbv, u32 index, u64 value)
+THE_CORES(lldt, int selector)
+THE_CORES(ltr, int selector)
 THE_CORES(get_dr, int reg)
 THE_CORES(set_dr, int reg, u64 value)
 #pragma GCC diagnostic pop
+
+/* pushf shows neither VM nor RF. */
+u64 helper_read_eflags_x86_64(void *env);
+u64 helper_read_eflags_x86_64(void *env)
+{
+	const struct emulated_cpu *c = emulated_cpu();
+	const u32 direction = c->df < 0 ? FLAG_DF : 0;
+
+	return ((u32)c->eflags & ~(ARITHMETIC | FLAG_DF | FLAG_VM | FLAG_RF)) | direction |
+	       cpu_cc_compute_all_x86_64(env, c->cc_op);
+}
 
 void helper_rdtsc_x86_64(void *env);
 void helper_rdtsc_x86_64(void *env)
