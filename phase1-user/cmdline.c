@@ -47,6 +47,10 @@ static void add_console(struct text *t, const struct cmdline_config *c)
 {
 	if (!c->verbose)
 		add(t, "quiet ");
+	/* That there is neither PCI nor a CPU it knows is an error to it, which it would tell a
+	 * quiet console as well. Before that console is there: what came earlier is told then. */
+	if (!c->verbose && c->stock)
+		add(t, "loglevel=3 ");
 	add(t, "earlycon=uart8250,io,0x3f8 console=ttyS0");
 	/* The last one that the kernel has a driver for becomes /dev/console. */
 	if (c->hvc)
@@ -68,9 +72,9 @@ static void add_stock(struct text *t, const struct cmdline_config *c)
 	/* Its own privileged code is emulated, and cannot leak by speculation. Page-table isolation
 	 * would load CR3 twice a system call. */
 	add(t, " mitigations=off");
-	/* That there is neither PCI nor machine check it says as errors, also if it is quiet. */
-	if (!c->verbose)
-		add(t, " loglevel=3");
+	/* Seconds of emulated time: all ciphers tried on known data, and a search of the ISA bus.
+	 */
+	add(t, " cryptomgr.notests noisapnp");
 }
 
 /* What programs in the guest may do with their output. */
