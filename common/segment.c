@@ -271,6 +271,8 @@ bool seg_sync_tls(struct vm *vm)
 	struct shadow *s = vm_shadow(vm);
 	u64 *tls = s->tls;
 
+	if (vm->levels)
+		return true; /* its slots are none of the host's */
 	for (unsigned i = 0; i < HOST_TLS_COUNT; i++) {
 		u64 desc = 0;
 		u16 selector = (HOST_TLS_ENTRY + i) << 3;
