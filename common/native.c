@@ -32,6 +32,7 @@ static bool install(struct vm *vm, enum seg_reg reg, struct segment seg)
 enum core_next native_enter(struct vm *vm)
 {
 	vm->exit.kind = EXIT_NONE;
+	vm_shadow(vm)->repeats = 0; /* what has a record is not mapped here as yet */
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		if (!install(vm, reg, vm->cpu.seg[reg]))
 			return CORE_EXIT;
