@@ -72,7 +72,7 @@ bool fetch_insn(struct vm *vm, struct insn *insn, bool *undefined)
 		 * unless it was the limit. */
 		if (n == sizeof(bytes))
 			break;
-		if ((u32)vm->cpu.rip + n > vm->cpu.seg[SEG_CS].limit)
+		if (vm->cpu.seg[SEG_CS].limit - (u32)vm->cpu.rip < n)
 			raise_error(vm, EXC_GP, 0);
 		return false;
 	case DECODE_INVALID:
