@@ -59,14 +59,19 @@ bool m_within(const struct m_segment *seg, u32 offset, unsigned size)
 	return last <= seg->limit;
 }
 
-u32 m_read(struct model *m, enum seg_reg reg, u32 offset, unsigned size)
+void m_check(struct model *m, enum seg_reg reg, u32 offset, unsigned size)
 {
 	const struct m_segment *seg = &m->r.seg[reg];
 	const bool unreadable = m_is_code(seg) && !(seg->type & SEG_TYPE_WRITE);
 
 	if (seg->null || unreadable || !m_within(seg, offset, size))
 		fault(m, reg == SEG_SS ? EXC_SS : EXC_GP, 0);
-	return read_linear(m, seg->base + offset, size, m->r.cpl == 3);
+}
+
+u32 m_read(struct model *m, enum seg_reg reg, u32 offset, unsigned size)
+{
+	m_check(m, reg, offset, size);
+	return read_linear(m, m->r.seg[reg].base + offset, size, m->r.cpl == 3);
 }
 
 /* ------------------------------------------------------------ stacks ---- */

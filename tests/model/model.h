@@ -95,7 +95,8 @@ void m_move_to_cr(struct model *m, unsigned n, u32 value);
 /* Linear memory, by the processor for itself (tables, TSS) or for code of the present CPL. */
 u64 m_read_system(struct model *m, u32 la, unsigned size);
 void m_write_system(struct model *m, u32 la, u64 value, unsigned size);
-/* Through a segment: type and limit are checked first. */
+/* Through a segment: type and limit are checked first, or alone. */
+void m_check(struct model *m, enum seg_reg reg, u32 offset, unsigned size);
 u32 m_read(struct model *m, enum seg_reg reg, u32 offset, unsigned size);
 bool m_within(const struct m_segment *seg, u32 offset, unsigned size);
 

@@ -121,6 +121,47 @@ static void compare_segment(struct contest *c, const char *name, const struct m_
 	       core->selector, (unsigned long long)core->base, core->limit, core->attr);
 }
 
+/* What the hardware's register holds, as the host's tables have it; false: nothing. */
+static bool hardware_segment(const struct vm *vm, u16 selector, struct segment *seg)
+{
+	const u64 *slot = mock_of(vm)->segment;
+	u64 desc = 0;
+
+	if (selector == HOST_FLAT_CS)
+		desc = descriptor(0, 0xfffff, D_CODE | D_DPL3, D_FLAT);
+	else if (selector == HOST_FLAT_DS)
+		desc = descriptor(0, 0xfffff, D_DATA | D_DPL3, D_FLAT);
+	else if (selector & 4)
+		desc = slot[selector >> 3];
+	else if ((selector >> 3) - (unsigned)HOST_TLS_ENTRY < HOST_TLS_COUNT)
+		desc = slot[HOST_SLOT_TLS0 + (selector >> 3) - HOST_TLS_ENTRY];
+	seg_unpack(desc, selector, seg);
+	return seg->attr & SEG_P;
+}
+
+/* Guest code must find what the model says: base, limit, and what may be done. */
+static void compare_hardware(struct contest *c, const char *name, enum seg_reg reg)
+{
+	const struct m_segment *model = &c->model.r.seg[reg];
+	const u16 selector = c->vm->cpu.hw_selector[reg];
+	const u8 rights = model->type & SEG_TYPE_CODE
+				  ? SEG_TYPE_CODE
+				  : SEG_TYPE_CODE | SEG_TYPE_DOWN | SEG_TYPE_WRITE;
+	struct segment hw;
+
+	if (model->null) {
+		if (selector & ~3)
+			differ(c, "%s: null, but hardware has %04x", name, selector);
+		return;
+	}
+	if (hardware_segment(c->vm, selector, &hw) && hw.base == model->base &&
+	    hw.limit == model->limit && !!(hw.attr & SEG_DB) == model->big &&
+	    !((hw.attr ^ model->type) & rights))
+		return;
+	differ(c, "%s %04x: hardware has %04x: base %08llx limit %08x attr %04x", name,
+	       model->selector, selector, (unsigned long long)hw.base, hw.limit, hw.attr);
+}
+
 void compare_registers(struct contest *c)
 {
 	static const char *const gpr[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
@@ -139,6 +180,8 @@ void compare_registers(struct contest *c)
 		DIFFER_UNLESS_EQUAL(c, gpr[i], r->gpr[i], cpu->gpr[i]);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		compare_segment(c, seg[i], &r->seg[i], &cpu->seg[i]);
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		compare_hardware(c, seg[i], i);
 	compare_segment(c, "ldtr", &r->ldtr, &cpu->ldtr);
 	compare_segment(c, "tr", &r->tr, &cpu->tr);
 	DIFFER_UNLESS_EQUAL(c, "cr0", r->cr0, cpu->cr0);

@@ -40,6 +40,7 @@ struct contest {
 	/* A and D in [tables, tables_end), and the accessed flag in [descriptors, descriptors_end),
 	 * may be set by whom faults: the SDM leaves that open. */
 	u32 tables, tables_end, descriptors, descriptors_end;
+	u32 frame[16]; /* machine.c: of the first linear pages */
 };
 
 /* Note how the two differ; the first one stays. */
