@@ -270,6 +270,8 @@ static bool reflect_event(struct vm *vm, u8 vector, enum event_kind kind, bool h
 			error = 0;
 			continue;
 		}
+		/* The image of any fault has RF set (SDM vol. 3, 17.3.1.1). */
+		vm->cpu.rflags |= FLAG_RF;
 		vector = second;
 		has_error = vm->exc.has_error;
 		error = vm->exc.error;
@@ -291,5 +293,6 @@ bool reflect_soft(struct vm *vm, u8 vector, unsigned length)
 bool reflect_exception(struct vm *vm)
 {
 	commit_cr2(vm);
+	vm->cpu.rflags |= FLAG_RF;
 	return reflect(vm, vm->exc.vector, EVENT_FAULT, vm->exc.has_error, vm->exc.error);
 }
