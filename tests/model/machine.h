@@ -24,7 +24,7 @@ enum {
 #define MGDT_ENTRIES   16 /* 12 to 14: where Linux has its TLS, and the core slots of the host's */
 #define MLDT_ENTRIES   12
 #define MIDT_ENTRIES   0x31
-#define SYSCALL_VECTOR 0x30
+#define SYSCALL_VECTOR 0x80 /* it has a gate as well */
 
 void machine_make(struct contest *c);
 

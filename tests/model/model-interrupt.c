@@ -90,6 +90,9 @@ static void deliver(struct model *m, const void *arg)
 	m->r.gpr[GPR_SP] = stack.esp;
 	m->r.eip = offset;
 	m->r.eflags &= ~(FLAG_TF | FLAG_VM | FLAG_RF | FLAG_NT);
+	/* The core's, not the SDM's: its guests' inner levels run where alignment is checked. */
+	if (m->r.cpl < 3)
+		m->r.eflags &= ~FLAG_AC;
 	if (is_interrupt_gate(type))
 		m->r.eflags &= ~FLAG_IF;
 }
@@ -150,4 +153,34 @@ enum m_outcome m_deliver(struct model *m, struct m_event event)
 		event = (struct m_event){M_EXCEPTION, second, m_has_error_code(second),
 					 m->fault.error, eip};
 	}
+}
+
+/* ------------------------------------------------------------- stepping ---- */
+
+enum m_outcome m_step(struct model *m, m_operation *operation, const void *arg,
+		      enum m_step_kind kind)
+{
+	const bool single_step = m->r.eflags & FLAG_TF;
+	const u32 rf = m->r.eflags & FLAG_RF;
+	enum m_outcome outcome;
+
+	/* Vol. 3, 17.3.1.1: it is clear behind each instruction but iret, which loads it. */
+	m->r.eflags &= ~FLAG_RF;
+	outcome = model_run(m, operation, arg);
+	if (outcome == M_FAULT) {
+		m->r.eflags |= FLAG_RF;
+		if (m->fault.vector == EXC_PF)
+			m->r.cr2 = m->fault.address;
+		return m_deliver(m, (struct m_event){M_EXCEPTION, m->fault.vector,
+						     m_has_error_code(m->fault.vector),
+						     m->fault.error, m->r.eip});
+	}
+	if (outcome != M_DONE) {
+		m->r.eflags |= rf;
+		return outcome;
+	}
+	/* Vol. 3, 17.3.1.4, and 6.8.3 of loads of SS. */
+	if (!single_step || kind == M_LOADS_SS)
+		return M_DONE;
+	return m_deliver(m, (struct m_event){M_EXCEPTION, EXC_DB, false, 0, m->r.eip});
 }

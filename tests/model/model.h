@@ -166,4 +166,9 @@ struct m_event {
 enum m_outcome m_deliver(struct model *m, struct m_event event);
 bool m_has_error_code(u8 vector);
 
+/* An instruction with all that follows: its fault, or the single-step trap behind it. */
+enum m_step_kind { M_ORDINARY, M_LOADS_SS };
+enum m_outcome m_step(struct model *m, m_operation *operation, const void *arg,
+		      enum m_step_kind kind);
+
 #endif
