@@ -196,9 +196,10 @@ static bool enter_handler(struct vm *vm, const struct gate *gate, struct segment
 		stack_set(vm, stack->sp);
 	}
 	vm->cpu.rip = gate->offset;
-	/* AC has no effect below CPL 3, but the hardware runs the guest kernel at CPL 3. */
-	vm->cpu.rflags &=
-		~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (new_cpl < 3 ? FLAG_AC : 0));
+	/* AC has no effect below CPL 3, but hardware without these levels runs the guest's kernel
+	 * at CPL 3. */
+	vm->cpu.rflags &= ~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM |
+				 (new_cpl < 3 && !vm->levels ? FLAG_AC : 0));
 	if (!(gate->type & 1))
 		vm_set_if(vm, 0);
 	pv_page(vm)->cpl = new_cpl;

@@ -370,6 +370,28 @@ static u32 random_odd(struct dice *d, unsigned n)
 	return odd;
 }
 
+void machine_enter_vm86(struct contest *c)
+{
+	struct m_registers *r = &c->model.r;
+	struct dice *d = &c->dice;
+
+	r->cpl = 3;
+	r->eflags |= FLAG_VM;
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		const u16 selector =
+			4 + roll_below(d, 0xfffc); /* none that would be null elsewhere */
+
+		r->seg[i] = (struct m_segment){.selector = selector,
+					       .base = selector << 4,
+					       .limit = 0xffff,
+					       .type = 3,
+					       .dpl = 3,
+					       .s = true,
+					       .present = true};
+	}
+	r->seg[SEG_CS].type = 11; /* the core's code segments are code */
+}
+
 void machine_make(struct contest *c)
 {
 	struct dice *d = &c->dice;
@@ -382,6 +404,8 @@ void machine_make(struct contest *c)
 	for (u32 page = 0; page < ARRAY_SIZE(c->frame); page++)
 		c->frame[page] = page;
 	c->model.r.cpl = chance(d, 40) ? 0 : chance(d, 60) ? 3 : roll_below(d, 4);
+	c->model.deprivileged = chance(d, 60);
+	c->vm->levels = !c->model.deprivileged;
 	make_registers(c);
 	if (chance(d, 60)) {
 		if (chance(d, 20)) {

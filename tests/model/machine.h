@@ -27,6 +27,8 @@ enum {
 #define SYSCALL_VECTOR 0x80 /* it has a gate as well */
 
 void machine_make(struct contest *c);
+/* The same in virtual-8086 mode; only an engine whose CPU has the guest's levels has that. */
+void machine_enter_vm86(struct contest *c);
 
 /* Write at a linear address of the machine. */
 void machine_put(struct contest *c, u32 la, u32 value, unsigned size);

@@ -63,7 +63,10 @@ struct model {
 	struct m_registers r;
 	u8 *ram;
 	u32 ram_size;
-	u32 hole; /* linear page that is out of scope */
+	/* With a CPU that has no privilege levels: there is a page that is out of scope, and AC
+	 * does not last in inner levels. */
+	bool deprivileged;
+	u32 hole;
 	struct m_fault fault;
 	/* of the operation in progress */
 	struct m_write write[M_WRITES_MAX];

@@ -137,6 +137,11 @@ static enum m_outcome on_core(struct contest *c, const struct reflected *r)
 	struct vm *vm = c->vm;
 	enum core_next next;
 
+	if (r->cause == INT_N && (vm->cpu.rflags & FLAG_VM)) {
+		/* Whether it is one, or a #GP by IOPL, has been the CPU's to say. */
+		vm->cpu.rflags &= ~(u64)FLAG_RF;
+		return reflect_soft(vm, r->vector, r->length) ? M_DONE : stopped(c);
+	}
 	switch (r->cause) {
 	case EXTERNAL:
 		return reflect(vm, r->vector, EVENT_EXTERNAL, false, 0) ? M_DONE : stopped(c);
@@ -174,9 +179,11 @@ static unsigned run(struct contest *c)
 	machine_make(c);
 	c->model.r.eflags |= (chance(d, 10) ? FLAG_TF : 0) | (chance(d, 3) ? FLAG_NT : 0) |
 			     (chance(d, 30) ? FLAG_RF : 0);
-	if (c->model.r.cpl == 3 && chance(d, 30))
+	if ((c->model.r.cpl == 3 || c->vm->levels) && chance(d, 30))
 		c->model.r.eflags |= FLAG_AC;
 	r = random_event(c);
+	if (c->vm->levels && r.cause <= INT_N && chance(d, 20))
+		machine_enter_vm86(c);
 	n = snprintf(c->what, sizeof(c->what), "%s %#x error %#x ", names[r.cause], r.vector,
 		     r.error);
 	if (r.cause == INSTRUCTION)

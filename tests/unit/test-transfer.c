@@ -238,6 +238,21 @@ static void test_rf_of_faults(void **state)
 	assert_false(delivered(vm, gp(vm, 0xf1), EXC_DB).flags & FLAG_RF);
 }
 
+/* On the way to the kernel AC stays, but where that runs at CPL 3 and would be checked. */
+static void test_ac_in_the_handler(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned levels = 0; levels < 2; levels++) {
+		vm->levels = levels;
+		vm_user(vm);
+		vm->cpu.rflags |= FLAG_AC;
+		assert_true(reflect(vm, 0x20, EVENT_EXTERNAL, false, 0));
+		assert_true(delivered(vm, CORE_RESUME, 0x20).flags & FLAG_AC);
+		assert_int_equal(!!(vm->cpu.rflags & FLAG_AC), levels);
+	}
+}
+
 /* It loads RF; one of 16 bits has none. */
 static void test_iret_loads_rf(void **state)
 {
@@ -287,6 +302,7 @@ int main(void)
 		VM_TEST(test_nested_return_checks),
 		VM_TEST(test_tss_in_ldt),
 		VM_TEST(test_rf_of_faults),
+		VM_TEST(test_ac_in_the_handler),
 		VM_TEST(test_iret_loads_rf),
 		VM_TEST(test_step_over_iret_that_clears_tf),
 	};
