@@ -148,7 +148,7 @@ static void load_flags(struct emulated_cpu *c, u32 flags)
 	c->cc_src = flags & EMULATED_CC_FLAGS;
 	c->cc_op = EMULATED_CC_EFLAGS;
 	c->df = flags & FLAG_DF ? -1 : 1;
-	c->eflags = (flags & ~(EMULATED_CC_FLAGS | FLAG_DF)) | FLAG_ONE;
+	c->eflags = flags | FLAG_ONE;
 }
 
 void cpu_load(struct vm *vm)
