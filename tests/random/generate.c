@@ -69,6 +69,15 @@ static u32 some_value(struct rng *r)
 	}
 }
 
+/* Accesses of more than 8 bytes are several to the emulator: none that might fault in the middle. */
+static bool is_wide(const struct form *f)
+{
+	if (f->map == MAP_1)
+		return f->first == 0xdb || f->first == 0xdf;
+	return f->map == MAP_0F && ((f->first >= 0x10 && f->first <= 0x17) || f->first == 0x6f || f->first == 0x7f ||
+				    f->first == 0x7e || f->first == 0xe6 || f->first == 0x5a);
+}
+
 static u32 target(struct rng *r, bool aligned)
 {
 	static const u32 edges[] = {DATA, DATA + PAGE, FIXED, FIXED + PAGE, STACK, STACK + STACK_SIZE, KERNEL};
@@ -154,8 +163,10 @@ static void put_wild(struct rng *r, struct draft *d, u32 reg)
 
 static void put_memory(struct maker *m, struct draft *d, u32 reg, const struct form *f)
 {
-	const u32 address = target(&m->rng, f->flags & F_ALIGN);
+	u32 address = target(&m->rng, f->flags & F_ALIGN);
 
+	if (is_wide(f) && (address & 0xfff) > PAGE - 16)
+		address &= ~15u;
 	/* Absolute where it must be aligned: that is so whatever is left out. */
 	switch (f->flags & F_ALIGN ? 1 : rng_below(&m->rng, 8)) {
 	case 0:

@@ -381,6 +381,7 @@ static const struct rule rules[] = {
 	{MAP_0F, 0xbb, 0xbb, P_ANY, EXTS, REG | LOCKED, BUG_LOCK_BIT},
 	{MAP_1, 0x63, 0x63, P_ANY, EXTS, MEM, BUG_ARPL},
 	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(5), MEM, BUG_FLDCW},
+	{MAP_0F, 0xc7, 0xc7, P_ANY, EXT(1), MEM, BUG_CMPXCHG8B},
 	{MAP_1, 0xf1, 0xf1, P_ANY, EXTS, ANY, BUG_INT1},
 	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5) | EXT(6), REG, BUG_FCOMI},
 	{MAP_1, 0xdf, 0xdf, P_ANY, EXT(5) | EXT(6), REG, BUG_FCOMI},

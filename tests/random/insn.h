@@ -54,6 +54,7 @@ enum left_out {
 	BUG_ARPL,    /* writes what it does not change */
 	BUG_FLDCW,   /* keeps bits that are reserved */
 	BUG_INT1,
+	BUG_CMPXCHG8B, /* flags other than ZF change; QEMU 7.2 */
 	BUG_TAG,     /* FST to an empty register leaves it empty */
 	BUG_FCOMI,   /* OF, SF, AF are left as they were */
 	/* Not of one instruction: */
