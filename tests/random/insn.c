@@ -48,8 +48,11 @@ static unsigned modrm_length(const unsigned char *p, _Bool address16)
 	return 1 + sib + (mod == 1 ? 1 : mod == 2 || no_base ? 4 : 0);
 }
 
-static _Bool has_count(const struct key *k)
+/* Those of which the immediate matters: shifts, and SSE's comparisons. */
+static _Bool has_immediate(const struct key *k)
 {
+	if (k->map == MAP_0F && k->opcode == 0xc2)
+		return 1;
 	return (k->map == MAP_1 && (k->opcode & 0xfe) == 0xc0) ||
 	       (k->map == MAP_0F && (k->opcode & 0xf7) == 0xa4);
 }
@@ -87,7 +90,7 @@ _Bool insn_key(const unsigned char *p, struct key *k)
 	k->opcode = p[n++];
 	k->modrm = p[n];
 	k->length = n;
-	if (has_count(k) && n + 1 + 6 < 16)
+	if (has_immediate(k) && n + 1 + 6 < 16)
 		k->immediate = p[n + modrm_length(p + n, address16)];
 	return 1;
 }
@@ -382,6 +385,11 @@ static const struct rule rules[] = {
 	{MAP_1, 0x63, 0x63, P_ANY, EXTS, MEM, BUG_ARPL},
 	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(5), MEM, BUG_FLDCW},
 	{MAP_0F, 0xc7, 0xc7, P_ANY, EXT(1), MEM, BUG_CMPXCHG8B},
+	{MAP_1, 0x6c, 0x6f, P_ANY, EXTS, ANY, BUG_INS},
+	{MAP_1, 0xf6, 0xf7, P_ANY, EXT(3), MEM | LOCKED, BUG_LOCK_NEG},
+	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(5), REG, BUG_CONSTANT},
+	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(1) | EXT(2) | EXT(3), MEM, BUG_FIST},
+	{MAP_1, 0xdf, 0xdf, P_ANY, EXT(1) | EXT(2) | EXT(3), MEM, BUG_FIST},
 	{MAP_1, 0xf1, 0xf1, P_ANY, EXTS, ANY, BUG_INT1},
 	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5) | EXT(6), REG, BUG_FCOMI},
 	{MAP_1, 0xdf, 0xdf, P_ANY, EXT(5) | EXT(6), REG, BUG_FCOMI},
@@ -425,6 +433,10 @@ unsigned insn_left_out(const struct key *k)
 {
 	if (is_wide_double_shift(k))
 		return OUT_IMPL;
+	if (k->map == MAP_1 && k->opcode == 0xc8 && k->size16)
+		return BUG_ENTER16;
+	if (k->map == MAP_0F && k->opcode == 0xc2 && k->immediate > 7)
+		return BUG_CMPPS;
 	if (k->cs && k->modrm < 0xc0)
 		return BUG_LIMITS;
 	const unsigned ext = 1u << (k->modrm >> 3 & 7), mod = k->modrm >= 0xc0 ? REG : MEM;
@@ -467,8 +479,8 @@ _Bool insn_loses_flags(const struct key *k)
 	const unsigned op = k->opcode, reg = k->modrm >> 3 & 7;
 
 	if (k->map == MAP_0F)
-		return op == 0xc7 || (op >= 0x90 && op <= 0x9f);
-	return k->map == MAP_1 && (op == 0xc0 || op == 0xc1 || (op >= 0xd0 && op <= 0xd3)) && (reg == 2 || reg == 3);
+		return k->modrm < 0xc0 && (op == 0xc7 || (op >= 0x90 && op <= 0x9f));
+	return k->map == MAP_1 && k->modrm < 0xc0 && (op == 0xc0 || op == 0xc1 || (op >= 0xd0 && op <= 0xd3)) && (reg == 2 || reg == 3);
 }
 
 _Bool insn_is_m80(const struct key *k)

@@ -25,7 +25,7 @@ struct key {
 	unsigned char map, opcode;
 	unsigned char prefix; /* one of P_ */
 	unsigned char modrm;
-	unsigned char immediate; /* of shifts: the count */
+	unsigned char immediate; /* where it matters: of shifts the count */
 	unsigned char size16;	 /* a prefix 66 is there */
 	unsigned char lock, cs; /* these prefixes are there */
 	unsigned char length;	 /* up to and with the opcode */
@@ -53,12 +53,19 @@ enum left_out {
 	BUG_ALIGN,   /* operands that must be aligned need not be */
 	BUG_ARPL,    /* writes what it does not change */
 	BUG_FLDCW,   /* keeps bits that are reserved */
+	BUG_INS,     /* the operand is written before the privilege is looked at, and may fault */
+	BUG_LOCK_NEG, /* flags */
+	BUG_CONSTANT, /* FLDL2T and its kin are not rounded */
+	BUG_FIST,    /* what is too large is not the integer indefinite */
 	BUG_INT1,
+	BUG_CMPPS,   /* predicates above 7 are #UD */
+	BUG_ENTER16, /* writes EBP, not BP */
 	BUG_CMPXCHG8B, /* flags other than ZF change; QEMU 7.2 */
 	BUG_TAG,     /* FST to an empty register leaves it empty */
 	BUG_FCOMI,   /* OF, SF, AF are left as they were */
 	/* Not of one instruction: */
 	BUG_LIMITS,  /* neither limits nor null selectors are looked at */
+	BUG_FETCH,   /* a page missing in the middle of an instruction faults instructions early */
 	BUG_FAULT_FLAGS, /* some instructions lose the flags when they fault */
 	BUG_M80,     /* CR2 of an access of 80 bits */
 	BUG_RMW,     /* the write of a read-modify-write is reported as a read */
