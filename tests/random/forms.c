@@ -1,7 +1,8 @@
 /*
  * See forms.h. Opcodes are those of SDM vol. 2, appendix A.
  *
- * Owns: forms[]. No returns: what they find on the stack would run as code. Instructions that insn.c leaves out need not be missing here.
+ * Owns: forms[]. No returns: what they find on the stack would run as code. Instructions that
+ * insn.c leaves out need not be missing here.
  */
 #include "forms.h"
 #include "insn.h"

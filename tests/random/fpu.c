@@ -22,15 +22,16 @@ _Bool is_mmx(const struct key *k)
 		return k->prefix & (P_F2 | P_F3);
 	if (k->prefix != P_NONE)
 		return 0;
-	return (op >= 0x60 && op <= 0x76) || op == 0x7e || op == 0x7f || op == 0xc4 || op == 0xc5 || op >= 0xd1;
+	return (op >= 0x60 && op <= 0x76) || op == 0x7e || op == 0x7f || op == 0xc4 || op == 0xc5 ||
+	       op >= 0xd1;
 }
 
 static _Bool is_sse_arithmetic(const struct key *k)
 {
 	const unsigned op = k->opcode;
 
-	return k->map == MAP_0F && (op == 0x2a || (op >= 0x2c && op <= 0x2f) || (op >= 0x51 && op <= 0x5f) ||
-				    op == 0xc2 || op == 0xe6);
+	return k->map == MAP_0F && (op == 0x2a || (op >= 0x2c && op <= 0x2f) ||
+				    (op >= 0x51 && op <= 0x5f) || op == 0xc2 || op == 0xe6);
 }
 
 /* What an instruction does: it needs these registers, then pushes or pops. */
@@ -122,7 +123,8 @@ static _Bool special(struct fpu_track *t, const struct key *k, _Bool *good)
 		t->mmx = 0;
 		return 1;
 	}
-	if ((k->opcode == 0xdd && reg == 0) || (k->opcode == 0xdf && reg == 0)) { /* ffree, ffreep */
+	if ((k->opcode == 0xdd && reg == 0) ||
+	    (k->opcode == 0xdf && reg == 0)) { /* ffree, ffreep */
 		*good = !t->mmx;
 		t->valid &= ~(1u << i);
 		if (k->opcode == 0xdf)
@@ -134,7 +136,8 @@ static _Bool special(struct fpu_track *t, const struct key *k, _Bool *good)
 		t->valid |= 1u << i;
 		return 1;
 	}
-	if ((k->opcode == 0xdd || k->opcode == 0xd9 || k->opcode == 0xdf) && (reg == 3 || (k->opcode == 0xdf && reg == 2))) {
+	if ((k->opcode == 0xdd || k->opcode == 0xd9 || k->opcode == 0xdf) &&
+	    (reg == 3 || (k->opcode == 0xdf && reg == 2))) {
 		*good = !t->mmx && (t->valid & 1) && (t->tags || (t->valid >> i & 1));
 		t->valid |= 1u << i;
 		pop(t, 1);
@@ -163,13 +166,14 @@ static _Bool x87_step(struct fpu_track *t, const struct key *k)
 	return 1;
 }
 
-_Bool fpu_step(struct fpu_track *t, const struct key *k)
+static _Bool try_step(struct fpu_track *t, const struct key *k)
 {
 	if (insn_reads_status(k) && (is_x87(k) ? t->used : t->sse))
 		return 0;
 	if (is_sse_arithmetic(k))
 		t->sse = 1;
-	if (k->map == MAP_0F && k->opcode == 0x77) { /* emms; what it does to TOP is the CPU's own */
+	if (k->map == MAP_0F &&
+	    k->opcode == 0x77) { /* emms; what it does to TOP is the CPU's own */
 		if (!t->mmx)
 			return 0;
 		t->valid = 0;
@@ -180,4 +184,14 @@ _Bool fpu_step(struct fpu_track *t, const struct key *k)
 		t->mmx = 1;
 	}
 	return !is_x87(k) || x87_step(t, k);
+}
+
+_Bool fpu_step(struct fpu_track *t, const struct key *k)
+{
+	struct fpu_track after = *t;
+
+	if (!try_step(&after, k))
+		return 0;
+	*t = after;
+	return 1;
 }

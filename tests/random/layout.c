@@ -1,8 +1,8 @@
 /*
  * From items to code.
  *
- * Owns: which flags are undefined where. A flag that an instruction leaves undefined must not be read
- * by a later one: a CMP is put in front of that, which is no item and so is never dropped.
+ * Owns: which flags are undefined where. A flag that an instruction leaves undefined must not be
+ * read by a later one: a CMP is put in front of that, which is no item and so is never dropped.
  */
 #include "random.h"
 
@@ -10,7 +10,7 @@ struct layout {
 	struct sequence *s;
 	u32 undefined;
 	u32 arriving[MAX_ITEMS + 1]; /* undefined flags that jumps bring to an item */
-	u32 farthest; /* item that jumps go to */
+	u32 farthest;		     /* item that jumps go to */
 	struct fpu_track fpu;
 };
 
@@ -75,14 +75,14 @@ static void place(struct layout *l, u32 n, const struct options *o)
 	s->any_undefined |= e.undefined;
 }
 
-static void aim_jumps(struct sequence *s, u32 keep)
+static void aim_jumps(struct sequence *s)
 {
 	for (u32 n = 0; n < s->items; n++) {
 		const struct item *i = &s->item[n];
 		const u32 to = i->to < s->items ? i->to : s->items, end = s->offset[n] + i->length;
 
-		if (!i->to || !(keep >> n & 1))
-			continue;
+		if (!i->to || s->entry[n + 1] == s->offset[n])
+			continue; /* no jump, or left out */
 		for (u32 b = 0; b < i->relative; b++)
 			s->code[end - i->relative + b] = (s->entry[to] - end) >> (8 * b);
 	}
@@ -104,6 +104,6 @@ void lay_out(struct sequence *s, const struct options *o, u32 keep)
 	s->undefined[s->items] = l.undefined | l.arriving[s->items];
 	s->entry[s->items] = s->offset[s->items] = s->length;
 	if (o->mode == MODE_VALID)
-		aim_jumps(s, keep);
+		aim_jumps(s);
 	write(s, (const u8[]){0xcd, VEC_DONE}, 2);
 }

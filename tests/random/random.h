@@ -1,8 +1,8 @@
 /*
  * Random user-mode instruction sequences: what the parts of the guest `random` share.
  *
- * Owns: their interfaces. A sequence is a function of seed and number alone; a guest makes it, runs it
- * in ring 3 and says what came of it. Two engines are compared by what they say (compare).
+ * Owns: their interfaces. A sequence is a function of seed and number alone; a guest makes it, runs
+ * it in ring 3 and says what came of it. Two engines are compared by what they say (compare).
  */
 #ifndef RANDOM_H
 #define RANDOM_H
@@ -48,7 +48,7 @@ static inline bool one_in(struct rng *r, u32 n)
 #define MAX_ITEMS 32
 struct item {
 	u8 bytes[15], length;
-	u8 to; /* a jump's target: an item behind it, or MAX_ITEMS: the end; 0: no jump */
+	u8 to;	     /* a jump's target: an item behind it, or MAX_ITEMS: the end; 0: no jump */
 	u8 relative; /* bytes of the displacement at the end of a jump */
 };
 struct sequence {
@@ -59,11 +59,11 @@ struct sequence {
 	/* As laid out: */
 	u8 code[512];
 	u32 length;
-	u32 entry[MAX_ITEMS + 1];	/* where jumps to each item go, and those to the end */
-	u32 offset[MAX_ITEMS + 1];	/* of the items: what makes flags defined stands in between */
-	u32 undefined[MAX_ITEMS + 1];	/* flags that are undefined in front of it */
-	u32 any_undefined;		/* for whatever is not a boundary */
-	bool mmx;			/* there is some MMX in it */
+	u32 entry[MAX_ITEMS + 1];     /* where jumps to each item go, and those to the end */
+	u32 offset[MAX_ITEMS + 1];    /* of the items: what makes flags defined stands in between */
+	u32 undefined[MAX_ITEMS + 1]; /* flags that are undefined in front of it */
+	u32 any_undefined;	      /* for whatever is not a boundary */
+	bool mmx;		      /* there is some MMX in it */
 };
 enum mode {
 	MODE_VALID, /* instructions of forms.c, run at full speed */
@@ -75,7 +75,8 @@ struct options {
 	bool list, dump, drop;
 };
 void generate(struct sequence *s, const struct options *o, u32 number);
-/* Write the items that are in `keep` to code[], with what makes undefined flags defined before they are read. */
+/* Write the items that are in `keep` to code[], with what makes undefined flags defined before they
+ * are read. */
 void lay_out(struct sequence *s, const struct options *o, u32 keep);
 
 /* ---- Running one: run.c ---- */
@@ -100,7 +101,8 @@ struct outcome {
 void run_init(u32 seed);
 /* Run what has been laid out. Memory is as it was left until run_restore(). */
 void run(const struct sequence *s, const struct options *o, u32 number, struct outcome *out);
-/* What of memory has changed goes into a hash, and is undone; `show` is told of each changed dword. */
+/* What of memory has changed goes into a hash, and is undone; `show` is told of each changed dword.
+ */
 u32 run_restore(void (*show)(u32 address, u32 was, u32 is));
 u32 hash_outcome(const struct outcome *o);
 

@@ -1,7 +1,8 @@
 /*
  * Running a sequence in ring 3.
  *
- * Owns: the pages it sees, what they hold, the trap that ends it, single steps, and the FPU's state.
+ * Owns: the pages it sees, what they hold, the trap that ends it, single steps, and the FPU's
+ * state.
  */
 #include "random.h"
 
@@ -116,7 +117,8 @@ void run_init(u32 seed)
 
 static u32 some_float(struct rng *r)
 {
-	static const u32 special[] = {0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f7fffff, 0x00800000};
+	static const u32 special[] = {0,	  0x80000000, 0x3f800000,
+				      0xbf800000, 0x7f7fffff, 0x00800000};
 
 	if (one_in(r, 4))
 		return special[rng_below(r, ARRAY_SIZE(special))];
@@ -152,7 +154,7 @@ static void fill_fpu(struct fxsave *f, u32 valid, bool precision, struct rng *r)
 		const u32 kind = rng_below(r, 3);
 
 		for (u32 w = 0; w < 4; w++)
-			f->xmm[i][w] = kind == 0 ? rng_next(r)
+			f->xmm[i][w] = kind == 0   ? rng_next(r)
 				       : kind == 1 ? some_float(r)
 				       : w & 1	   ? 0x3f000000 + rng_below(r, 0x01800000)
 						   : rng_next(r);
@@ -161,7 +163,8 @@ static void fill_fpu(struct fxsave *f, u32 valid, bool precision, struct rng *r)
 
 static bool in_user_pages(u32 eip)
 {
-	return (eip >= TEXT && eip <= TEXT + TEXT_SIZE - 16) || (eip >= DATA && eip <= FIXED + PAGE - 16) ||
+	return (eip >= TEXT && eip <= TEXT + TEXT_SIZE - 16) ||
+	       (eip >= DATA && eip <= FIXED + PAGE - 16) ||
 	       (eip >= STACK && eip <= STACK + STACK_SIZE - 16);
 }
 
@@ -172,7 +175,7 @@ static bool compares(const struct options *o, enum left_out bug)
 
 static bool is_fault(u32 vector)
 {
-	return vector >= 11 && vector <= 14;
+	return vector == 6 || (vector >= 11 && vector <= 14);
 }
 
 /* Where the last instruction faulted: what is it? */
@@ -180,7 +183,8 @@ static bool faulted_in(const struct outcome *out, bool (*kind)(const struct key 
 {
 	struct key k;
 
-	return is_fault(out->vector) && in_user_pages(out->r.eip) && insn_key((const u8 *)out->r.eip, &k) && kind(&k);
+	return is_fault(out->vector) && in_user_pages(out->r.eip) &&
+	       insn_key((const u8 *)out->r.eip, &k) && kind(&k);
 }
 
 static void forget_fpu_pointers(struct fxsave *f)
@@ -244,10 +248,8 @@ static bool is_allowed(u32 eip)
 		return eip < WINDOW || eip >= WINDOW + 0x400000;
 	if (!insn_key((const u8 *)eip, &k))
 		return true; /* too long: #GP */
-	why = insn_left_out(&k);
+	why = insn_left_out_of_soup(&k);
 	if (why && (why < BUG_FIRST || !(step.bugs >> (why - BUG_FIRST) & 1)))
-		return false;
-	if (insn_wants_alignment(&k) && !(step.bugs >> (BUG_ALIGN - BUG_FIRST) & 1))
 		return false;
 	step.mmx |= is_mmx(&k);
 	return fpu_step(&step.fpu, &k);
@@ -339,7 +341,7 @@ void run(const struct sequence *s, const struct options *o, u32 number, struct o
 		out->r.error &= ~2u;
 	if (!compares(o, BUG_FAULT_FLAGS) && faulted_in(out, insn_loses_flags))
 		out->r.eflags = 0; /* whatever: not only of the arithmetic ones */
-	if (!compares(o, BUG_M80) && faulted_in(out, insn_is_m80))
+	if (!compares(o, BUG_LONG) && faulted_in(out, insn_is_long))
 		out->cr2 = 0;
 	copy_code(s, false);
 }
