@@ -161,6 +161,8 @@ enum {
 	OPT_TEST_FLIP,
 	OPT_GDB,
 	OPT_GDB_WAIT,
+	OPT_MACHINE,
+	OPT_BIOS,
 };
 
 static const struct option long_options[] = {
@@ -169,6 +171,8 @@ static const struct option long_options[] = {
 	{"image", required_argument, NULL, OPT_IMAGE},
 	{"append", required_argument, NULL, 'a'},
 	{"memory", required_argument, NULL, 'm'},
+	{"machine", required_argument, NULL, OPT_MACHINE},
+	{"bios", required_argument, NULL, OPT_BIOS},
 	{"disk", required_argument, NULL, 'd'},
 	{"net", required_argument, NULL, 'n'},
 	{"share", required_argument, NULL, 's'},
@@ -199,6 +203,16 @@ static const struct option long_options[] = {
 	{"gdb-wait", no_argument, NULL, OPT_GDB_WAIT},
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
+
+static bool take_machine(struct run_options *o, struct error *e)
+{
+	o->pc_serial = !strcmp(optarg, "pc,serial");
+	o->pc = o->pc_serial || !strcmp(optarg, "pc");
+	if (o->pc || !strcmp(optarg, "plex86"))
+		return true;
+	return error_set(e, "machine '%s': there is none of this name (plex86, pc, pc,serial)",
+			 optarg);
+}
 
 static bool take_option(struct run_options *o, int option, struct error *e)
 {
@@ -293,6 +307,11 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case OPT_NO_JAIL:
 		o->no_jail = true;
 		return true;
+	case OPT_MACHINE:
+		return take_machine(o, e);
+	case OPT_BIOS:
+		o->bios = optarg;
+		return true;
 	}
 	return false;
 }
@@ -335,6 +354,33 @@ static bool complete_image(struct run_options *o, struct error *e)
 	memmove(o->device + 1, o->device, (o->devices - 1) * sizeof(o->device[0]));
 	o->device[0] = (struct device_option){"disk", o->image};
 	return o->net_given || add_net(o, "user", e);
+}
+
+/* A PC has no more than what its systems know, and begins with its firmware or a kernel. */
+static bool check_pc(struct run_options *o, struct error *e)
+{
+	if (!o->pc && o->bios)
+		return error_set(e, "run: --bios '%s': only --machine pc begins with firmware",
+				 o->bios);
+	if (!o->pc)
+		return true;
+	if (o->kernel && o->bios)
+		return error_set(e,
+				 "run: --bios '%s' and -k '%s': a machine begins with one of them",
+				 o->bios, o->kernel);
+	if (o->image || o->command)
+		return error_set(e, "run: --machine pc: --image and commands are for Linux on the "
+				    "usual machine");
+	if (o->deterministic)
+		return error_set(e, "run: --machine pc: it cannot be --deterministic, for what it "
+				    "shows and reads depends on the host's time");
+	for (unsigned i = 0; i < o->devices; i++)
+		if (strcmp(o->device[i].option, "disk"))
+			return error_set(e,
+					 "run: --machine pc with --%s '%s': of these it has disks "
+					 "(-d) alone",
+					 o->device[i].option, o->device[i].spec);
+	return true;
 }
 
 /* What would bring the host's time or the outside world into a run that must not know them. */
@@ -385,10 +431,10 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		o->memory = o->image ? MEMORY_DEFAULT_IMAGE : MEMORY_DEFAULT;
 	if (o->image && !complete_image(o, e))
 		return false;
-	if (!o->kernel)
+	if (!o->kernel && !o->pc)
 		return error_set(e, "run: no kernel given (-k KERNEL or --image IMAGE; see plex86 "
 				    "run --help)");
-	return check_deterministic(o, e);
+	return check_pc(o, e) && check_deterministic(o, e);
 }
 
 /* What only a machine that is new can be asked for. */
@@ -401,6 +447,8 @@ static const char *not_of_resume(const struct run_options *o)
 		{"-k", o->kernel != NULL},
 		{"-i", o->initrd != NULL},
 		{"--image", o->image != NULL},
+		{"--machine", o->pc},
+		{"--bios", o->bios != NULL},
 		{"-a", o->append[0] != '\0'},
 		{"-m", o->memory != 0},
 		{"--deterministic", o->deterministic},
