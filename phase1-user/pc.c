@@ -49,7 +49,7 @@ static void cursor_moved(void *opaque)
 		return;
 	pc->showing = true;
 	look(pc, &now);
-	screen_text_update(&pc->text, &now);
+	screen_text_update(&pc->text, &now, false);
 	pc->showing = false;
 }
 
@@ -76,7 +76,7 @@ static void show(struct pc *pc)
 	if (pc->terminal)
 		screen_ansi_update(&pc->ansi, &now);
 	if (same_screen(&now, &pc->last))
-		screen_text_update(&pc->text, &now);
+		screen_text_update(&pc->text, &now, true);
 	pc->last = now;
 	pc->showing = false;
 }

@@ -49,6 +49,8 @@ size_t screen_utf8(u8 character, u8 *out)
 
 /* ---- lines ---- */
 
+#define PROMPT_BLANKS 2
+
 static bool is_blank(u16 cell)
 {
 	const u8 c = cell;
@@ -56,15 +58,24 @@ static bool is_blank(u16 cell)
 	return c == ' ' || c == 0 || c == 0xff;
 }
 
-/* Without the blanks at its end, but for those before the cursor. */
-static unsigned length_of(const struct screen *s, unsigned row)
+/* Without the blanks at its end. */
+static unsigned bare_length(const struct screen *s, unsigned row)
 {
 	unsigned n = s->columns;
 
 	while (n && is_blank(s->cell[row][n - 1]))
 		n--;
-	if (n && s->cursor && s->cursor_row == row && s->cursor_column > n)
-		n = s->cursor_column;
+	return n;
+}
+
+/* But for those of a prompt, before the cursor. */
+static unsigned length_of(const struct screen *s, unsigned row)
+{
+	const unsigned n = bare_length(s, row);
+
+	if (n && s->cursor && s->cursor_row == row && s->cursor_column > n &&
+	    s->cursor_column - n <= PROMPT_BLANKS)
+		return s->cursor_column;
 	return n;
 }
 
@@ -102,28 +113,33 @@ void screen_text_end(struct screen_text *t)
 	t->open = false;
 }
 
-/* A line has become another one. */
+/* Is it the line told last, with more behind it? */
+static bool has_grown(const struct screen_text *t, const struct screen *s, unsigned row)
+{
+	return t->open && t->row == row && length_of(s, row) >= t->told &&
+	       same_cells(s->cell[row], t->shown.cell[row], t->told);
+}
+
+/* A line has become another one. What was only rubbed out is told already; what comes in its place
+ * is a line of its own. */
 static void tell_row(struct screen_text *t, const struct screen *s, unsigned row)
 {
-	const u16 *cells = s->cell[row], *before = t->shown.cell[row];
 	const unsigned n = length_of(s, row);
-	const bool known = t->open && t->row == row;
+	const bool rubbed_out = t->open && t->row == row && n < t->told &&
+				same_cells(s->cell[row], t->shown.cell[row], n);
 
-	if (known && n <= t->told && same_cells(cells, before, n)) {
-		/* Rubbed out: told already. What comes in its place is a line of its own. */
-		if (n < t->told && !(s->cursor && s->cursor_row == row))
-			return;
-		if (n < t->told)
+	if (has_grown(t, s, row)) {
+		tell(t, s->cell[row] + t->told, n - t->told);
+	} else if (rubbed_out) {
+		if (s->cursor && s->cursor_row == row &&
+		    bare_length(s, row) < bare_length(&t->shown, row))
 			screen_text_end(t);
 		return;
-	}
-	if (!n)
-		return;
-	if (known && same_cells(cells, before, t->told)) {
-		tell(t, cells + t->told, n - t->told);
-	} else {
+	} else if (n) {
 		screen_text_end(t);
-		tell(t, cells, n);
+		tell(t, s->cell[row], n);
+	} else {
+		return;
 	}
 	t->open = true;
 	t->row = row;
@@ -177,19 +193,26 @@ static void follow_scrolling(struct screen_text *t, const struct screen *s)
 	}
 }
 
-void screen_text_update(struct screen_text *t, const struct screen *s)
+static void change_size(struct screen_text *t, const struct screen *s)
 {
-	if (s->columns != t->shown.columns || s->rows != t->shown.rows) {
-		screen_text_end(t);
-		memset(&t->shown, 0, sizeof(t->shown));
-		t->shown.columns = s->columns;
-		t->shown.rows = s->rows;
-	}
+	screen_text_end(t);
+	memset(&t->shown, 0, sizeof(t->shown));
+	t->shown.columns = s->columns;
+	t->shown.rows = s->rows;
+}
+
+void screen_text_update(struct screen_text *t, const struct screen *s, bool settled)
+{
+	if (s->columns != t->shown.columns || s->rows != t->shown.rows)
+		change_size(t, s);
 	follow_scrolling(t, s);
 	for (unsigned row = 0; row < s->rows; row++) {
 		const bool cursor = s->cursor && s->cursor_row == row;
+		const bool going_on = cursor && t->open && t->row == row;
 
-		if (cursor || !same_cells(s->cell[row], t->shown.cell[row], s->columns))
+		if (going_on && !settled && !has_grown(t, s, row))
+			continue;
+		if (going_on || !same_cells(s->cell[row], t->shown.cell[row], s->columns))
 			tell_row(t, s, row);
 		memcpy(t->shown.cell[row], s->cell[row], sizeof(s->cell[row]));
 	}

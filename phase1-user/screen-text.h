@@ -19,8 +19,9 @@ struct screen_text {
 	unsigned told;	     /* so many of its characters */
 };
 
-/* All zero but `out` and `opaque` at first. */
-void screen_text_update(struct screen_text *t, const struct screen *s);
+/* All zero but `out` and `opaque` at first. Not `settled`: the guest is at work on the line with
+ * the cursor, of which only what is added behind what was told is told now. */
+void screen_text_update(struct screen_text *t, const struct screen *s, bool settled);
 /* There will be no more. */
 void screen_text_end(struct screen_text *t);
 

@@ -1,32 +1,11 @@
 /*
- * An ATA channel: see ata.h.
- *
- * A command that moves data does so in chunks of the buffer's size. Between the guest and the
- * buffer these go in blocks of one sector, or of as many as SET MULTIPLE MODE says, each with an
- * interrupt; between the buffer and the backend each is one request, meanwhile the channel is busy.
+ * An ATA channel's registers and life: see ata.h. What commands do is in ata-command.c.
  */
-#include "ata.h"
-
 #include <stdio.h>
 #include <string.h>
+#include "ata-parts.h"
 
-/* Status. */
-#define BSY  0x80
-#define DRDY 0x40
-#define DSC  0x10
-#define DRQ  0x08
-#define ERR  0x01
-
-/* Error. */
-#define UNC  0x40
-#define IDNF 0x10
-#define ABRT 0x04
-
-/* Device. */
-#define DEVICE_LBA  0x40
-#define DEVICE_1    0x10
-#define DEVICE_HEAD 0x0f
-#define DEVICE_OLD  0xa0 /* bits that were always set, and read so */
+#define DEVICE_OLD 0xa0 /* bits that were always set, and read so */
 
 /* Device control. */
 #define CONTROL_NIEN 0x02 /* no interrupts */
@@ -43,16 +22,11 @@ enum {
 	REG_STATUS /* writes: command */
 };
 
-static struct ata_disk *selected(struct ata *a)
-{
-	return &a->disk[!!(a->device & DEVICE_1)];
-}
-
 /* ------------------------------------------------------------- interrupts ---- */
 
 static void update_irq(struct ata *a)
 {
-	const bool level = a->pending && !(a->control & CONTROL_NIEN) && selected(a)->block;
+	const bool level = a->pending && !(a->control & CONTROL_NIEN) && ata_selected(a)->block;
 
 	if (level == a->irq_level)
 		return;
@@ -60,432 +34,35 @@ static void update_irq(struct ata *a)
 	a->cfg.irq(a->cfg.opaque, level);
 }
 
-static void interrupt(struct ata *a)
+void ata_interrupt(struct ata *a)
 {
 	a->pending = true;
 	update_irq(a);
-}
-
-/* ------------------------------------------------------- ends of a command ---- */
-
-static void finish(struct ata *a)
-{
-	a->phase = ATA_IDLE;
-	a->status = DRDY | DSC;
-	interrupt(a);
-}
-
-static void fail(struct ata *a, u8 error)
-{
-	a->phase = ATA_IDLE;
-	a->status = DRDY | DSC | ERR;
-	a->error = error;
-	interrupt(a);
-}
-
-/* What tells an ATA disk after a reset. */
-static void set_signature(struct ata *a)
-{
-	a->count = (struct ata_register){1, 0};
-	a->lba[0] = (struct ata_register){1, 0};
-	a->lba[1] = a->lba[2] = (struct ata_register){0, 0};
-	a->device &= DEVICE_1;
-	a->error = 1; /* passed */
-}
-
-/* --------------------------------------------------------------- transfers ---- */
-
-static void submit(struct ata *a, enum block_op op, u32 bytes)
-{
-	struct block *b = a->at->block;
-
-	a->status = BSY;
-	a->request.op = op;
-	a->request.offset = a->sector * BLOCK_SECTOR;
-	a->request.length = bytes;
-	a->request.segments = bytes ? 1 : 0;
-	a->request.segment[0] = (struct iovec){a->buffer, bytes};
-	if (op == BLOCK_FLUSH)
-		a->request.offset = 0;
-	b->ops->submit(b, &a->request);
-	b->ops->kick(b);
-}
-
-/* The next sectors that go to or from the backend at once. */
-static u32 next_chunk(const struct ata *a)
-{
-	return (a->left < ATA_SECTORS_MAX ? a->left : ATA_SECTORS_MAX) * BLOCK_SECTOR;
-}
-
-/* Let the guest move the next block. */
-static void ask(struct ata *a)
-{
-	const u32 rest = a->filled - a->used;
-
-	a->block_end = a->used + (rest < a->block_bytes ? rest : a->block_bytes);
-	a->status = DRDY | DSC | DRQ;
-}
-
-/* The buffer is empty: have `filled` bytes of it come from the guest. */
-static void expect_chunk(struct ata *a)
-{
-	a->used = 0;
-	a->filled = next_chunk(a);
-	a->left -= a->filled / BLOCK_SECTOR;
-	ask(a);
-}
-
-static void fetch_chunk(struct ata *a)
-{
-	a->used = 0;
-	a->filled = next_chunk(a);
-	a->left -= a->filled / BLOCK_SECTOR;
-	submit(a, BLOCK_READ, a->filled);
-}
-
-/* The guest has moved a whole block. */
-static void block_moved(struct ata *a)
-{
-	if (a->used < a->filled) {
-		ask(a);
-		interrupt(a);
-	} else if (a->phase == ATA_OUT) {
-		submit(a, BLOCK_WRITE, a->filled);
-	} else if (a->left) {
-		fetch_chunk(a);
-	} else {
-		a->phase = ATA_IDLE;
-		a->status = DRDY | DSC;
-	}
-}
-
-/* The guest is told of each error; the user of the first. */
-static void warn(struct ata *a)
-{
-	static const char *const names[] = {
-		[BLOCK_READ] = "reading", [BLOCK_WRITE] = "writing", [BLOCK_FLUSH] = "flushing"};
-	const struct block_request *r = &a->request;
-	char text[240];
-
-	if (a->at->warned)
-		return;
-	a->at->warned = true;
-	snprintf(text, sizeof(text), "disk '%s': %s at byte %llu: %s (the guest sees an I/O error)",
-		 a->at->name, names[r->op], (unsigned long long)r->offset, strerror(r->error));
-	a->cfg.warn(a->cfg.opaque, text);
-}
-
-static void read_done(struct ata *a)
-{
-	a->sector += a->filled / BLOCK_SECTOR;
-	ask(a);
-	interrupt(a);
-}
-
-static void write_done(struct ata *a)
-{
-	a->sector += a->filled / BLOCK_SECTOR;
-	if (a->left) {
-		expect_chunk(a);
-		interrupt(a);
-	} else if (!a->at->write_cache) {
-		submit(a, BLOCK_FLUSH, 0);
-	} else {
-		finish(a);
-	}
-}
-
-static void request_done(void *opaque, struct block_request *r)
-{
-	struct ata *a = opaque;
-
-	if (a->abandoned)
-		return;
-	if (r->error) {
-		warn(a);
-		fail(a, r->op == BLOCK_READ ? UNC : ABRT);
-		return;
-	}
-	switch (r->op) {
-	case BLOCK_READ:
-		read_done(a);
-		break;
-	case BLOCK_WRITE:
-		write_done(a);
-		break;
-	default:
-		finish(a);
-	}
-}
-
-static void batch_done(void *opaque)
-{
-	(void)opaque;
-}
-
-/* ----------------------------------------------------------------- commands ---- */
-
-/* What the registers ask for. */
-struct extent {
-	u64 sector;
-	u32 count;
-};
-
-static u64 chs(const struct ata *a, const struct ata_disk *d)
-{
-	const u32 cylinder = a->lba[2].now << 8 | a->lba[1].now;
-	const u32 head = a->device & DEVICE_HEAD, sector = a->lba[0].now;
-
-	if (!sector || sector > d->track || head >= d->heads)
-		return ~(u64)0;
-	return ((u64)cylinder * d->heads + head) * d->track + sector - 1;
-}
-
-static struct extent extent_of(const struct ata *a, const struct ata_disk *d, bool is_48)
-{
-	const u32 low = a->lba[0].now | a->lba[1].now << 8 | a->lba[2].now << 16;
-	const u64 high = a->lba[0].before | a->lba[1].before << 8 | (u64)a->lba[2].before << 16;
-	u32 count = a->count.now;
-	u64 sector = low | (u32)(a->device & DEVICE_HEAD) << 24;
-
-	if (is_48) {
-		sector = low | high << 24;
-		count |= a->count.before << 8;
-		return (struct extent){sector, count ? count : 0x10000};
-	}
-	if (!(a->device & DEVICE_LBA))
-		sector = chs(a, d);
-	return (struct extent){sector, count ? count : 0x100};
-}
-
-/* Where to and how much: false if it is not on the disk. */
-static bool set_extent(struct ata *a, bool is_48)
-{
-	const struct extent e = extent_of(a, a->at, is_48);
-
-	if (e.sector >= a->at->sectors || e.count > a->at->sectors - e.sector) {
-		fail(a, IDNF);
-		return false;
-	}
-	a->sector = e.sector;
-	a->left = e.count;
-	return true;
-}
-
-static void begin_read(struct ata *a, bool is_48, u32 block)
-{
-	if (!set_extent(a, is_48))
-		return;
-	a->phase = ATA_IN;
-	a->block_bytes = block * BLOCK_SECTOR;
-	fetch_chunk(a);
-}
-
-static void begin_write(struct ata *a, bool is_48, u32 block)
-{
-	if (a->at->block->read_only) {
-		fail(a, ABRT);
-		return;
-	}
-	if (!set_extent(a, is_48))
-		return;
-	a->phase = ATA_OUT;
-	a->block_bytes = block * BLOCK_SECTOR;
-	expect_chunk(a); /* the first block comes without an interrupt */
-}
-
-static void verify(struct ata *a, bool is_48)
-{
-	if (set_extent(a, is_48))
-		finish(a);
-}
-
-static void identify(struct ata *a)
-{
-	ata_identify(a->at, a->buffer);
-	a->phase = ATA_IN;
-	a->left = a->used = 0;
-	a->filled = a->block_bytes = BLOCK_SECTOR;
-	ask(a);
-	interrupt(a);
-}
-
-static void set_multiple(struct ata *a)
-{
-	const u8 n = a->count.now;
-
-	if (n > ATA_MULTIPLE || (n & (n - 1))) {
-		fail(a, ABRT);
-		return;
-	}
-	a->at->multiple = n;
-	finish(a);
-}
-
-/* As the guest will address it by cylinder, head and sector. */
-static void set_geometry(struct ata *a)
-{
-	if (!a->count.now) {
-		fail(a, ABRT);
-		return;
-	}
-	a->at->heads = (a->device & DEVICE_HEAD) + 1;
-	a->at->track = a->count.now;
-	finish(a);
-}
-
-static void set_features(struct ata *a)
-{
-	switch (a->feature) {
-	case 0x02:
-	case 0x82:
-		a->at->write_cache = a->feature == 0x02;
-		finish(a);
-		break;
-	case 0x03: /* transfer mode: PIO ones */
-		if (a->count.now < 0x10)
-			finish(a);
-		else
-			fail(a, ABRT);
-		break;
-	case 0x55: /* look-ahead, and what a reset does to features: nothing comes of these */
-	case 0xaa:
-	case 0x66:
-	case 0xcc:
-		finish(a);
-		break;
-	default:
-		fail(a, ABRT);
-	}
-}
-
-static void native_max(struct ata *a, bool is_48)
-{
-	const u64 limit = is_48 ? ~(u64)0 : 0x0fffffff;
-	const u64 last = a->at->sectors - 1 < limit ? a->at->sectors - 1 : limit;
-
-	for (unsigned i = 0; i < 3; i++)
-		a->lba[i] = (struct ata_register){last >> 8 * i, last >> (24 + 8 * i)};
-	if (!is_48)
-		a->device = (a->device & ~DEVICE_HEAD) | (last >> 24 & DEVICE_HEAD);
-	finish(a);
-}
-
-/* What both disks do at once. */
-static void diagnose(struct ata *a)
-{
-	set_signature(a);
-	finish(a);
-}
-
-/* Sectors of a block for READ MULTIPLE and its like; 0: they are off. */
-static u32 multiple(struct ata *a)
-{
-	if (!a->at->multiple)
-		fail(a, ABRT);
-	return a->at->multiple;
-}
-
-static void move_multiple(struct ata *a, bool write, bool is_48)
-{
-	const u32 block = multiple(a);
-
-	if (!block)
-		return;
-	if (write)
-		begin_write(a, is_48, block);
-	else
-		begin_read(a, is_48, block);
-}
-
-static void run(struct ata *a, u8 command)
-{
-	switch (command) {
-	case 0x20: /* READ SECTORS, with and without retries */
-	case 0x21:
-	case 0x24: /* EXT */
-		begin_read(a, command == 0x24, 1);
-		break;
-	case 0x30: /* WRITE SECTORS */
-	case 0x31:
-	case 0x34:
-		begin_write(a, command == 0x34, 1);
-		break;
-	case 0x29: /* READ MULTIPLE EXT */
-	case 0xc4:
-		move_multiple(a, false, command == 0x29);
-		break;
-	case 0x39: /* WRITE MULTIPLE EXT */
-	case 0xc5:
-		move_multiple(a, true, command == 0x39);
-		break;
-	case 0x40: /* READ VERIFY SECTORS */
-	case 0x41:
-	case 0x42:
-	case 0x70: /* SEEK */
-		verify(a, command == 0x42);
-		break;
-	case 0x91: /* INITIALIZE DEVICE PARAMETERS */
-		set_geometry(a);
-		break;
-	case 0xc6: /* SET MULTIPLE MODE */
-		set_multiple(a);
-		break;
-	case 0xe5: /* CHECK POWER MODE: active */
-		a->count.now = 0xff;
-		finish(a);
-		break;
-	case 0xe0: /* STANDBY and IDLE: it stays awake */
-	case 0xe1:
-	case 0xe2:
-	case 0xe3:
-		finish(a);
-		break;
-	case 0xe7: /* FLUSH CACHE */
-	case 0xea: /* EXT */
-		submit(a, BLOCK_FLUSH, 0);
-		break;
-	case 0xec: /* IDENTIFY DEVICE */
-		identify(a);
-		break;
-	case 0xef: /* SET FEATURES */
-		set_features(a);
-		break;
-	case 0x27: /* READ NATIVE MAX ADDRESS EXT */
-	case 0xf8:
-		native_max(a, command == 0x27);
-		break;
-	default:
-		if ((command & 0xf0) == 0x10) /* RECALIBRATE */
-			finish(a);
-		else
-			fail(a, ABRT);
-	}
 }
 
 static void write_command(struct ata *a, u8 command)
 {
 	a->pending = false;
 	update_irq(a);
-	if (a->status & BSY)
+	if (a->status & ATA_BSY)
 		return;
 	if (command == 0x90) { /* EXECUTE DEVICE DIAGNOSTIC */
-		diagnose(a);
+		ata_diagnose(a);
 		return;
 	}
-	if (!selected(a)->block)
+	if (!ata_selected(a)->block)
 		return;
-	a->at = selected(a);
+	a->at = ata_selected(a);
 	a->error = 0;
 	a->phase = ATA_IDLE;
-	run(a, command);
+	ata_run(a, command);
 }
 
 /* ---------------------------------------------------------------- registers ---- */
 
 static bool has_data(const struct ata *a, enum ata_phase phase, u32 bytes)
 {
-	return (a->status & DRQ) && a->phase == phase && bytes <= a->block_end - a->used;
+	return (a->status & ATA_DRQ) && a->phase == phase && bytes <= a->block_end - a->used;
 }
 
 static u64 read_data(struct ata *a, unsigned size)
@@ -497,7 +74,7 @@ static u64 read_data(struct ata *a, unsigned size)
 	memcpy(&value, a->buffer + a->used, size);
 	a->used += size;
 	if (a->used == a->block_end)
-		block_moved(a);
+		ata_block_moved(a);
 	return value;
 }
 
@@ -508,7 +85,7 @@ static void write_data(struct ata *a, unsigned size, u64 value)
 	memcpy(a->buffer + a->used, &value, size);
 	a->used += size;
 	if (a->used == a->block_end)
-		block_moved(a);
+		ata_block_moved(a);
 }
 
 static u8 shown(const struct ata *a, struct ata_register r)
@@ -518,7 +95,7 @@ static u8 shown(const struct ata *a, struct ata_register r)
 
 static u8 read_register(struct ata *a, unsigned reg)
 {
-	if (!selected(a)->block)
+	if (!ata_selected(a)->block)
 		return reg == REG_DEVICE ? a->device | DEVICE_OLD : 0;
 	switch (reg) {
 	case REG_ERROR:
@@ -548,7 +125,7 @@ static void write_register(struct ata *a, unsigned reg, u8 value)
 		write_command(a, value);
 		return;
 	}
-	if (a->status & (BSY | DRQ))
+	if (a->status & (ATA_BSY | ATA_DRQ))
 		return;
 	switch (reg) {
 	case REG_ERROR:
@@ -600,9 +177,9 @@ static void reset(struct ata *a)
 	a->abandoned = false;
 	a->phase = ATA_IDLE;
 	a->pending = false;
-	a->status = DRDY | DSC;
+	a->status = ATA_DRDY | ATA_DSC;
 	a->device = 0;
-	set_signature(a);
+	ata_set_signature(a);
 	update_irq(a);
 }
 
@@ -611,7 +188,7 @@ static u64 control_read(void *opaque, u64 offset, unsigned size)
 	struct ata *a = opaque;
 
 	(void)offset, (void)size;
-	return selected(a)->block ? a->status : 0;
+	return ata_selected(a)->block ? a->status : 0;
 }
 
 static void control_write(void *opaque, u64 offset, unsigned size, u64 value)
@@ -629,12 +206,17 @@ static void control_write(void *opaque, u64 offset, unsigned size, u64 value)
 
 /* --------------------------------------------------------------------- life ---- */
 
+static void batch_done(void *opaque)
+{
+	(void)opaque;
+}
+
 void ata_init(struct ata *a, const struct ata_config *cfg)
 {
 	memset(a, 0, sizeof(*a));
 	a->cfg = *cfg;
-	a->status = DRDY | DSC;
-	set_signature(a);
+	a->status = ATA_DRDY | ATA_DSC;
+	ata_set_signature(a);
 }
 
 void ata_attach(struct ata *a, struct block *block, const char *name)
@@ -647,7 +229,7 @@ void ata_attach(struct ata *a, struct block *block, const char *name)
 	d->heads = 16;
 	d->track = 63;
 	d->write_cache = true;
-	block->owner = (struct block_owner){request_done, batch_done, a};
+	block->owner = (struct block_owner){ata_request_done, batch_done, a};
 }
 
 bool ata_register(struct ata *a, struct bus *b, u16 base, u16 control)
