@@ -29,7 +29,9 @@ static bool bitmap_allows(struct vm *vm, u16 port, unsigned size)
 
 static bool allowed(struct vm *vm, u16 port, unsigned size)
 {
-	if (vm_cpl(vm) <= vm->cpu.iopl || bitmap_allows(vm, port, size))
+	const bool vm86 = vm->cpu.rflags & FLAG_VM;
+
+	if ((vm_cpl(vm) <= vm->cpu.iopl && !vm86) || bitmap_allows(vm, port, size))
 		return true;
 	return raise_error(vm, EXC_GP, 0);
 }

@@ -79,6 +79,38 @@ bool stack_from_tss(struct vm *vm, unsigned cpl, u32 ext, struct stack *stack)
 	return seg_mark_accessed(vm, ss, desc);
 }
 
+/* In real mode: three words on the stack, and an entry of the vector table (SDM vol. 3, 20.1.4). */
+static bool deliver_real(struct vm *vm, u8 vector, u32 saved_rip)
+{
+	const u32 frame[] = {vm_flags(vm), vm->cpu.seg[SEG_CS].selector, saved_rip};
+	struct stack stack = {vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], false};
+	struct segment *cs = &vm->cpu.seg[SEG_CS];
+	u16 entry[2]; /* IP, CS */
+
+	if (vector * 4u + 3 > vm->cpu.idtr.limit)
+		return raise(vm, EXC_GP);
+	if (!mem_read(vm, vm->cpu.idtr.base + vector * 4u, entry, sizeof(entry), false) ||
+	    !stack_push(vm, &stack, frame, ARRAY_SIZE(frame), sizeof(u16), 0))
+		return false;
+	stack_set(vm, stack.sp);
+	vm->cpu.rip = entry[0];
+	cs->selector = entry[1];
+	cs->base = entry[1] << 4;
+	vm->cpu.rflags &= ~(u64)(FLAG_TF | FLAG_RF | FLAG_AC);
+	vm_set_if(vm, 0);
+	vm->cpu.halted = false;
+	return true;
+}
+
+/* From vm86 the data segments are saved as well, and null in the handler. */
+static void leave_vm86(struct vm *vm)
+{
+	static const enum seg_reg data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
+		seg_install_null(vm, data[i], 0);
+}
+
 static bool read_gate(struct vm *vm, u8 vector, enum event_kind kind, u32 ext, struct gate *gate)
 {
 	u32 error = vector * 8u + 2 + ext;
@@ -163,10 +195,13 @@ static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_err
 	struct stack stack = {vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], cpl == 3};
 	struct segment cs;
 	struct gate gate;
-	u32 frame[6];
+	u32 frame[10];
+	const bool vm86 = vm->cpu.rflags & FLAG_VM;
 	bool inner;
 
 	vm->exit.kind = EXIT_NONE;
+	if (!(vm->cpu.cr0 & CR0_PE))
+		return deliver_real(vm, vector, saved_rip);
 	if (!read_gate(vm, vector, kind, ext, &gate))
 		return false;
 	if (gate.type == GATE_TASK)
@@ -174,6 +209,14 @@ static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_err
 	if (!read_target(vm, &gate, ext, &cs))
 		return false;
 	inner = !seg_is_conforming(&cs) && seg_dpl(&cs) < cpl;
+	if (vm86 && (!inner || seg_dpl(&cs)))
+		return raise_error(vm, EXC_GP, (gate.selector & ~3) | ext);
+	if (vm86) {
+		frame[n++] = vm->cpu.seg[SEG_GS].selector;
+		frame[n++] = vm->cpu.seg[SEG_FS].selector;
+		frame[n++] = vm->cpu.seg[SEG_DS].selector;
+		frame[n++] = vm->cpu.seg[SEG_ES].selector;
+	}
 	if (inner) {
 		frame[n++] = vm->cpu.seg[SEG_SS].selector;
 		frame[n++] = (u32)vm->cpu.gpr[GPR_SP];
@@ -190,6 +233,8 @@ static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_err
 		return false;
 	if (gate.offset > cs.limit)
 		return raise_error(vm, EXC_GP, ext);
+	if (vm86)
+		leave_vm86(vm);
 	return enter_handler(vm, &gate, &cs, inner ? seg_dpl(&cs) : cpl, &stack, inner);
 }
 

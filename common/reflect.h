@@ -1,8 +1,8 @@
 /*
  * Delivery of exceptions and interrupts to the guest through its own IDT.
  *
- * Owns: SDM vol. 3 chapter 6 as far as 32-bit gates go: checks, stack switch, error codes, double
- * and triple fault.
+ * Owns: SDM vol. 3 chapter 6 but for task gates: checks, stack switch, error codes, double and
+ * triple fault; and what real mode and vm86 do in its place.
  */
 #ifndef PLEX86_REFLECT_H
 #define PLEX86_REFLECT_H

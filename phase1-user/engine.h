@@ -11,8 +11,9 @@
 #include "../common/state.h"
 #include "../common/vm.h"
 
-#define ENGINE_DEFAULT "user" /* ordinary processes */
-#define ENGINE_KMOD    "kmod" /* the kernel module */
+#define ENGINE_DEFAULT	"user"	   /* ordinary processes */
+#define ENGINE_KMOD	"kmod"	   /* the kernel module */
+#define ENGINE_EMULATOR "emulator" /* all of it emulated, by libunicorn */
 
 struct engine;
 

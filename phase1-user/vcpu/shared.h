@@ -35,6 +35,7 @@ enum vcpu_mode {
 	X(TIMER, "create a timer")             \
 	X(JAIL, "install the seccomp filter")  \
 	X(TSC, "have RDTSC trap (PR_SET_TSC)") \
+	X(EMULATOR, "use libunicorn")          \
 	X(TRAPS, "keep the guest's system calls from the host")
 
 enum vcpu_step {
@@ -102,8 +103,9 @@ struct vcpu_shared {
 	s32 pid[SHADOW_COUNT];
 	u32 failed_step; /* enum vcpu_step */
 	s32 failed_errno;
-	bool dispatch;	   /* Syscall User Dispatch is on */
-	bool cpuid_faults; /* CPUID traps in user code as well */
+	char failed_why[96]; /* or, if it is not empty, this */
+	bool dispatch;	     /* Syscall User Dispatch is on */
+	bool cpuid_faults;   /* CPUID traps in user code as well */
 
 	/* The vcpu processes' own. */
 	bool started;		       /* the first signal has come */
