@@ -11,14 +11,19 @@ static bool says_little(u32 event)
 	return event == EV_TRAP || event == EV_GATE || event == EV_EMULATE;
 }
 
-/* FNV-1a over what the guest's code has made of its registers. */
-static u32 digest(const struct vcpu *cpu)
+#define ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+
+/* FNV-1a over what the guest's code has made of its registers. Arithmetic flags are undefined
+ * behind many instructions; a register may hold some that were pushed. */
+static u32 digest(const struct vm *vm)
 {
+	const struct vcpu *cpu = &vm->cpu;
+	const u32 mask = vm->common_cpu ? ~ARITHMETIC : ~0u;
 	u32 hash = 2166136261u;
 
 	for (unsigned i = 0; i < GPR_R8; i++)
-		hash = (hash ^ (u32)cpu->gpr[i]) * 16777619u;
-	return (hash ^ (u32)cpu->rflags) * 16777619u;
+		hash = (hash ^ ((u32)cpu->gpr[i] & mask)) * 16777619u;
+	return (hash ^ ((u32)cpu->rflags & mask)) * 16777619u;
 }
 
 void trace(struct vm *vm, enum event event, u64 a, u64 b)
@@ -40,7 +45,7 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 		.b = b,
 		.event = event,
 		.cpl = vm_cpl(vm),
-		.digest = vm->clock.deterministic ? digest(&vm->cpu) : 0,
+		.digest = vm->clock.deterministic ? digest(vm) : 0,
 	};
 	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }

@@ -76,6 +76,8 @@ struct vm {
 	u8 *translated; /* an emulator's: of which pages of RAM it has translations, a byte each;
 			 * NULL: none */
 	bool code_written; /* the core, for the guest, has written to one of these */
+	bool common_cpu;   /* CPUID announces what every engine has, and trace digests leave out
+			    * what CPUs do not agree on; set before core_reset() */
 	bool two_views;	   /* the host shows user code only what is mapped with HOST_USER */
 	bool user_view;	   /* if so: that was in force when the guest last ran */
 	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */

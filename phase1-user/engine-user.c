@@ -537,6 +537,7 @@ static struct engine *create(const char *program, const struct engine_config *cf
 	e->shared->fast_paths = !cfg->no_fast_paths && !cfg->deterministic;
 	e->shared->deterministic = cfg->deterministic;
 	e->shared->paced = cfg->paced;
+	e->shared->common_cpu = cfg->common_cpu;
 	e->shared->stop_at = cfg->stop_at;
 	e->shared->flip_at = cfg->flip_at;
 	e->shared->jail = !cfg->no_jail;

@@ -24,6 +24,7 @@ struct engine_config {
 	bool deterministic; /* time is a function of the guest's events (common/clock.h); fast paths
 			     * are off */
 	bool paced;	    /* and waits of such a guest take the host's time (struct clock) */
+	bool common_cpu;    /* struct vm's: for comparing engines */
 	u64 stop_at, flip_at; /* of such a run: struct clock's */
 	bool keep_trace;      /* stop (EXIT_KICKED) rather than lose trace records */
 	u16 level_irqs; /* interrupt lines that are level-triggered, as firmware would set the ELCR

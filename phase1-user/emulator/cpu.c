@@ -143,14 +143,6 @@ static void save_levels(struct vm *vm, const struct emulated_cpu *c)
 
 /* ---- both ---- */
 
-static void load_flags(struct emulated_cpu *c, u32 flags)
-{
-	c->cc_src = flags & EMULATED_CC_FLAGS;
-	c->cc_op = EMULATED_CC_EFLAGS;
-	c->df = flags & FLAG_DF ? -1 : 1;
-	c->eflags = (flags & ~(EMULATED_CC_FLAGS | FLAG_DF)) | FLAG_ONE;
-}
-
 void cpu_load(struct vm *vm)
 {
 	struct emulated_cpu *c = emulated_cpu();
@@ -161,12 +153,14 @@ void cpu_load(struct vm *vm)
 		c->hflags &= ~EMULATED_SHADOW;
 	c->eip = vm->cpu.rip;
 	if (vm->levels) {
-		load_flags(c, vm_flags(vm));
+		c->eflags = vm_flags(vm);
 		load_levels(vm, c);
 	} else {
-		load_flags(c, ((u32)vm->cpu.rflags & ~FLAG_IOPL) | FLAG_IF);
+		c->eflags = ((u32)vm->cpu.rflags & ~FLAG_IOPL) | FLAG_IF;
 		load_host_segments(vm, c);
 	}
+	/* It has no meaning here: no breakpoints are in the debug registers. */
+	c->eflags &= ~(u64)FLAG_RF;
 	emulated_derive();
 }
 
@@ -176,7 +170,7 @@ void cpu_save(struct vm *vm)
 
 	mem_copy(vm->cpu.gpr, c->gpr, GPR_R8 * sizeof(u64));
 	vm->cpu.rip = (u32)c->eip;
-	vm->cpu.rflags = emulated_flags();
+	vm->cpu.rflags = (u32)c->eflags;
 	if (vm->levels)
 		save_levels(vm, c);
 	else

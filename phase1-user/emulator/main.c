@@ -66,6 +66,7 @@ static void configure(struct vm *vm)
 	vm->cpuid_faults = shared->cpuid_faults = true;
 	vm->clock.deterministic = shared->deterministic;
 	vm->clock.paced = shared->paced;
+	vm->common_cpu = shared->common_cpu;
 	vm->clock.stop_at = shared->stop_at;
 	vm->clock.flip_at = shared->flip_at;
 	shared->processes = 1;

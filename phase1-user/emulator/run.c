@@ -68,11 +68,29 @@ bool emulated_interrupted(void)
 	return run.poked || is_open(c);
 }
 
+/* As on a CPU where it does not trap. */
+bool emulated_tsc(u64 *value)
+{
+	struct vm *vm = &shared->vm;
+
+	if (vm->clock.deterministic || (vm->cpu.cr4 & CR4_TSD))
+		return false;
+	*value = host_tsc(vm);
+	return true;
+}
+
 /* ---- what a stop is to the core ---- */
 
 static bool has_error(u8 vector)
 {
 	return vector == EXC_DF || (vector >= EXC_TS && vector <= EXC_PF) || vector == EXC_AC;
+}
+
+/* What faults has RF set in its image (SDM vol. 3, 18.3.1.1). */
+static enum core_next fault(struct vm *vm, const struct trap *trap)
+{
+	vm->cpu.rflags |= FLAG_RF;
+	return core_trap(vm, trap);
 }
 
 /* As the host's kernel and CPU have it for a process: int n is a #GP but for the few that may. */
@@ -81,7 +99,7 @@ static enum core_next host_soft(struct vm *vm, const struct emulated_exit *e)
 	struct trap trap = {.vector = EXC_GP, .error = e->vector * 8u + 2};
 
 	if (e->vector != INT80 && e->vector != EXC_BP && e->vector != EXC_OF)
-		return core_trap(vm, &trap);
+		return fault(vm, &trap);
 	vm->cpu.rip = (u32)(vm->cpu.rip + e->length);
 	if (e->vector == INT80)
 		return core_int80(vm);
@@ -93,8 +111,11 @@ static enum core_next exception(struct vm *vm, const struct emulated_exit *e)
 {
 	const struct trap trap = {.vector = e->vector, .error = e->error};
 
-	if (!vm->levels || e->vector == EXC_DB)
+	if (e->vector == EXC_DB)
 		return core_trap(vm, &trap);
+	if (!vm->levels)
+		return fault(vm, &trap);
+	vm->cpu.rflags |= FLAG_RF;
 	return core_exception(vm, &trap, has_error(e->vector));
 }
 
@@ -107,7 +128,10 @@ static enum core_next page(struct vm *vm, const struct emulated_exit *e)
 		.address = e->address,
 	};
 
-	return vm->levels ? core_access(vm, &trap) : core_trap(vm, &trap);
+	if (!vm->levels)
+		return fault(vm, &trap);
+	vm->cpu.rflags |= FLAG_RF;
+	return core_access(vm, &trap);
 }
 
 static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
@@ -122,11 +146,11 @@ static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
 	case STOP_EXCEPTION:
 		return exception(vm, e);
 	case STOP_SOFT:
-		return vm->levels ? core_trap(vm, &instruction) : host_soft(vm, e);
+		return vm->levels ? fault(vm, &instruction) : host_soft(vm, e);
 	case STOP_PAGE:
 		return page(vm, e);
 	case STOP_INSTRUCTION:
-		return core_trap(vm, &instruction);
+		return fault(vm, &instruction);
 	case STOP_LIBRARY:
 		break;
 	}

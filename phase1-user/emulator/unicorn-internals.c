@@ -18,6 +18,7 @@
 #define CPU_REGISTERS	      34640
 #define ENV_ERROR_CODE	      5352
 #define ENV_OLD_EXCEPTION     5464
+#define ENV_FEATURES	      5600 /* 64 bits each */
 #define UC_STOP_INTERRUPT     200
 
 /* exception_index that ends the library's loop for good. */
@@ -212,7 +213,7 @@ void helper_into_x86_64(void *env, int length);
 void helper_into_x86_64(void *env, int length)
 {
 	(void)env;
-	if (!(emulated_flags() & FLAG_OF))
+	if (!(cpu_cc_compute_all_x86_64(self.env, emulated_cpu()->cc_op) & FLAG_OF))
 		return;
 	self.exit->vector = EXC_OF;
 	self.exit->length = length;
@@ -239,7 +240,6 @@ THE_CORES(outb, u32 port, u32 value)
 THE_CORES(outw, u32 port, u32 value)
 THE_CORES(outl, u32 port, u32 value)
 THE_CORES(cpuid)
-THE_CORES(rdtsc)
 THE_CORES(rdmsr)
 THE_CORES(wrmsr)
 THE_CORES(hlt, int length)
@@ -247,6 +247,18 @@ THE_CORES(lmsw, u64 value)
 THE_CORES(get_dr, int reg)
 THE_CORES(set_dr, int reg, u64 value)
 #pragma GCC diagnostic pop
+
+void helper_rdtsc_x86_64(void *env);
+void helper_rdtsc_x86_64(void *env)
+{
+	u64 value;
+
+	(void)env;
+	if (!emulated_tsc(&value))
+		leave(STOP_INSTRUCTION, CALLER);
+	emulated_cpu()->gpr[GPR_AX] = (u32)value;
+	emulated_cpu()->gpr[GPR_DX] = value >> 32;
+}
 
 /* Addresses of device memory are here alone, so that the core has nothing to forget. */
 _Noreturn void helper_write_crN_x86_64(void *env, int reg, u64 value);
@@ -312,15 +324,6 @@ struct emulated_cpu *emulated_cpu(void)
 u8 *emulated_tables(void)
 {
 	return self.tables;
-}
-
-u32 emulated_flags(void)
-{
-	const struct emulated_cpu *c = emulated_cpu();
-	const u32 arithmetic = cpu_cc_compute_all_x86_64(self.env, c->cc_op);
-
-	return (u32)c->eflags | (arithmetic & EMULATED_CC_FLAGS) | (c->df < 0 ? FLAG_DF : 0) |
-	       FLAG_ONE;
 }
 
 void emulated_derive(void)
@@ -396,6 +399,26 @@ static uc_err map_memory(void)
 			   device_write, NULL);
 }
 
+/* What its translator can do, and what it looks at to know whether it may: its models of CPUs lack
+ * half of it. Not here: RDRAND and RDSEED, which ask the host for a system call. */
+static void set_features(void)
+{
+	enum { LEAF1_EDX = 0, LEAF1_ECX = 1, LEAF7_EBX = 2, EXT1_EDX = 6, EXT1_ECX = 7, ALL = 8 };
+	static const u32 words[ALL] = {
+		/* FPU DE PSE TSC MSR PAE CX8 PGE CMOV CLFSH MMX FXSR SSE SSE2 */
+		[LEAF1_EDX] = 0x0788a17d,
+		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES */
+		[LEAF1_ECX] = 0x02d80203,
+		/* BMI1 BMI2 ERMS ADX CLFLUSHOPT */
+		[LEAF7_EBX] = 0x00880308,
+		[EXT1_EDX] = 0x00100000, /* NX */
+		[EXT1_ECX] = 0x00000120, /* LZCNT PREFETCHW */
+	};
+
+	for (unsigned i = 0; i < ALL; i++)
+		((u64 *)(self.env + ENV_FEATURES))[i] = words[i];
+}
+
 const char *emulated_open(u8 *ram, u64 size)
 {
 	uc_hook hook;
@@ -419,5 +442,6 @@ const char *emulated_open(u8 *ram, u64 size)
 	*(void **)((u8 *)self.uc + UC_STOP_INTERRUPT) = (void *)never_stop;
 	*(u32 *)(self.cpu + CPU_INTERRUPT_REQUEST) |= ALWAYS_ASK;
 	emulated_cpu()->hflags2 |= EMULATED_GIF;
+	set_features();
 	return NULL;
 }

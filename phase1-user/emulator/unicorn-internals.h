@@ -23,19 +23,17 @@ struct emulated_segment {
 struct emulated_cpu {
 	u64 gpr[16];
 	u64 eip;
-	u64 eflags; /* without the arithmetic ones and DF */
+	u64 eflags; /* while it runs without the arithmetic ones and DF, which are in these: */
 	u64 cc_dst, cc_src, cc_src2;
-	u32 cc_op; /* EMULATED_CC_EFLAGS: cc_src has the arithmetic flags */
-	s32 df;	   /* 1 or -1 */
+	u32 cc_op;
+	s32 df;
 	u32 hflags, hflags2;
 	struct emulated_segment seg[SEG_COUNT], ldt, tr, gdt, idt;
 	u64 cr[5];
 };
 
-#define EMULATED_CC_EFLAGS 1
-#define EMULATED_CC_FLAGS  (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
-#define EMULATED_CPL	   0x3u /* in hflags */
-#define EMULATED_SHADOW	   0x8u /* in hflags: behind sti or mov ss */
+#define EMULATED_CPL	0x3u /* in hflags */
+#define EMULATED_SHADOW 0x8u /* in hflags: behind sti or mov ss */
 
 /* Why emulated_execute() came back. */
 enum emulated_stop {
@@ -69,7 +67,6 @@ void emulated_execute(struct emulated_exit *exit);
 /* From a signal handler: have the code that runs ask emulated_interrupted() soon. */
 void emulated_poke(void);
 
-u32 emulated_flags(void);   /* EFLAGS as a whole */
 void emulated_derive(void); /* what follows from segments, flags and control registers */
 void emulated_cpuid(u32 leaf, u32 subleaf, u32 out[4]); /* what it can do */
 /* Forget translations of addresses: all, or one page's. */
@@ -97,6 +94,8 @@ void emulated_holds_code(u64 physical, bool holds);
 bool emulated_is_code(u64 physical);
 /* Between two blocks of code, with all registers in place: stop? */
 bool emulated_interrupted(void);
+/* What RDTSC reads; false: that is the core's. */
+bool emulated_tsc(u64 *value);
 u64 emulated_device_read(u64 gpa, unsigned size);
 void emulated_device_write(u64 gpa, unsigned size, u64 value);
 

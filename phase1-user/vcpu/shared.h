@@ -93,7 +93,7 @@ struct vcpu_shared {
 	u32 vmm_pid;
 	bool abi;
 	bool fast_paths;
-	bool deterministic, paced;
+	bool deterministic, paced, common_cpu;
 	u64 stop_at, flip_at; /* struct clock's */
 	bool jail;
 	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
