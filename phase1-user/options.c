@@ -373,6 +373,11 @@ static bool check_pc(struct run_options *o, struct error *e)
 		return error_set(e,
 				 "run: --bios '%s' and -k '%s': a machine begins with one of them",
 				 o->bios, o->kernel);
+	if (!o->kernel && (!strcmp(o->engine, ENGINE_DEFAULT) || !strcmp(o->engine, ENGINE_KMOD)))
+		return error_set(e,
+				 "run: --machine pc with --engine %s: firmware begins in real "
+				 "mode, which only an emulator runs (leave --engine away)",
+				 o->engine);
 	if (o->image || o->command)
 		return error_set(e, "run: --machine pc: --image and commands are for Linux on the "
 				    "usual machine");
@@ -411,7 +416,7 @@ static bool take_options(struct run_options *o, int argc, char **argv, struct er
 {
 	int option;
 
-	*o = (struct run_options){.append = "", .engine = ENGINE_DEFAULT};
+	*o = (struct run_options){.append = ""};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
@@ -419,6 +424,8 @@ static bool take_options(struct run_options *o, int argc, char **argv, struct er
 		if (!take_option(o, option, e))
 			return false;
 	}
+	if (!o->engine)
+		o->engine = o->pc ? ENGINE_EMULATOR : ENGINE_DEFAULT;
 	return true;
 }
 
