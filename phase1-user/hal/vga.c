@@ -90,7 +90,7 @@ static void crtc_write(void *opaque, u64 offset, unsigned size, u64 value)
 		return;
 	}
 	put(v->crtc, sizeof(v->crtc), index, value);
-	if (index == CRTC_CURSOR || index == CRTC_CURSOR + 1)
+	if (index == CRTC_CURSOR + 1) /* by then its upper half has been written, too */
 		v->moved(v->opaque);
 }
 
