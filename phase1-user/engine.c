@@ -40,6 +40,11 @@ bool engine_exists(const char *name)
 	return false;
 }
 
+const char *engine_name(unsigned i)
+{
+	return i < ARRAY_SIZE(engines) ? engines[i].name : NULL;
+}
+
 /* ------------------------------------------------------------- memory ---- */
 
 void *engine_create_memory(const char *name, u64 size, int *fd)

@@ -37,6 +37,8 @@ struct engine *engine_create(const char *name, const struct engine_config *cfg, 
 			     size_t err_size);
 /* Is there an engine of this name? */
 bool engine_exists(const char *name);
+/* The names, by number; NULL behind the last. */
+const char *engine_name(unsigned i);
 void engine_destroy(struct engine *e);
 /* How many guest address spaces keep their mappings while others run: at least 1. */
 unsigned engine_spaces(const struct engine *e);
