@@ -333,9 +333,24 @@ static void pc_draws(void *opaque, const u8 *data, size_t n)
 	console_write(m->console, data, n);
 }
 
+static u32 pc_offers(void *opaque, u16 port, const u8 *data, u32 n)
+{
+	struct machine *m = opaque;
+
+	return engine_offer(m->engine, port, data, n);
+}
+
+static u32 pc_takes_back(void *opaque)
+{
+	struct machine *m = opaque;
+
+	return engine_take_back(m->engine);
+}
+
 static bool build_pc(struct machine *m, u64 ram_size, struct pc *pc, struct error *e)
 {
-	const struct pc_owner owner = {pc_irq,	     guest_reset,    pc_says, pc_draws,
+	const struct pc_owner owner = {pc_irq,	     guest_reset,    pc_says,
+				       pc_draws,     pc_offers,	     pc_takes_back,
 				       input_opened, device_warning, m};
 
 	if (!pc->wanted)

@@ -202,6 +202,36 @@ static void keyboard_reset(void *opaque)
 	pc->owner.reset(pc->owner.opaque);
 }
 
+/* The guest may be reading another channel's at this moment. */
+static u32 offer(struct pc *pc, struct ata *a, u16 port, const u8 *data, u32 n)
+{
+	if (pc->offering && pc->offering != a && pc->offering->offered)
+		return 0;
+	pc->offering = a;
+	return pc->owner.offer(pc->owner.opaque, port, data, n);
+}
+
+static u32 primary_offer(void *opaque, const u8 *data, u32 n)
+{
+	struct pc *pc = opaque;
+
+	return offer(pc, &pc->ata[0], ATA_PRIMARY, data, n);
+}
+
+static u32 secondary_offer(void *opaque, const u8 *data, u32 n)
+{
+	struct pc *pc = opaque;
+
+	return offer(pc, &pc->ata[1], ATA_SECONDARY, data, n);
+}
+
+static u32 take_back(void *opaque)
+{
+	struct pc *pc = opaque;
+
+	return pc->owner.take_back(pc->owner.opaque);
+}
+
 static void primary_irq(void *opaque, bool level)
 {
 	struct pc *pc = opaque;
@@ -234,8 +264,8 @@ static void firmware_says(void *opaque, u8 byte)
 bool pc_add_disk(struct pc *pc, const char *spec, struct error *e)
 {
 	static const struct ata_config channels[ATA_CHANNELS] = {
-		{.irq = primary_irq, .warn = disk_warning},
-		{.irq = secondary_irq, .warn = disk_warning}};
+		{primary_irq, disk_warning, primary_offer, take_back, NULL},
+		{secondary_irq, disk_warning, secondary_offer, take_back, NULL}};
 	struct ata *a = &pc->ata[pc->disks / 2];
 	struct ata_config cfg;
 	struct block *block;

@@ -28,6 +28,9 @@ struct pc_owner {
 	/* What the screen says, as text; and, on a terminal, how it is drawn there. */
 	void (*say)(void *opaque, const u8 *data, size_t n);
 	void (*draw)(void *opaque, const u8 *data, size_t n);
+	/* As struct ata_config's, of a port: there is one place for that. */
+	u32 (*offer)(void *opaque, u16 port, const u8 *data, u32 n);
+	u32 (*take_back)(void *opaque);
 	/* There may be room for keys again. */
 	void (*drained)(void *opaque);
 	void (*warn)(void *opaque, const char *text);
@@ -50,6 +53,7 @@ struct pc {
 	struct vga vga;
 	struct i8042 keyboard;
 	struct ata ata[ATA_CHANNELS];
+	struct ata *offering; /* whose data the guest may read by itself */
 	unsigned disks;
 	struct fwcfg fwcfg;
 	u8 e820[20]; /* the firmware's map of RAM */

@@ -71,6 +71,7 @@ static void ask(struct ata *a)
 
 	a->block_end = a->used + (rest < a->block_bytes ? rest : a->block_bytes);
 	a->status = ATA_DRDY | ATA_DSC | ATA_DRQ;
+	ata_offer(a);
 }
 
 /* The buffer is empty: have `filled` bytes of it come from the guest. */

@@ -33,6 +33,8 @@ void ata_run(struct ata *a, u8 command);
 void ata_diagnose(struct ata *a);
 /* What tells an ATA disk after a reset. */
 void ata_set_signature(struct ata *a);
+/* Data is ready for the guest to read. */
+void ata_offer(struct ata *a);
 /* The guest has moved all of a block. */
 void ata_block_moved(struct ata *a);
 /* The backend's answer. */

@@ -60,6 +60,25 @@ static void write_command(struct ata *a, u8 command)
 
 /* ---------------------------------------------------------------- registers ---- */
 
+void ata_offer(struct ata *a)
+{
+	if (a->phase == ATA_IN && (a->status & ATA_DRQ) && a->cfg.offer)
+		a->offered =
+			a->cfg.offer(a->cfg.opaque, a->buffer + a->used, a->block_end - a->used);
+}
+
+/* What the guest says it has read may be a lie: it is its own data. */
+static void take_back(struct ata *a)
+{
+	u32 taken;
+
+	if (!a->offered)
+		return;
+	taken = a->cfg.take_back(a->cfg.opaque);
+	a->used += taken < a->offered ? taken : a->offered - 1;
+	a->offered = 0;
+}
+
 static bool has_data(const struct ata *a, enum ata_phase phase, u32 bytes)
 {
 	return (a->status & ATA_DRQ) && a->phase == phase && bytes <= a->block_end - a->used;
@@ -148,10 +167,14 @@ static u64 port_read(void *opaque, u64 offset, unsigned size)
 	struct ata *a = opaque;
 	u32 value = 0;
 
+	take_back(a);
 	if (offset == REG_DATA)
-		return read_data(a, size);
-	for (unsigned i = 0; i < size; i++)
-		value |= (u32)read_register(a, offset + i) << 8 * i;
+		value = read_data(a, size);
+	else
+		for (unsigned i = 0; i < size; i++)
+			value |= (u32)read_register(a, offset + i) << 8 * i;
+	if (!a->offered)
+		ata_offer(a);
 	return value;
 }
 
@@ -159,6 +182,7 @@ static void port_write(void *opaque, u64 offset, unsigned size, u64 value)
 {
 	struct ata *a = opaque;
 
+	take_back(a);
 	if (offset == REG_DATA) {
 		write_data(a, size, value);
 		return;
@@ -197,6 +221,7 @@ static void control_write(void *opaque, u64 offset, unsigned size, u64 value)
 	const bool rises = value & ~a->control & CONTROL_SRST;
 
 	(void)offset, (void)size;
+	take_back(a);
 	a->control = value;
 	if (rises)
 		reset(a);

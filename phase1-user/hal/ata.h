@@ -42,6 +42,10 @@ enum ata_phase { ATA_IDLE, ATA_IN, ATA_OUT };
 struct ata_config {
 	void (*irq)(void *opaque, bool level); /* called when the level changes */
 	void (*warn)(void *opaque, const char *text);
+	/* The guest may read these bytes at the data register without being seen, all but the last.
+	 * Returns how many of them; 0: none. Then, at its next access, how many it has read. */
+	u32 (*offer)(void *opaque, const u8 *data, u32 n);
+	u32 (*take_back)(void *opaque);
 	void *opaque;
 };
 
@@ -62,6 +66,7 @@ struct ata {
 	u32 block_bytes;     /* between two interrupts */
 	u32 used, filled;    /* of the buffer, bytes */
 	u32 block_end;
+	u32 offered; /* bytes behind `used` that the guest may have read by itself */
 	struct block_request request;
 	u8 buffer[ATA_SECTORS_MAX * BLOCK_SECTOR];
 };
