@@ -142,7 +142,7 @@ void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2])
 			RTLD_NEXT, "restore_state_to_opc_x86_64");
 	original(env, block, data);
 	/* It has been translated, so it can be read. */
-	if (!emulated_page(la, false, true, (emulated_cpu()->hflags & EMULATED_CPL) == 3, &m) ||
+	if (!self.owner->page(la, false, true, (emulated_cpu()->hflags & EMULATED_CPL) == 3, &m) ||
 	    m.physical >= self.size)
 		return;
 	form = flags_form(self.ram + m.physical + (PAGE_SIZE_4K - room), room < 16 ? room : 16,
