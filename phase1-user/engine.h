@@ -92,6 +92,12 @@ u64 engine_take_bells(struct engine *e);
 /* Have engine_run() return soon for these, to go on with what was too much at once. On the thread
  * that calls it. */
 void engine_ring(struct engine *e, u64 bells);
+/* Have the guest read `n` bytes at `port` without exits, all but the last of them
+ * (common/port-window.h); there is one such window. Returns how many it has taken into that: 0
+ * where an engine has none. */
+u32 engine_offer(struct engine *e, u16 port, const u8 *data, u32 n);
+/* Close it, the guest standing at an exit: how many of them have been read. */
+u32 engine_take_back(struct engine *e);
 /* Does the guest wait for an interrupt at this moment? Any thread. */
 bool engine_is_idle(struct engine *e);
 /* Make engine_run() return EXIT_KICKED soon. */
