@@ -197,7 +197,7 @@ static void describe_machine(struct run *r)
 	c->multiboot = r->image.kind == IMAGE_MULTIBOOT;
 	snprintf(c->cmdline, sizeof(c->cmdline), "%s", r->cmdline);
 	/* What a recording has had of its file is nowhere but there. */
-	if (!r->options.record && !r->options.replay)
+	if (!r->options.record && !r->options.replay && !r->pc.wanted)
 		r->machine.about = c;
 	r->machine.snapshot_to = r->options.snapshot_to;
 }
@@ -220,14 +220,14 @@ static int run_engine(struct run *r, struct console *console)
 		return failed(r, STATUS_USAGE);
 	}
 	drop_files(r);
-	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
+	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->pc, &r->loop, &r->error) &&
 	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
 		describe_machine(r);
 		if (r->snapshot && !snapshot_restore(r->snapshot, m, &r->error))
 			return give_up(r, console);
-		if (!r->snapshot && r->image.kind != IMAGE_MULTIBOOT && run_is_pipe(r))
+		if (!r->snapshot && image_is_linux(&r->image) && !r->pc.wanted && run_is_pipe(r))
 			input_gate_hold(&m->input,
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
@@ -256,6 +256,7 @@ static int run_engine(struct run *r, struct console *console)
 static void end_devices(struct run *r)
 {
 	loop_stop(&r->loop);
+	pc_destroy(&r->pc);
 	hal_destroy(&r->hal);
 	/* Who went back in a replay has another one. */
 	engine_destroy(r->machine.engine ? r->machine.engine : r->engine);
@@ -279,7 +280,7 @@ static int run_with_loop(struct run *r)
 		.receive = machine_input,
 		.event = machine_console_event,
 		.owner = &r->machine,
-		.quote_pipe = r->image.kind != IMAGE_MULTIBOOT,
+		.quote_pipe = image_is_linux(&r->image) && !r->pc.wanted,
 	};
 	const struct engine_config engine_config = {
 		.ram_size = r->options.memory,
@@ -292,7 +293,9 @@ static int run_with_loop(struct run *r)
 		.common_cpu = r->options.common_cpu,
 		.stop_at = r->options.stop_after,
 		.flip_at = r->options.test_flip,
-		.level_irqs = r->hal.count ? hal_irqs() : 0,
+		.level_irqs = r->pc.wanted   ? PC_LEVEL_IRQS
+			      : r->hal.count ? hal_irqs()
+					     : 0,
 	};
 	struct console *console = console_open(&r->loop, &console_config, &r->error);
 	int status;
@@ -390,11 +393,13 @@ int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all
 	profile_close(&r->profile);
 	console_target_close(&r->console);
 	recording_end(&r->recording);
+	pc_destroy(&r->pc);
 	hal_destroy(&r->hal);
 	snapshot_close(r->snapshot);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);
+	blob_free(&r->video);
 	options_free(&r->options);
 	kit_free(&r->kit);
 	free(r);

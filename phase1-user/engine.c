@@ -40,6 +40,11 @@ bool engine_exists(const char *name)
 	return false;
 }
 
+const char *engine_name(unsigned i)
+{
+	return i < ARRAY_SIZE(engines) ? engines[i].name : NULL;
+}
+
 /* ------------------------------------------------------------- memory ---- */
 
 void *engine_create_memory(const char *name, u64 size, int *fd)
@@ -319,6 +324,31 @@ u64 engine_take_bells(struct engine *e)
 void engine_ring(struct engine *e, u64 bells)
 {
 	e->ops->ring(e, bells);
+}
+
+u32 engine_offer(struct engine *e, u16 port, const u8 *data, u32 n)
+{
+	struct port_window *w = e->ops->window ? e->ops->window(e) : NULL;
+
+	if (!w)
+		return 0;
+	n = n < PORT_WINDOW_BYTES ? n : PORT_WINDOW_BYTES;
+	__atomic_store_n(&w->end, 0, __ATOMIC_RELAXED);
+	memcpy(w->data, data, n);
+	w->port = port;
+	w->used = 0;
+	__atomic_store_n(&w->end, n, __ATOMIC_RELEASE);
+	return n;
+}
+
+u32 engine_take_back(struct engine *e)
+{
+	struct port_window *w = e->ops->window ? e->ops->window(e) : NULL;
+
+	if (!w)
+		return 0;
+	__atomic_store_n(&w->end, 0, __ATOMIC_RELAXED);
+	return __atomic_load_n(&w->used, __ATOMIC_RELAXED);
 }
 
 bool engine_is_idle(struct engine *e)

@@ -5,6 +5,7 @@
  */
 #include "machine.h"
 
+#include "pc.h"
 #include "travel.h"
 
 /* ---- standing still ---- */
@@ -270,6 +271,8 @@ void machine_run(struct machine *m)
 		loop_unlock(m->loop);
 	}
 	loop_lock(m->loop);
+	if (m->pc)
+		pc_end(m->pc);
 	console_route_booted(&m->route);
 	loop_unlock(m->loop);
 }

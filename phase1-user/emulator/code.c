@@ -40,14 +40,14 @@ static u64 digest_of(const u8 *page)
 	return sum;
 }
 
-bool emulated_is_code(u64 physical)
+bool code_is_held(u64 physical)
 {
 	const u64 page = physical / PAGE_SIZE_4K;
 
 	return page < code.pages && code.held[page];
 }
 
-void emulated_holds_code(u64 physical, bool holds)
+void code_hold(u64 physical, bool holds)
 {
 	const u64 page = physical / PAGE_SIZE_4K;
 
@@ -71,7 +71,7 @@ void code_verify(struct vm *vm, u64 physical)
 {
 	const u64 page = physical / PAGE_SIZE_4K;
 
-	if (!emulated_is_code(physical) || code.looked_at[page] == code.epoch)
+	if (!code_is_held(physical) || code.looked_at[page] == code.epoch)
 		return;
 	code.looked_at[page] = code.epoch;
 	if (digest_of(vm->ram + page * PAGE_SIZE_4K) != code.digest[page])

@@ -7,6 +7,7 @@
 #include "../vcpu/handover.h"
 #include "code.h"
 #include "cpu.h"
+#include "mmu.h"
 #include "unicorn-check.h"
 #include "unicorn-internals.h"
 
@@ -33,17 +34,6 @@ void run_others_wrote(void)
 	emulated_poke();
 }
 
-const char *run_open(struct vm *vm)
-{
-	const char *why = unicorn_check();
-
-	if (!why)
-		why = emulated_open(vm->ram, vm->ram_size + HOST_EXTRA_BYTES);
-	if (!why && !code_open(vm))
-		why = "no memory";
-	return why;
-}
-
 /* Would an interrupt be taken here? The core has said no where the CPU came in. */
 static bool is_open(const struct emulated_cpu *c)
 {
@@ -53,7 +43,7 @@ static bool is_open(const struct emulated_cpu *c)
 	return entered && run.pending && (c->eflags & FLAG_IF) && !(c->hflags & EMULATED_SHADOW);
 }
 
-bool emulated_interrupted(void)
+static bool interrupted(void)
 {
 	const struct emulated_cpu *c = emulated_cpu();
 
@@ -69,7 +59,7 @@ bool emulated_interrupted(void)
 }
 
 /* As on a CPU where it does not trap. */
-bool emulated_tsc(u64 *value)
+static bool tsc(u64 *value)
 {
 	struct vm *vm = &shared->vm;
 
@@ -77,6 +67,27 @@ bool emulated_tsc(u64 *value)
 		return false;
 	*value = host_tsc(vm);
 	return true;
+}
+
+static const struct emulated_owner owner = {
+	.page = mmu_page,
+	.holds_code = code_hold,
+	.is_code = code_is_held,
+	.interrupted = interrupted,
+	.tsc = tsc,
+	.device_read = mmu_device_read,
+	.device_write = mmu_device_write,
+};
+
+const char *run_open(struct vm *vm)
+{
+	const char *why = unicorn_check();
+
+	if (!why)
+		why = emulated_open(vm->ram, vm->ram_size + HOST_EXTRA_BYTES, &owner);
+	if (!why && !code_open(vm))
+		why = "no memory";
+	return why;
 }
 
 /* ---- what a stop is to the core ---- */

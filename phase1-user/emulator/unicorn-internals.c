@@ -10,23 +10,16 @@
 #include <dlfcn.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unicorn-layout.h>
 #include <unicorn/unicorn.h>
-
-/* Offsets in this build: of the CPU's structure, its registers, and struct uc_struct. */
-#define CPU_INTERRUPT_REQUEST 28
-#define CPU_COUNTDOWN	      304 /* a pointer; its second half: stop before the next block */
-#define CPU_EXCEPTION_INDEX   33184
-#define CPU_REGISTERS	      34640
-#define ENV_ERROR_CODE	      5352
-#define ENV_OLD_EXCEPTION     5464
-#define ENV_FEATURES	      5600 /* 64 bits each */
-#define UC_STOP_INTERRUPT     200
 
 /* exception_index that ends the library's loop for good. */
 #define EXCEPTION_HLT 0x10001
 
 #define EMULATED_GIF 1u		 /* in hflags2: interrupts exist */
 #define ALWAYS_ASK   0x40000000u /* an interrupt request that is no cause of the library's own */
+
+#define ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 enum { ACCESS_LOAD, ACCESS_STORE, ACCESS_FETCH };
 enum { MMU_USER = 1, MMU_COUNT = 3 };
@@ -42,6 +35,7 @@ static struct {
 	u8 *ram, *tables;
 	u64 size;
 	struct emulated_exit *exit;
+	const struct emulated_owner *owner;
 } self;
 
 /* The library's own functions that are called here, and one that ours stands in front of. */
@@ -121,7 +115,7 @@ bool x86_cpu_exec_interrupt_x86_64(void *cpu, int request)
 {
 	(void)cpu;
 	(void)request;
-	if (emulated_interrupted())
+	if (self.owner->interrupted())
 		leave(STOP_INTERRUPT, 0);
 	return false;
 }
@@ -148,7 +142,7 @@ void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2])
 			RTLD_NEXT, "restore_state_to_opc_x86_64");
 	original(env, block, data);
 	/* It has been translated, so it can be read. */
-	if (!emulated_page(la, false, true, (emulated_cpu()->hflags & EMULATED_CPL) == 3, &m) ||
+	if (!self.owner->page(la, false, true, (emulated_cpu()->hflags & EMULATED_CPL) == 3, &m) ||
 	    m.physical >= self.size)
 		return;
 	form = flags_form(self.ram + m.physical + (PAGE_SIZE_4K - room), room < 16 ? room : 16,
@@ -164,7 +158,7 @@ static void set_page(void *cpu, u32 la, const struct emulated_mapping *m, int mm
 				       PAGE_SIZE_4K);
 	/* It would have every store look for code. */
 	if ((m->prot & HOST_WRITE) && m->physical < EMULATED_DEVICE_BASE &&
-	    !emulated_is_code(m->physical))
+	    !self.owner->is_code(m->physical))
 		tlb_set_dirty_x86_64(cpu, la & ~0xfffu);
 }
 
@@ -178,7 +172,7 @@ bool x86_cpu_tlb_fill_x86_64(void *cpu, u64 address, int size, int access, int m
 	struct emulated_mapping m;
 
 	(void)size;
-	if (emulated_page(address, write, fetch, user, &m)) {
+	if (self.owner->page(address, write, fetch, user, &m)) {
 		set_page(cpu, address, &m, mmu);
 		return true;
 	}
@@ -226,7 +220,7 @@ void tlb_protect_code_x86_64(void *uc, u64 physical);
 void tlb_protect_code_x86_64(void *uc, u64 physical)
 {
 	(void)uc;
-	emulated_holds_code(physical & PAGE_MASK_4K, true);
+	self.owner->holds_code(physical & PAGE_MASK_4K, true);
 	if (physical < self.size)
 		tlb_reset_dirty_x86_64(self.cpu, (u64)self.ram + (physical & PAGE_MASK_4K),
 				       PAGE_SIZE_4K);
@@ -235,7 +229,7 @@ void tlb_unprotect_code_x86_64(void *uc, u64 physical);
 void tlb_unprotect_code_x86_64(void *uc, u64 physical)
 {
 	(void)uc;
-	emulated_holds_code(physical & PAGE_MASK_4K, false);
+	self.owner->holds_code(physical & PAGE_MASK_4K, false);
 }
 
 /* int n and int3: the library's would have them done already. */
@@ -283,9 +277,22 @@ THE_CORES(rdmsr)
 THE_CORES(wrmsr)
 THE_CORES(hlt, int length)
 THE_CORES(lmsw, u64 value)
+THE_CORES(lldt, int selector)
+THE_CORES(ltr, int selector)
 THE_CORES(get_dr, int reg)
 THE_CORES(set_dr, int reg, u64 value)
 #pragma GCC diagnostic pop
+
+/* pushf shows neither VM nor RF. */
+u64 helper_read_eflags_x86_64(void *env);
+u64 helper_read_eflags_x86_64(void *env)
+{
+	const struct emulated_cpu *c = emulated_cpu();
+	const u32 direction = c->df < 0 ? FLAG_DF : 0;
+
+	return ((u32)c->eflags & ~(ARITHMETIC | FLAG_DF | FLAG_VM | FLAG_RF)) | direction |
+	       cpu_cc_compute_all_x86_64(env, c->cc_op);
+}
 
 void helper_rdtsc_x86_64(void *env);
 void helper_rdtsc_x86_64(void *env)
@@ -293,7 +300,7 @@ void helper_rdtsc_x86_64(void *env)
 	u64 value;
 
 	(void)env;
-	if (!emulated_tsc(&value))
+	if (!self.owner->tsc(&value))
 		leave(STOP_INSTRUCTION, CALLER);
 	emulated_cpu()->gpr[GPR_AX] = (u32)value;
 	emulated_cpu()->gpr[GPR_DX] = value >> 32;
@@ -343,14 +350,14 @@ static u64 device_read(uc_engine *uc, u64 offset, unsigned size, void *data)
 {
 	(void)uc;
 	(void)data;
-	return emulated_device_read(offset, size);
+	return self.owner->device_read(offset, size);
 }
 
 static void device_write(uc_engine *uc, u64 offset, unsigned size, u64 value, void *data)
 {
 	(void)uc;
 	(void)data;
-	emulated_device_write(offset, size, value);
+	self.owner->device_write(offset, size, value);
 }
 
 /* ---- the interface ---- */
@@ -458,13 +465,36 @@ static void set_features(void)
 		((u64 *)(self.env + ENV_FEATURES))[i] = words[i];
 }
 
-const char *emulated_open(u8 *ram, u64 size)
+bool emulated_is_known(void)
+{
+	static const char *const replaced[] = {
+		"x86_cpu_exec_interrupt_x86_64", "x86_cpu_tlb_fill_x86_64",
+		"check_exit_request_x86_64",	 "page_collection_lock_x86_64",
+		"page_collection_unlock_x86_64", "tlb_protect_code_x86_64",
+		"tlb_unprotect_code_x86_64",
+	};
+
+	for (unsigned i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
+		if (!dlsym(RTLD_NEXT, replaced[i]))
+			return false;
+	return self.cpu && *(void **)(self.env + ENV_OWNER) == (void *)self.uc;
+}
+
+void emulated_close(void)
+{
+	uc_close(self.uc);
+	munmap(self.tables, EMULATED_DEVICE_BASE - self.size);
+	memset(&self, 0, sizeof(self));
+}
+
+const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner)
 {
 	uc_hook hook;
 	uc_err error;
 
 	self.ram = ram;
 	self.size = size;
+	self.owner = owner;
 	error = uc_open(UC_ARCH_X86, UC_MODE_32, &self.uc);
 	if (!error)
 		error = uc_ctl_set_cpu_model(self.uc, UC_CPU_X86_SKYLAKE_CLIENT);
@@ -476,8 +506,8 @@ const char *emulated_open(u8 *ram, u64 size)
 		error = uc_hook_add(self.uc, &hook, UC_HOOK_INTR, interrupt_hook, NULL, 1, 0);
 	if (error)
 		return uc_strerror(error);
-	if (!self.cpu)
-		return "its functions cannot be replaced";
+	if (!emulated_is_known())
+		return "its structures are not where they should be";
 	*(void **)((u8 *)self.uc + UC_STOP_INTERRUPT) = (void *)never_stop;
 	*(u32 *)(self.cpu + CPU_INTERRUPT_REQUEST) |= ALWAYS_ASK;
 	emulated_cpu()->hflags2 |= EMULATED_GIF;

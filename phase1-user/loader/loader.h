@@ -17,6 +17,7 @@ enum image_kind {
 	IMAGE_ELF,	 /* a Linux vmlinux: 32-bit boot protocol */
 	IMAGE_BZIMAGE,	 /* a Linux bzImage: the same, self-extracting */
 	IMAGE_MULTIBOOT, /* Multiboot 1, ELF or with address fields */
+	IMAGE_FIRMWARE,	 /* a PC's BIOS: begins at the reset vector, in real mode */
 };
 
 struct blob {
@@ -33,6 +34,11 @@ struct image {
 	size_t multiboot; /* IMAGE_MULTIBOOT: offset of its header */
 };
 
+static inline bool image_is_linux(const struct image *im)
+{
+	return im->kind == IMAGE_ELF || im->kind == IMAGE_BZIMAGE;
+}
+
 /* What to boot and where. */
 struct boot {
 	u8 *ram;
@@ -48,6 +54,9 @@ void blob_free(struct blob *blob);
 
 /* Recognise `file`, which must outlive `im`. A Linux without the note is refused here. */
 bool image_identify(struct image *im, const struct blob *file, struct error *e);
+
+/* The same of a PC's firmware, of whose bytes nothing can be recognised but their number. */
+bool image_is_firmware(struct image *im, const struct blob *file, struct error *e);
 
 /* Put it into RAM and set what the boot protocol defines in `cpu`, leaving the rest of `cpu` in
  * its state after reset. RAM must be zero. */
