@@ -7,6 +7,7 @@
 #include "../vcpu/handover.h"
 #include "code.h"
 #include "cpu.h"
+#include "fpu.h"
 #include "mmu.h"
 #include "unicorn-check.h"
 #include "unicorn-internals.h"
@@ -86,7 +87,9 @@ const char *run_open(struct vm *vm)
 	if (!why)
 		why = emulated_open(vm->ram, vm->ram_size + HOST_EXTRA_BYTES, &owner);
 	if (!why && !code_open(vm))
-		why = "no memory";
+		why = "there is no memory";
+	if (!why)
+		fpu_init();
 	return why;
 }
 
