@@ -21,6 +21,7 @@
 /* How long input waits for the guest's init, seconds. A whole distribution may take its time, and
  * what it gets before its login is lost. */
 #define BOOT_PATIENCE_S	      3
+#define BOOT_PATIENCE_STOCK_S 60 /* emulated, and not built to start quickly */
 #define BOOT_PATIENCE_IMAGE_S 300
 
 static int failed(struct run *r, int status)
@@ -31,11 +32,14 @@ static int failed(struct run *r, int status)
 
 static bool load_guest(struct run *r)
 {
+	struct boot_device device[HAL_DEVICES_MAX];
 	const struct boot boot = {
 		.ram = engine_ram(r->engine),
 		.ram_size = r->options.memory,
 		.cmdline = r->cmdline,
 		.initrd = r->initrd,
+		.device = device,
+		.devices = hal_boot_devices(&r->hal, device),
 	};
 	struct vm *state = calloc(1, sizeof(*state));
 	bool ok;
@@ -210,6 +214,13 @@ static int give_up(struct run *r, struct console *console)
 	return failed(r, STATUS_USAGE);
 }
 
+static unsigned boot_patience(const struct run *r)
+{
+	if (r->options.image)
+		return BOOT_PATIENCE_IMAGE_S;
+	return r->image.abi ? BOOT_PATIENCE_S : BOOT_PATIENCE_STOCK_S;
+}
+
 static int run_engine(struct run *r, struct console *console)
 {
 	struct machine *m = &r->machine;
@@ -228,8 +239,7 @@ static int run_engine(struct run *r, struct console *console)
 		if (r->snapshot && !snapshot_restore(r->snapshot, m, &r->error))
 			return give_up(r, console);
 		if (!r->snapshot && image_is_linux(&r->image) && !r->pc.wanted && run_is_pipe(r))
-			input_gate_hold(&m->input,
-					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
+			input_gate_hold(&m->input, boot_patience(r));
 		m->trace = r->trace;
 		m->deterministic = r->options.deterministic;
 		m->recorder = r->recording.recorder;

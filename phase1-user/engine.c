@@ -20,6 +20,7 @@ static const struct {
 	struct engine *(*create)(const struct engine_config *cfg, char *err, size_t err_size);
 } engines[] = {{ENGINE_DEFAULT, engine_user_create},
 	       {ENGINE_EMULATOR, engine_emulator_create},
+	       {ENGINE_HYBRID, engine_hybrid_create},
 	       {ENGINE_KMOD, engine_kmod_create}};
 
 struct engine *engine_create(const char *name, const struct engine_config *cfg, char *err,
@@ -38,6 +39,11 @@ bool engine_exists(const char *name)
 		if (!strcmp(engines[i].name, name))
 			return true;
 	return false;
+}
+
+bool engine_needs_note(const char *name)
+{
+	return !strcmp(name, ENGINE_DEFAULT) || !strcmp(name, ENGINE_KMOD);
 }
 
 const char *engine_name(unsigned i)

@@ -14,6 +14,7 @@
 #define ENGINE_DEFAULT	"user"	   /* ordinary processes */
 #define ENGINE_KMOD	"kmod"	   /* the kernel module */
 #define ENGINE_EMULATOR "emulator" /* all of it emulated, by libunicorn */
+#define ENGINE_HYBRID	"hybrid"   /* its kernel emulated, its user code in ordinary processes */
 
 struct engine;
 
@@ -37,6 +38,8 @@ struct engine *engine_create(const char *name, const struct engine_config *cfg, 
 			     size_t err_size);
 /* Is there an engine of this name? */
 bool engine_exists(const char *name);
+/* Does it run the guest's kernel natively, so that this must have been built for it? */
+bool engine_needs_note(const char *name);
 /* The names, by number; NULL behind the last. */
 const char *engine_name(unsigned i);
 void engine_destroy(struct engine *e);

@@ -280,9 +280,11 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_expect(o, e);
 	case OPT_ENGINE:
 		o->engine = optarg;
+		o->engine_given = true;
 		return true;
 	case OPT_KMOD:
 		o->engine = ENGINE_KMOD;
+		o->engine_given = true;
 		return true;
 	case OPT_DETERMINISTIC:
 		o->deterministic = true;
