@@ -7,9 +7,6 @@
 #include "reflect.h"
 #include "segment.h"
 
-/* Flat 32-bit data of DPL 3, as the host has it. */
-#define FLAT_ATTR (SEG_P | SEG_DPL | SEG_S | SEG_TYPE_WRITE | SEG_TYPE_ACCESSED | SEG_DB | SEG_G)
-
 bool native_runs(const struct vm *vm)
 {
 	const struct vcpu *cpu = &vm->cpu;
@@ -32,6 +29,7 @@ static bool install(struct vm *vm, enum seg_reg reg, struct segment seg)
 enum core_next native_enter(struct vm *vm)
 {
 	vm->exit.kind = EXIT_NONE;
+	vm_shadow(vm)->repeats = 0; /* what has a record is not mapped here as yet */
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		if (!install(vm, reg, vm->cpu.seg[reg]))
 			return CORE_EXIT;
@@ -46,23 +44,29 @@ static bool is_ours(u16 selector)
 {
 	const unsigned slot = selector >> 3;
 
-	return (selector & 4) && (slot == HOST_SLOT_FLAT_DS ||
-				  (slot >= HOST_SLOT_SEG0 && slot < HOST_SLOT_SEG0 + SEG_COUNT));
+	return (selector & 4) && slot >= HOST_SLOT_SEG0 && slot < HOST_SLOT_SEG0 + SEG_COUNT;
 }
 
 /* What it stands for: the segment of a register that holds it, or, if none does any more, what is in
  * the host's slot. */
 static struct segment of_ours(const struct vm *vm, const struct vcpu *before, u16 selector)
 {
-	const unsigned slot = selector >> 3;
-	struct segment seg = {.limit = 0xffffffffu, .attr = FLAT_ATTR, .selector = selector};
+	struct segment seg;
 
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		if ((before->hw_selector[reg] ^ selector) < 4)
 			return before->seg[reg];
-	if (slot != HOST_SLOT_FLAT_DS)
-		seg_unpack(vm->slot[slot - HOST_SLOT_SEG0], selector, &seg);
+	seg_unpack(vm->slot[(selector >> 3) - HOST_SLOT_SEG0], selector, &seg);
 	return seg;
+}
+
+/* The guest's selector for one that has been read: of its GDT, where ours is of the LDT. */
+static u16 guests_own(u16 selector)
+{
+	const unsigned slot = selector >> 3;
+
+	return (selector & 4) && slot >= HOST_SLOT_GDT3 && slot < HOST_SLOT_SEG0 ? selector & ~4u
+										 : selector;
 }
 
 /* The load as the guest's tables have it. A far jump is none that user code of any system makes. */
@@ -86,7 +90,7 @@ static enum native_loads take(struct vm *vm, const struct vcpu *before, enum seg
 		return NATIVE_NONE;
 	}
 	if (!is_ours(hw))
-		return load(vm, reg, hw);
+		return load(vm, reg, guests_own(hw));
 	return install(vm, reg, of_ours(vm, before, hw)) ? NATIVE_NONE : NATIVE_FAULT;
 }
 

@@ -193,7 +193,8 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 enum host_error host_arrive(struct vm *vm)
 {
 	shared->gate.reload = true;
-	for (unsigned entry = 0; entry < ARRAY_SIZE(ldt); entry++)
+	/* The hybrid engine sets those that registers are to name, each time. */
+	for (unsigned entry = 0; !shared->hybrid.on && entry < ARRAY_SIZE(ldt); entry++)
 		if (sync_ldt(entry) != HOST_OK)
 			return HOST_FAIL;
 	timer_resync(vm);

@@ -59,3 +59,13 @@ void run_until_native(enum core_next next)
 	while (!native_runs(vm))
 		run_until_resume(emulate(vm));
 }
+
+void native_start(struct vm *vm)
+{
+	enum core_next next = core_start(vm);
+
+	/* A machine that is not new may be at user code. */
+	if (next == CORE_RESUME && native_runs(vm))
+		next = native_enter(vm);
+	run_until_native(next);
+}

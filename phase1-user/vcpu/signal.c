@@ -193,7 +193,7 @@ static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext
 		if (shared->restore)
 			state_load(vm, &shared->state);
 		if (shared->hybrid.on)
-			run_until_native(core_start(vm));
+			native_start(vm);
 		else
 			run_until_resume(core_start(vm));
 		return;

@@ -28,8 +28,9 @@ long jail_setup(void);
 /* The hybrid engine's: the same, until it is at user code that can run natively; the emulator runs
  * what is before that (native.c). */
 void run_until_native(enum core_next next);
-/* Before the guest's first run. */
+/* Before the guest's first run; and that. */
 void native_setup(struct vm *vm);
+void native_start(struct vm *vm);
 
 /* Let the guest in through the gate, if this host can. */
 void gate_setup(void);
