@@ -119,16 +119,6 @@ static unsigned station_before(const struct travel *t, u64 events)
 	return i;
 }
 
-/* An engine takes up a state when it first runs, and can be looked at only then. */
-static bool take_up(struct engine *engine)
-{
-	struct vm_exit exit;
-
-	engine_kick(engine);
-	engine_run(engine, &exit);
-	return exit.kind == EXIT_KICKED;
-}
-
 /* Be there, on another engine: this one has run. */
 static bool go_to_station(struct travel *t, unsigned i)
 {
@@ -145,7 +135,7 @@ static bool go_to_station(struct travel *t, unsigned i)
 	if (ok) {
 		m->engine = fresh;
 		ok = snapshot_restore(s, m, &t->error) &&
-		     (take_up(fresh) || error_set(&t->error, "the engine does not start"));
+		     (engine_take_up(fresh) || error_set(&t->error, "the engine does not start"));
 		engine_destroy(ok ? old : fresh);
 		if (!ok)
 			m->engine = old;
