@@ -3,6 +3,7 @@
  */
 #include "trace.h"
 #include "clock.h"
+#include "fnv.h"
 #include "pv.h"
 
 /* Is there a better cause of a trap than this? */
@@ -11,14 +12,14 @@ static bool says_little(u32 event)
 	return event == EV_TRAP || event == EV_GATE || event == EV_EMULATE;
 }
 
-/* FNV-1a over what the guest's code has made of its registers. */
+/* Of what the guest's code has made of its registers. */
 static u32 digest(const struct vcpu *cpu)
 {
-	u32 hash = 2166136261u;
+	u32 hash = FNV32_START;
 
 	for (unsigned i = 0; i < GPR_R8; i++)
-		hash = (hash ^ (u32)cpu->gpr[i]) * 16777619u;
-	return (hash ^ (u32)cpu->rflags) * 16777619u;
+		hash = fnv32_add(hash, cpu->gpr[i]);
+	return fnv32_add(hash, cpu->rflags);
 }
 
 void trace(struct vm *vm, enum event event, u64 a, u64 b)
