@@ -29,6 +29,14 @@ bool core_load_segments(struct vm *vm);
 enum core_next core_start(struct vm *vm);
 /* The guest trapped. */
 enum core_next core_trap(struct vm *vm, const struct trap *trap);
+/* The same from a CPU that has the guest's privilege levels itself (vm->levels), where not all that
+ * stops it is a trap. An exception that is the guest's own: */
+enum core_next core_exception(struct vm *vm, const struct trap *trap, bool has_error);
+/* The shadow does not allow an access; `trap` says which as a page fault would, whose PF_USER it is
+ * that counts, for descriptor tables are read with the kernel's rights: */
+enum core_next core_access(struct vm *vm, const struct trap *trap);
+/* And core_trap(EXC_GP): the instruction at rip is the core's to emulate; EXC_DB: single step. */
+
 /* The guest came through the gate: vm->cpu is as at the entry of the stub that led there. */
 enum core_next core_gate(struct vm *vm);
 /* The guest made a host system call by `int $0x80`, undone; rip is behind the instruction. */

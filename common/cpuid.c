@@ -37,6 +37,12 @@
 /* Leaf 0x80000007 EDX: invariant TSC. */
 #define EXT7_EDX BIT(8)
 
+/* Of these words, what the emulator has as well (phase1-user/emulator/unicorn-internals.c). */
+#define COMMON_LEAF1_EAX 0x000506e3u
+#define COMMON_LEAF1_ECX (LEAF1_ECX & ~LEAF1_ECX_RDRAND)
+#define COMMON_LEAF7_EBX (BIT(3) | BIT(8) | BIT(9) | BIT(19) | BIT(23))
+#define COMMON_LEAF7_EDX 0u
+
 #define XSAVE_LEAF     0xdu
 #define XSAVE_HEADER   576u /* legacy area and header */
 #define MAX_EXTENDED   0x80000008u
@@ -55,7 +61,7 @@ u64 vcpu_xcr0_mask(struct vm *vm)
 {
 	u32 host[4];
 
-	if (vm->cpuid_faults)
+	if (vm->cpuid_faults || vm->common_cpu)
 		return 0;
 	host_cpuid(vm, XSAVE_LEAF, 0, host);
 	return host[0] & XCR0_DEFINED;
@@ -130,6 +136,10 @@ static void leaf_basic(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 		if (vm->cpu.cr4 & CR4_OSXSAVE)
 			out[2] |= LEAF1_ECX_OSXSAVE;
 		out[3] = host[3] & LEAF1_EDX;
+		if (vm->common_cpu) {
+			out[0] = COMMON_LEAF1_EAX;
+			out[2] &= COMMON_LEAF1_ECX | LEAF1_ECX_HYPERVISOR;
+		}
 		return;
 	case 7:
 		if (subleaf)
@@ -141,6 +151,10 @@ static void leaf_basic(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 		if (vm->clock.deterministic)
 			out[1] &= ~LEAF7_EBX_RDSEED;
 		out[3] = host[3] & LEAF7_EDX;
+		if (vm->common_cpu) {
+			out[1] &= COMMON_LEAF7_EBX;
+			out[3] &= COMMON_LEAF7_EDX;
+		}
 		return;
 	case XSAVE_LEAF:
 		leaf_xsave(vm, subleaf, out);
@@ -165,6 +179,8 @@ static void leaf_extended(struct vm *vm, u32 leaf, u32 out[4])
 	case 0x80000003u:
 	case 0x80000004u: /* brand string */
 	case 0x80000006u: /* L2 cache */
+		if (vm->common_cpu)
+			return;
 		host_cpuid(vm, leaf, 0, out);
 		return;
 	case 0x80000007u:

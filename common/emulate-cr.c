@@ -38,7 +38,7 @@ static enum emu write_cr0(struct vm *vm, u32 value)
 	value = (value & CR0_DEFINED) | CR0_ET;
 	if (((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)))
 		return general_protection(vm);
-	if (!(value & CR0_PE)) {
+	if (!(value & CR0_PE) && !vm->levels) {
 		vm->exit.kind = EXIT_FAULT;
 		vm->exit.fault.reason = FAULT_MODE;
 		vm->exit.fault.detail = value;

@@ -8,14 +8,14 @@
 #include "pv.h"
 #include "segment.h"
 
-/* The I/O permission bitmap in the TSS (SDM vol. 1, 19.5.2). */
+/* The I/O permission bitmap in the TSS (SDM vol. 1, 19.5.2). One of 16 bits has none. */
 static bool bitmap_allows(struct vm *vm, u16 port, unsigned size)
 {
 	const struct segment *tr = &vm->cpu.tr;
 	u16 base, bits;
 	u32 offset;
 
-	if (seg_is_null(tr->selector) || tr->limit < 0x67)
+	if (seg_is_null(tr->selector) || seg_is_tss16(tr) || tr->limit < 0x67)
 		return false;
 	if (!mem_read(vm, (u32)(tr->base + 0x66), &base, 2, false))
 		return false;
@@ -29,7 +29,9 @@ static bool bitmap_allows(struct vm *vm, u16 port, unsigned size)
 
 static bool allowed(struct vm *vm, u16 port, unsigned size)
 {
-	if (vm_cpl(vm) <= vm->cpu.iopl || bitmap_allows(vm, port, size))
+	const bool vm86 = vm->cpu.rflags & FLAG_VM;
+
+	if ((vm_cpl(vm) <= vm->cpu.iopl && !vm86) || bitmap_allows(vm, port, size))
 		return true;
 	return raise_error(vm, EXC_GP, 0);
 }

@@ -87,7 +87,7 @@ static enum emu write_value(struct vm *vm, const struct insn *insn, u64 la, unsi
 	case MEM_RAM:
 		break;
 	}
-	if (pv_is_page(la) && !user)
+	if (pv_is_page(vm, la) && !user)
 		trace(vm, EV_PV_STORE, la & 0xfff, value);
 	return mem_write(vm, la, &value, size, user) ? EMU_NEXT : EMU_FAULT;
 }

@@ -76,6 +76,8 @@ u64 mem_offset(const struct vm *vm, const struct insn *insn);
 bool operand_read(struct vm *vm, const struct insn *insn, unsigned i, unsigned size, u64 *value);
 bool operand_write(struct vm *vm, const struct insn *insn, unsigned i, unsigned size, u64 value);
 /* Pop `size` bytes without moving the stack pointer: `depth` bytes up from it. */
-bool stack_peek(struct vm *vm, unsigned depth, unsigned size, u32 *value);
+bool stack_peek(struct vm *vm, u32 depth, unsigned size, u32 *value);
+/* Are `n` items from there on within the stack's limits? If not, #SS(0) is raised. */
+bool stack_holds(struct vm *vm, u32 depth, unsigned n, unsigned size);
 
 #endif

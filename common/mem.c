@@ -20,7 +20,7 @@ enum mem_target mem_translate(struct vm *vm, u64 la, bool write, bool user, u8 *
 	struct walk w;
 	u32 error;
 
-	if (pv_is_page(la) && !user) {
+	if (pv_is_page(vm, la) && !user) {
 		*ptr = (u8 *)pv_page(vm) + (la & 0xfff);
 		return MEM_RAM;
 	}
@@ -35,7 +35,11 @@ enum mem_target mem_translate(struct vm *vm, u64 la, bool write, bool user, u8 *
 		debug_written(vm, la);
 	*gpa = w.gpa;
 	*ptr = vm_ram(vm, w.gpa, 1);
-	return *ptr ? MEM_RAM : MEM_DEVICE;
+	if (!*ptr)
+		return MEM_DEVICE;
+	if (write && vm->translated && vm->translated[w.gpa >> PAGE_SHIFT_4K])
+		vm->code_written = true;
+	return MEM_RAM;
 }
 
 static unsigned in_page(u64 la, unsigned len)

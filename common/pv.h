@@ -3,6 +3,9 @@
  *
  * Owns: struct pv_page. The guest kernel can write all of it at any time: every value read here
  * is masked, and nothing but the guest's own fate may depend on it.
+ *
+ * Where the CPU has the guest's privilege levels itself (vm->levels) no linear page is the PV page:
+ * it holds copies of the CPU's IF and CPL while the core runs.
  */
 #ifndef PLEX86_PV_H
 #define PLEX86_PV_H
@@ -23,9 +26,9 @@ static inline struct pv_page *pv_page(const struct vm *vm)
 	return (struct pv_page *)(vm->ram + vm->ram_size);
 }
 
-static inline bool pv_is_page(u64 la)
+static inline bool pv_is_page(const struct vm *vm, u64 la)
 {
-	return (la & PAGE_MASK_4K) == PLEX86_PV_PAGE;
+	return (la & PAGE_MASK_4K) == PLEX86_PV_PAGE && !vm->levels;
 }
 
 static inline unsigned vm_cpl(const struct vm *vm)

@@ -103,7 +103,7 @@ static void add_slot_to_run(struct vm *vm, struct run *run, u32 slot)
 		finish_run(vm, run);
 		*run = (struct run){.first = slot * SHADOW_SLOT, .drop = true};
 	}
-	run->end = shadow_slot_end(slot);
+	run->end = shadow_slot_end(vm, slot);
 }
 
 static void resync_tables(struct vm *vm, u32 slot, const u8 *table, u32 rights, struct run *run)

@@ -21,9 +21,9 @@
 #define SHADOW_USER_SLOTS (PLEX86_USER_LIMIT / (SHADOW_SLOT * PAGE_SIZE_4K))
 
 /* Pages of a slot that are the guest tables' to map: all but the PV page. */
-static inline u32 shadow_slot_end(u32 slot)
+static inline u32 shadow_slot_end(const struct vm *vm, u32 slot)
 {
-	return (slot + 1) * SHADOW_SLOT - (slot == SHADOW_SLOTS - 1);
+	return (slot + 1) * SHADOW_SLOT - (slot == SHADOW_SLOTS - 1 && !vm->levels);
 }
 
 /* Do directory entries differ in more than A and D? */

@@ -99,7 +99,7 @@ void shadow_drop(struct vm *vm, u32 first, u32 end)
 void shadow_drop_slot(struct vm *vm, u32 slot)
 {
 	if (vm_shadow(vm)->used[slot])
-		shadow_drop(vm, slot * SHADOW_SLOT, shadow_slot_end(slot));
+		shadow_drop(vm, slot * SHADOW_SLOT, shadow_slot_end(vm, slot));
 }
 
 void shadow_drop_all(struct vm *vm)
@@ -230,7 +230,7 @@ static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
 {
 	struct walk w;
 
-	if ((u64)page << 12 < vm->low_limit || pv_is_page((u64)page << 12) ||
+	if ((u64)page << 12 < vm->low_limit || pv_is_page(vm, (u64)page << 12) ||
 	    vm_shadow(vm)->record[page] || is_hidden(vm, page))
 		return false;
 	if (paging_walk(vm, (u64)page << 12, &w) != WALK_OK || !w.accessed)
@@ -339,12 +339,12 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 	struct walk w;
 	u32 record;
 
-	if (pv_is_page(la) && !user)
+	if (pv_is_page(vm, la) && !user)
 		return pv_fault(vm, write);
 	result = paging_walk(vm, la, &w);
 	if (!paging_check(vm, result, &w, access, error))
 		return SHADOW_GUEST;
-	if (pv_is_page(la)) {
+	if (pv_is_page(vm, la)) {
 		*error |= PF_PRESENT; /* not for user code, whatever the guest's tables say */
 		return SHADOW_GUEST;
 	}
@@ -391,7 +391,7 @@ static void fill_expected(struct vm *vm, u32 la, bool write)
 	u32 page = la >> 12, record;
 	struct walk w;
 
-	if (la < vm->low_limit || pv_is_page(la) || paging_walk(vm, la, &w) != WALK_OK ||
+	if (la < vm->low_limit || pv_is_page(vm, la) || paging_walk(vm, la, &w) != WALK_OK ||
 	    !vm_ram(vm, w.gpa & PAGE_MASK_4K, PAGE_SIZE_4K))
 		return;
 	record = record_for(vm, page, &w, w.dirty && w.write);

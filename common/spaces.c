@@ -157,7 +157,7 @@ void shadow_invlpg(struct vm *vm, u64 la)
 	struct shadow *s = vm_shadow(vm);
 
 	trace(vm, EV_INVLPG, la, s->record[page]);
-	if (pv_is_page(la))
+	if (pv_is_page(vm, la))
 		return;
 	if (others_have_globals(vm, slot) ||
 	    (!paging_is_pae(vm) && others_have_globals(vm, slot ^ 1))) {

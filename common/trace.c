@@ -12,14 +12,19 @@ static bool says_little(u32 event)
 	return event == EV_TRAP || event == EV_GATE || event == EV_EMULATE;
 }
 
-/* Of what the guest's code has made of its registers. */
-static u32 digest(const struct vcpu *cpu)
+#define ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+
+/* Of what the guest's code has made of its registers. Arithmetic flags are undefined behind many
+ * instructions; a register may hold some that were pushed. */
+static u32 digest(const struct vm *vm)
 {
+	const struct vcpu *cpu = &vm->cpu;
+	const u32 mask = vm->common_cpu ? ~ARITHMETIC : ~0u;
 	u32 hash = FNV32_START;
 
 	for (unsigned i = 0; i < GPR_R8; i++)
-		hash = fnv32_add(hash, cpu->gpr[i]);
-	return fnv32_add(hash, cpu->rflags);
+		hash = fnv32_add(hash, (u32)cpu->gpr[i] & mask);
+	return fnv32_add(hash, (u32)cpu->rflags & mask);
 }
 
 void trace(struct vm *vm, enum event event, u64 a, u64 b)
@@ -41,7 +46,7 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 		.b = b,
 		.event = event,
 		.cpl = vm_cpl(vm),
-		.digest = vm->clock.deterministic ? digest(&vm->cpu) : 0,
+		.digest = vm->clock.deterministic ? digest(vm) : 0,
 	};
 	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }

@@ -285,10 +285,9 @@ static enum core_next memory_access(struct vm *vm)
 	return finish(vm, result, stepping);
 }
 
-static enum core_next page_fault(struct vm *vm, const struct trap *trap)
+static enum core_next page_fault(struct vm *vm, const struct trap *trap, bool user)
 {
 	bool write = trap->error & PF_WRITE, fetch = trap->error & PF_FETCH;
-	bool user = vm_cpl(vm) == 3;
 	u32 error;
 
 	switch (shadow_fault(vm, (u32)trap->address, write, fetch, user, &error)) {
@@ -412,7 +411,7 @@ enum core_next core_trap(struct vm *vm, const struct trap *trap)
 		return next;
 	switch (trap->vector) {
 	case EXC_PF:
-		return page_fault(vm, trap);
+		return page_fault(vm, trap, vm_cpl(vm) == 3);
 	case EXC_GP:
 	case EXC_SS:
 	case EXC_NP:
@@ -438,6 +437,28 @@ enum core_next core_trap(struct vm *vm, const struct trap *trap)
 		vm->exit.fault.detail = trap->vector;
 		return CORE_EXIT;
 	}
+}
+
+/* ------------------------------------- of a CPU with privilege levels ---- */
+
+static void levels_trap(struct vm *vm, const struct trap *trap)
+{
+	debug_entered(vm, false);
+	vm->exit.kind = EXIT_NONE;
+	vm->pending.kind = PENDING_NONE;
+	trace(vm, EV_TRAP, trap->vector, trap->error);
+}
+
+enum core_next core_exception(struct vm *vm, const struct trap *trap, bool has_error)
+{
+	levels_trap(vm, trap);
+	return reflect_trap(vm, trap->vector, has_error, trap->error);
+}
+
+enum core_next core_access(struct vm *vm, const struct trap *trap)
+{
+	levels_trap(vm, trap);
+	return page_fault(vm, trap, trap->error & PF_USER);
 }
 
 /* The instruction that the stub stands for is dealt with as its own trap would be. */
@@ -549,7 +570,9 @@ enum core_next core_start(struct vm *vm)
 {
 	/* What is in vm->cpu may be of a machine that is not new: its address space wants a shadow,
 	 * and its TLS selectors the descriptors they name, before registers can hold them. */
-	if (!shadow_load_cr3(vm) || !seg_sync_tls(vm) || !core_load_segments(vm))
+	if (!shadow_load_cr3(vm))
+		return CORE_EXIT;
+	if (!vm->levels && (!seg_sync_tls(vm) || !core_load_segments(vm)))
 		return CORE_EXIT;
 	return core_kick(vm);
 }

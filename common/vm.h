@@ -71,6 +71,13 @@ struct vm {
 	u8 *ram;	   /* alias of all these in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
 	bool fast_paths;   /* stubs may run without a trap */
+	bool levels;	/* the engine's CPU has the guest's privilege levels and modes itself: there
+			 * is no PV page among its linear pages, and IF and CPL are the CPU's */
+	u8 *translated; /* an emulator's: of which pages of RAM it has translations, a byte each;
+			 * NULL: none */
+	bool code_written; /* the core, for the guest, has written to one of these */
+	bool common_cpu;   /* CPUID announces what every engine has, and trace digests leave out
+			    * what CPUs do not agree on; set before core_reset() */
 	bool two_views;	   /* the host shows user code only what is mapped with HOST_USER */
 	bool user_view;	   /* if so: that was in force when the guest last ran */
 	u64 gate;	   /* where 64-bit code of the host's takes core_gate() from; 0: nowhere */

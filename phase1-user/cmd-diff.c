@@ -39,6 +39,11 @@ const char diff_help[] =
 	"                    user          ordinary processes, as in plex86 run\n"
 	"                    user,no-jail  the same without their system call filter\n"
 	"                    kmod          the kernel module\n"
+	"                    emulator      all of it emulated: then both sides have a CPU that can do what\n"
+	"                                  the emulated one can, and of registers those bits are left out\n"
+	"                                  in which arithmetic flags might be, for some are undefined.\n"
+	"                                  Where the host's CPUID cannot trap, the engines part when a\n"
+	"                                  program in the guest asks for it\n"
 	"  -h, --help      show this text\n"
 	"\n"
 	"The console of side a goes to standard output, that of b nowhere. A run without an end needs\n"
@@ -325,6 +330,23 @@ static int compare(struct diff *d)
 	}
 }
 
+/* An emulated CPU is another than the host's. */
+static bool with_emulator(const struct diff *d)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (!strcmp(d->side[i].words, ENGINE_EMULATOR))
+			return true;
+	return false;
+}
+
+static bool add_common(struct diff *d)
+{
+	if (!with_emulator(d))
+		return true;
+	return (add_word(&d->side[0], "--common-cpu") && add_word(&d->side[1], "--common-cpu")) ||
+	       error_set(&d->error, "too many variants");
+}
+
 static bool parse(struct diff *d, int argc, char **argv, bool *help)
 {
 	static const struct option options[] = {{"a", required_argument, NULL, 'a'},
@@ -353,7 +375,7 @@ static bool parse(struct diff *d, int argc, char **argv, bool *help)
 	}
 	d->arguments = front_arguments(argc, argv, "diff", &d->error);
 	return d->arguments && parse_spec(&d->side[0], &d->error) &&
-	       parse_spec(&d->side[1], &d->error);
+	       parse_spec(&d->side[1], &d->error) && add_common(d);
 }
 
 /* What there is to compare with. */

@@ -319,6 +319,7 @@ static int run_with_loop(struct run *r)
 		.no_fast_paths = r->options.no_fast_paths,
 		.deterministic = r->options.deterministic,
 		.paced = r->options.record != NULL,
+		.common_cpu = r->options.common_cpu,
 		.stop_at = r->options.stop_after,
 		.flip_at = r->options.test_flip,
 		.level_irqs = r->hal.count ? hal_irqs() : 0,

@@ -291,6 +291,11 @@ struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, si
 		return NULL;
 	}
 	e->fd = -1;
+	if (cfg->common_cpu) {
+		snprintf(err, err_size, "--kmod: not with --common-cpu: compare it with 'user'");
+		free(e);
+		return NULL;
+	}
 	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !open_device(e, err, err_size) ||
 	    !set_memory(e, cfg, err, err_size)) {
 		engine_destroy(&e->base);

@@ -59,8 +59,9 @@ void *engine_create_memory(const char *name, u64 size, int *fd);
 /* What of a memfd the host has at this moment, in bytes. */
 u64 engine_resident(int fd);
 
-/* The engines: engine-NAME.c. As engine_create(). */
+/* The engines: engine-kmod.c, and engine-user.c for those made of processes. As engine_create(). */
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
+struct engine *engine_emulator_create(const struct engine_config *cfg, char *err, size_t err_size);
 struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, size_t err_size);
 
 #endif

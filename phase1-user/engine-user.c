@@ -1,9 +1,10 @@
 /*
- * The user engine, seen from the VMM: the vcpu processes and the memory shared with them.
+ * The engines made of processes, seen from the VMM: those processes and the memory shared with
+ * them.
  *
- * Owns: starting, waking and ending the vcpu processes (phase1-user/vcpu/), one for each guest
- * address space in use. What is read from the shared memory may have been written by guest code: it
- * is copied once and checked.
+ * Owns: starting, waking and ending the vcpu processes: plex86-vcpu's (phase1-user/vcpu/), one for
+ * each guest address space in use, or that of plex86-emulator (phase1-user/emulator/). What is read
+ * from the shared memory may have been written by guest code: it is copied once and checked.
  */
 #include "engine-ops.h"
 #include "affinity.h"
@@ -29,6 +30,7 @@
 
 struct user {
 	struct engine base;
+	const char *program; /* that the vcpu process runs: a file's name */
 	struct vcpu_shared *shared;
 	int shared_fd;
 	pid_t pid[SHADOW_COUNT]; /* the first has started the others, and leads their group */
@@ -357,9 +359,9 @@ static const char *step_remedy(u32 step)
 }
 
 /* The vcpu program lies beside this one, or where it is installed. */
-static int open_vcpu_program(char *err, size_t err_size)
+static int open_vcpu_program(const char *name, char *err, size_t err_size)
 {
-	static const char *const places[] = {"plex86-vcpu", "../libexec/plex86/plex86-vcpu"};
+	static const char *const places[] = {"", "../libexec/plex86/"};
 	char exe[PATH_MAX], path[PATH_MAX + 64];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	char *slash;
@@ -373,12 +375,12 @@ static int open_vcpu_program(char *err, size_t err_size)
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		int fd;
 
-		snprintf(path, sizeof(path), "%s%s", exe, places[i]);
+		snprintf(path, sizeof(path), "%s%s%s", exe, places[i], name);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd >= 0)
 			return fd;
 	}
-	snprintf(err, err_size, "'%splex86-vcpu': %s (it must lie beside plex86)", exe,
+	snprintf(err, err_size, "'%s%s': %s (it must lie beside plex86)", exe, name,
 		 strerror(errno));
 	return -1;
 }
@@ -386,7 +388,7 @@ static int open_vcpu_program(char *err, size_t err_size)
 /* In the child: nothing of the VMM is left open but the two memfds. */
 static _Noreturn void exec_vcpu(const struct user *e, int program)
 {
-	char *const argv[] = {"plex86-vcpu", NULL}, *const envp[] = {NULL};
+	char *const argv[] = {(char *)e->program, NULL}, *const envp[] = {NULL};
 	const struct rlimit no_core = {0, 0};
 	const int high = 100;
 	sigset_t none;
@@ -425,7 +427,7 @@ static void note_processes(struct user *e)
 
 static bool start_vcpu(struct user *e, char *err, size_t err_size)
 {
-	int program = open_vcpu_program(err, err_size);
+	int program = open_vcpu_program(e->program, err, err_size);
 	struct vcpu_shared *s = e->shared;
 	bool started;
 
@@ -446,8 +448,10 @@ static bool start_vcpu(struct user *e, char *err, size_t err_size)
 	if (started)
 		return true;
 	if (s->failed_step)
-		snprintf(err, err_size, "cannot %s: %s%s", step_text(s->failed_step),
-			 strerror(s->failed_errno), step_remedy(s->failed_step));
+		snprintf(err, err_size, "cannot %s: %.*s%s", step_text(s->failed_step),
+			 (int)sizeof(s->failed_why) - 1,
+			 s->failed_why[0] ? s->failed_why : strerror(s->failed_errno),
+			 step_remedy(s->failed_step));
 	else
 		snprintf(err, err_size, "the vcpu process ended at its start (%s %d)",
 			 WIFSIGNALED(e->status) ? "signal" : "status",
@@ -512,7 +516,8 @@ static const struct engine_ops ops = {
 	.shared_resident = user_shared_resident,
 };
 
-struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size)
+static struct engine *create(const char *program, const struct engine_config *cfg, char *err,
+			     size_t err_size)
 {
 	struct user *e = calloc(1, sizeof(*e));
 
@@ -520,6 +525,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 		snprintf(err, err_size, "out of memory");
 		return NULL;
 	}
+	e->program = program;
 	e->shared_fd = -1;
 	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !create_shared(e, err, err_size))
 		goto fail;
@@ -531,6 +537,7 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 	e->shared->fast_paths = !cfg->no_fast_paths && !cfg->deterministic;
 	e->shared->deterministic = cfg->deterministic;
 	e->shared->paced = cfg->paced;
+	e->shared->common_cpu = cfg->common_cpu;
 	e->shared->stop_at = cfg->stop_at;
 	e->shared->flip_at = cfg->flip_at;
 	e->shared->jail = !cfg->no_jail;
@@ -546,4 +553,21 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 fail:
 	engine_destroy(&e->base);
 	return NULL;
+}
+
+struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size)
+{
+	return create("plex86-vcpu", cfg, err, err_size);
+}
+
+struct engine *engine_emulator_create(const struct engine_config *cfg, char *err, size_t err_size)
+{
+#ifdef HAVE_EMULATOR
+	return create("plex86-emulator", cfg, err, err_size);
+#else
+	(void)cfg;
+	snprintf(err, err_size,
+		 "engine 'emulator': this build has none (install libunicorn-dev, build again)");
+	return NULL;
+#endif
 }

@@ -18,7 +18,9 @@
 static const struct {
 	const char *name;
 	struct engine *(*create)(const struct engine_config *cfg, char *err, size_t err_size);
-} engines[] = {{ENGINE_DEFAULT, engine_user_create}, {ENGINE_KMOD, engine_kmod_create}};
+} engines[] = {{ENGINE_DEFAULT, engine_user_create},
+	       {ENGINE_EMULATOR, engine_emulator_create},
+	       {ENGINE_KMOD, engine_kmod_create}};
 
 struct engine *engine_create(const char *name, const struct engine_config *cfg, char *err,
 			     size_t err_size)
@@ -36,6 +38,11 @@ bool engine_exists(const char *name)
 		if (!strcmp(engines[i].name, name))
 			return true;
 	return false;
+}
+
+const char *engine_name(unsigned i)
+{
+	return i < ARRAY_SIZE(engines) ? engines[i].name : NULL;
 }
 
 /* ------------------------------------------------------------- memory ---- */

@@ -11,8 +11,9 @@
 #include "../common/state.h"
 #include "../common/vm.h"
 
-#define ENGINE_DEFAULT "user" /* ordinary processes */
-#define ENGINE_KMOD    "kmod" /* the kernel module */
+#define ENGINE_DEFAULT	"user"	   /* ordinary processes */
+#define ENGINE_KMOD	"kmod"	   /* the kernel module */
+#define ENGINE_EMULATOR "emulator" /* all of it emulated, by libunicorn */
 
 struct engine;
 
@@ -23,6 +24,7 @@ struct engine_config {
 	bool deterministic; /* time is a function of the guest's events (common/clock.h); fast paths
 			     * are off */
 	bool paced;	    /* and waits of such a guest take the host's time (struct clock) */
+	bool common_cpu;    /* struct vm's: for comparing engines */
 	u64 stop_at, flip_at; /* of such a run: struct clock's */
 	bool keep_trace;      /* stop (EXIT_KICKED) rather than lose trace records */
 	u16 level_irqs; /* interrupt lines that are level-triggered, as firmware would set the ELCR
@@ -35,6 +37,8 @@ struct engine *engine_create(const char *name, const struct engine_config *cfg, 
 			     size_t err_size);
 /* Is there an engine of this name? */
 bool engine_exists(const char *name);
+/* The names, by number; NULL behind the last. */
+const char *engine_name(unsigned i);
 void engine_destroy(struct engine *e);
 /* How many guest address spaces keep their mappings while others run: at least 1. */
 unsigned engine_spaces(const struct engine *e);

@@ -12,7 +12,7 @@ static u8 *locate(const struct vm *vm, enum gdb_space space, u32 address, size_t
 
 	if (space == GDB_PHYSICAL)
 		return vm_ram(vm, address, len);
-	if (pv_is_page(address))
+	if (pv_is_page(vm, address))
 		return (u8 *)pv_page(vm) + address % PAGE_SIZE_4K;
 	if (paging_walk(vm, address, &w) != WALK_OK)
 		return NULL;

@@ -160,6 +160,7 @@ enum {
 	OPT_REPLAY,
 	OPT_TEST_DEBUG,
 	OPT_TEST_FLIP,
+	OPT_COMMON_CPU,
 	OPT_GDB,
 	OPT_GDB_WAIT,
 };
@@ -194,6 +195,7 @@ static const struct option long_options[] = {
 	{"deterministic", no_argument, NULL, OPT_DETERMINISTIC},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"test-flip-after", required_argument, NULL, OPT_TEST_FLIP}, /* in no help: for tests */
+	{"common-cpu", no_argument, NULL, OPT_COMMON_CPU},	     /* plex86 diff's */
 	{"record", required_argument, NULL, OPT_RECORD},
 	{"replay", required_argument, NULL, OPT_REPLAY},	 /* plex86 replay's */
 	{"test-debug", required_argument, NULL, OPT_TEST_DEBUG}, /* the same */
@@ -278,6 +280,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_STOP_AFTER:
 		return take_count(&o->stop_after, "stop-after", e);
+	case OPT_COMMON_CPU:
+		o->common_cpu = true;
+		return true;
 	case OPT_TEST_FLIP:
 		return take_count(&o->test_flip, "test-flip-after", e);
 	case OPT_GDB:
@@ -417,6 +422,7 @@ static const char *not_of_resume(const struct run_options *o)
 		{"--record", o->record != NULL},
 		{"--replay", o->replay != NULL},
 		{"--test-flip-after", o->test_flip != 0},
+		{"--common-cpu", o->common_cpu},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)

@@ -47,7 +47,7 @@ struct run_options {
 	const char *test_debug;	     /* test-debug.h's; NULL: none */
 	const char *gdb;    /* --gdb: where to listen, "" for the usual place; NULL: nowhere */
 	const char *expect; /* --expect, a regular expression that compiles, NULL: none */
-	bool stats, no_jail, no_fast_paths, deterministic, verbose, help, net_given;
+	bool stats, common_cpu, no_jail, no_fast_paths, deterministic, verbose, help, net_given;
 	bool gdb_wait;
 	struct device_option device[DEVICE_OPTIONS_MAX];
 	unsigned devices;

@@ -1,5 +1,6 @@
 /*
- * The host services of common/host.h, made of mmap, modify_ldt, set_thread_area and timers.
+ * The host services of common/host.h, made of mmap, modify_ldt and set_thread_area;
+ * those of time are in host-time.c.
  *
  * Owns: the low 4 GiB of this process. Called from the signal handler, with all signals blocked.
  */
@@ -10,12 +11,8 @@
 #include <asm/prctl.h>
 #include <cpuid.h>
 #include <linux/mman.h>
-#include <linux/signal.h>
-#include <linux/time.h>
 
-/* Each process's own: its timer, what that was last told, and the LDT entries it has. */
-static int timer_id;
-static u64 timer_armed, ldt[HOST_SLOT_TLS0];
+static u64 ldt[HOST_SLOT_TLS0]; /* each process's own: the LDT entries it has */
 
 /* ------------------------------------------------------------ memory ---- */
 
@@ -188,63 +185,6 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 	return sync_ldt(slot);
 }
 
-/* --------------------------------------------------------------- time ---- */
-
-static u64 clock(int id)
-{
-	struct timespec t = {0};
-
-	sys3(__NR_clock_gettime, id, (long)&t, 0);
-	return (u64)t.tv_sec * 1000000000u + t.tv_nsec;
-}
-
-u64 host_now(struct vm *vm)
-{
-	(void)vm;
-	return clock(CLOCK_MONOTONIC);
-}
-
-/* The system call costs as much as an emulated instruction. TSCs count at 1 GHz at least: as many
- * cycles as there are nanoseconds left can pass before it is worth another one. */
-bool host_due(struct vm *vm, u64 deadline)
-{
-	static u64 asked_for, asked_at, patience;
-	const u64 tsc = host_tsc(vm);
-	u64 now;
-
-	if (deadline == asked_for && tsc - asked_at < patience)
-		return false;
-	now = host_now(vm);
-	asked_for = deadline;
-	asked_at = tsc;
-	patience = deadline > now ? deadline - now : 0;
-	return !patience;
-}
-
-s64 host_utc(struct vm *vm)
-{
-	(void)vm;
-	return clock(CLOCK_REALTIME) / 1000000000u;
-}
-
-long timer_setup(void)
-{
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
-
-	return sys3(__NR_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer_id);
-}
-
-void host_arm_timer(struct vm *vm, u64 deadline)
-{
-	struct itimerspec spec = {
-		.it_value = {.tv_sec = deadline / 1000000000u, .tv_nsec = deadline % 1000000000u},
-	};
-
-	(void)vm;
-	timer_armed = deadline;
-	sys6(__NR_timer_settime, timer_id, TIMER_ABSTIME, (long)&spec, 0, 0, 0);
-}
-
 /* The timer of the process left behind stays armed: at worst it finds a signal waiting when it next
  * runs, and looks at the time for nothing. */
 enum host_error host_arrive(struct vm *vm)
@@ -253,8 +193,7 @@ enum host_error host_arrive(struct vm *vm)
 	for (unsigned entry = 0; entry < ARRAY_SIZE(ldt); entry++)
 		if (sync_ldt(entry) != HOST_OK)
 			return HOST_FAIL;
-	if (timer_armed != vm->armed)
-		host_arm_timer(vm, vm->armed);
+	timer_resync(vm);
 	return HOST_OK;
 }
 
@@ -284,12 +223,6 @@ void host_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 		if (cached_leaf[i] == leaf &&
 		    subleaf_of(i) == (leaf == LEAF_FEATURES ? subleaf : 0))
 			mem_copy(out, cached_cpuid[i], sizeof(cached_cpuid[i]));
-}
-
-u64 host_tsc(struct vm *vm)
-{
-	(void)vm;
-	return __builtin_ia32_rdtsc();
 }
 
 static void cache_cpuid(void)

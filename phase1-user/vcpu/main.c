@@ -65,6 +65,7 @@ static void map_ram(void)
 	vm->fast_paths = shared->fast_paths;
 	vm->clock.deterministic = shared->deterministic;
 	vm->clock.paced = shared->paced;
+	vm->common_cpu = shared->common_cpu;
 	vm->clock.stop_at = shared->stop_at;
 	vm->clock.flip_at = shared->flip_at;
 }

@@ -35,6 +35,7 @@ enum vcpu_mode {
 	X(TIMER, "create a timer")             \
 	X(JAIL, "install the seccomp filter")  \
 	X(TSC, "have RDTSC trap (PR_SET_TSC)") \
+	X(EMULATOR, "use libunicorn")          \
 	X(TRAPS, "keep the guest's system calls from the host")
 
 enum vcpu_step {
@@ -92,7 +93,7 @@ struct vcpu_shared {
 	u32 vmm_pid;
 	bool abi;
 	bool fast_paths;
-	bool deterministic, paced;
+	bool deterministic, paced, common_cpu;
 	u64 stop_at, flip_at; /* struct clock's */
 	bool jail;
 	u32 spin; /* there is a CPU for each side: look for the turn a while before sleeping */
@@ -102,8 +103,9 @@ struct vcpu_shared {
 	s32 pid[SHADOW_COUNT];
 	u32 failed_step; /* enum vcpu_step */
 	s32 failed_errno;
-	bool dispatch;	   /* Syscall User Dispatch is on */
-	bool cpuid_faults; /* CPUID traps in user code as well */
+	char failed_why[96]; /* or, if it is not empty, this */
+	bool dispatch;	     /* Syscall User Dispatch is on */
+	bool cpuid_faults;   /* CPUID traps in user code as well */
 
 	/* The vcpu processes' own. */
 	bool started;		       /* the first signal has come */

@@ -11,10 +11,8 @@
 #include "../../common/segment.h"
 #include "sys.h"
 #include "vcpu.h"
-#include <linux/futex.h>
 #include <linux/mman.h>
 #include <linux/signal.h>
-#include <linux/time.h>
 #include <asm/sigcontext.h>
 #include <asm/ucontext.h>
 
@@ -28,124 +26,6 @@
 extern __attribute__((visibility("hidden"))) void signal_entry(void), signal_restorer(void);
 
 void handle_signal(int sig, siginfo_t *info, void *context); /* called by signal_entry */
-
-/* ----------------------------------------------------- talking to VMM ---- */
-
-static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
-{
-	return sys6(__NR_futex, (long)word, op, value, (long)timeout, 0, FUTEX_BITSET_MATCH_ANY);
-}
-
-static void wait_for_turn(void)
-{
-	while (!turn_comes(shared, TURN_VCPU, &shared->patience))
-		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
-}
-
-/* What the VMM has asked for in its turn; senseless, it is as if it had not. */
-static void take_requests(struct vm *vm)
-{
-	if (shared->debug_asked)
-		debug_set(vm, &shared->debug);
-	shared->debug_asked = 0;
-}
-
-/* May the VMM look at the FPU? Not at the exits that there are many of. */
-static bool stands_still(u32 kind)
-{
-	return kind != EXIT_IO && kind != EXIT_MMIO;
-}
-
-/* Give vm->exit to the VMM and wait until it has dealt with it. */
-static void hand_over(void)
-{
-	struct vm *vm = &shared->vm;
-	const u32 kind = vm->exit.kind;
-	const u64 since = clock_tsc(vm);
-
-	if (stands_still(kind))
-		fpu_give();
-	trace(vm, EV_EXIT, kind, 0);
-	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&shared->turn, TURN_VMM, __ATOMIC_RELEASE);
-	futex(&shared->turn, FUTEX_WAKE, 1, NULL);
-	wait_for_turn();
-	take_requests(vm);
-	if (stands_still(kind))
-		fpu_take_back();
-	stats_exit_ends(vm, kind, since);
-}
-
-static bool something_new(void)
-{
-	return __atomic_load_n(&shared->vm.irq_lines, __ATOMIC_SEQ_CST) != shared->vm.irq_seen ||
-	       __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST);
-}
-
-/* Wait until `deadline` or until the VMM changes something. */
-static void idle(u64 deadline)
-{
-	u32 seen = __atomic_load_n(&shared->wake, __ATOMIC_ACQUIRE);
-	struct timespec at = {
-		.tv_sec = deadline / 1000000000u,
-		.tv_nsec = deadline % 1000000000u,
-	};
-
-	stats_idle_begins(&shared->vm);
-	__atomic_store_n(&shared->mode, MODE_IDLE, __ATOMIC_SEQ_CST);
-	if (!something_new())
-		futex(&shared->wake, FUTEX_WAIT_BITSET, seen, deadline ? &at : NULL);
-	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
-	stats_idle_ends(&shared->vm);
-}
-
-static void stop(enum vm_fault reason, u64 detail)
-{
-	struct vm *vm = &shared->vm;
-
-	vm->exit = (struct vm_exit){.kind = EXIT_FAULT};
-	vm->exit.fault.reason = reason;
-	vm->exit.fault.detail = detail;
-}
-
-/* The VMM asked for attention, or for the trace to be drained. */
-static void hand_over_kicked(struct vm *vm)
-{
-	__atomic_store_n(&shared->kick, 0, __ATOMIC_SEQ_CST);
-	vm->exit = (struct vm_exit){.kind = EXIT_KICKED};
-	hand_over();
-}
-
-/* May the guest run now? From here on the VMM signals what it wants. */
-static bool ready_to_run(void)
-{
-	__atomic_store_n(&shared->mode, MODE_GUEST, __ATOMIC_SEQ_CST);
-	if (!something_new() && !trace_is_full(&shared->vm))
-		return true;
-	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
-	return false;
-}
-
-void run_until_resume(enum core_next next)
-{
-	struct vm *vm = &shared->vm;
-
-	while (next == CORE_EXIT || !ready_to_run()) {
-		bool kicked = __atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST) ||
-			      trace_is_full(&shared->vm);
-
-		if (next == CORE_EXIT && vm->exit.kind != EXIT_IDLE) {
-			hand_over();
-			next = core_resume(vm);
-			continue;
-		}
-		if (kicked)
-			hand_over_kicked(vm);
-		else if (next == CORE_EXIT)
-			idle(vm->exit.deadline);
-		next = core_kick(vm);
-	}
-}
 
 /* -------------------------------------------------------- guest state ---- */
 
@@ -208,6 +88,15 @@ static void load_guest(const struct vcpu *cpu, struct sigcontext *sc)
 }
 
 /* --------------------------------------------------------------- traps ---- */
+
+static void stop(enum vm_fault reason, u64 detail)
+{
+	struct vm *vm = &shared->vm;
+
+	vm->exit = (struct vm_exit){.kind = EXIT_FAULT};
+	vm->exit.fault.reason = reason;
+	vm->exit.fault.detail = detail;
+}
 
 /* A host system call made by guest code, undone by the kernel. */
 static enum core_next guest_syscall(struct vm *vm, u64 host_rip)

@@ -1,35 +1,28 @@
 /*
  * The parts of the vcpu process.
  *
- * main.c sets the processes up; signal.c turns signals into traps and back; gate.c and gate.S let
+ * main.c sets the processes up; signal.c turns signals into traps and back, handover.c
+ * waits for the VMM; gate.c and gate.S let
  * the guest's kernel in without a signal; host.c and pool.c give the core what common/host.h asks
- * for; fpu.c shows the VMM the FPU's registers; baton.c changes from one process to another; jail.c
- * takes away what is not needed.
+ * for, host-time.c the time; fpu.c shows the VMM the FPU's registers; baton.c changes from one
+ * process to another; jail.c takes away what is not needed.
  */
 #ifndef PLEX86_VCPU_H_PROCESS
 #define PLEX86_VCPU_H_PROCESS
 
-#include "../../common/core.h"
-#include "shared.h"
+#include "handover.h"
+#include "timer.h"
 #include <linux/signal.h>
 #include <asm/sigcontext.h>
 
 #define HOST_CS64 0x33
 
-/* The process's one piece of global state: signal handlers get no argument. All other statics that
- * change are each process's own on purpose. */
-extern struct vcpu_shared *shared;
-
 void host_setup(void); /* probe and cache what the host offers; before the jail */
 /* Each returns 0 or a negative error number. */
-long signal_setup(void); /* alternate stack, handlers */
-long timer_setup(void);
+long signal_setup(void);   /* alternate stack, handlers */
 long ldt_probe(void);	   /* can LDT entries be set? */
 long dispatch_setup(void); /* Syscall User Dispatch; not fatal: the jail traps the same calls */
 long jail_setup(void);
-
-/* Follow the core's wishes until the guest can run. */
-void run_until_resume(enum core_next next);
 
 /* Let the guest in through the gate, if this host can. */
 void gate_setup(void);
@@ -39,9 +32,6 @@ bool gate_interrupted(const siginfo_t *info, struct sigcontext *sc);
 
 /* Which registers there are. */
 void fpu_setup(void);
-/* The guest stands still: its FPU registers for the VMM, and what that made of them. */
-void fpu_give(void);
-void fpu_take_back(void);
 
 /* Fork the processes for the shadows that the first one does not serve, as many as the host lets us
  * have. Each prepares itself by prepare() and sleeps until it is needed; one that cannot (false)
