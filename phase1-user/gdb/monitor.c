@@ -1,15 +1,15 @@
 /*
  * Monitor commands: what gdb sends of a line that begins with `monitor`.
  *
- * Owns: their names, arguments and help. What they tell is gdb-info.c's.
+ * Owns: their names, arguments and help. What they tell is info.c's.
  */
-#include "gdb-session.h"
+#include "session.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gdb-info.h"
-#include "snapshot/request.h"
+#include "info.h"
+#include "../snapshot/request.h"
 
 #define EVENTS_DEFAULT 20u
 #define DUMP_MAX       4096u
