@@ -183,6 +183,18 @@ void engine_run(struct engine *e, struct vm_exit *exit)
 	sanitize_exit(exit);
 }
 
+bool engine_take_up(struct engine *e)
+{
+	const u64 bells = engine_take_bells(e);
+	struct vm_exit exit;
+
+	engine_kick(e);
+	engine_run(e, &exit);
+	if (bells)
+		engine_ring(e, bells);
+	return exit.kind == EXIT_KICKED || exit.kind == EXIT_SHUTDOWN || exit.kind == EXIT_HALTED;
+}
+
 void engine_get_state(struct engine *e, struct vm *state)
 {
 	e->ops->get_state(e, state);

@@ -60,6 +60,9 @@ void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
 /* In place of engine_set_cpu(): go on with a machine at rest. Its RAM and device pages are there
  * already, and its devices have been added. STATE_INVALID also if the engine refuses it. */
 enum state_error engine_set_state(struct engine *e, const struct machine_state *s);
+/* An engine takes up that state when it first runs, and can be looked at only then: have it do so,
+ * and stand there. False: it cannot. */
+bool engine_take_up(struct engine *e);
 
 /* For a debugger, while the guest stands still (EXIT_DEBUG, EXIT_KICKED): what it wants from now
  * on, until it says otherwise; and of `cpu` the general registers, rip, and those of rflags that

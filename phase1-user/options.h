@@ -35,6 +35,7 @@ struct run_options {
 	u64 memory;
 	const char *json;	     /* --json, a file or fd:N; NULL: none */
 	const char *snapshot_to;     /* --snapshot-to, NULL: none */
+	const char *crash_snapshot;  /* --snapshot-on-crash, NULL: none */
 	const char *snapshot;	     /* of plex86 resume: the file to go on from */
 	const char *trace;	     /* file for --trace, NULL: none */
 	const char *console;	     /* --console, NULL: the standard streams */

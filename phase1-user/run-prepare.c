@@ -215,7 +215,8 @@ static bool read_saved_guest(struct run *r)
 	strcpy(r->cmdline, "");
 	if (strlen(c->cmdline) < sizeof(r->cmdline))
 		strcpy(r->cmdline, c->cmdline);
-	if (snapshot_kernel_is(c, &r->kernel_file) && (r->options.trace || r->options.profile))
+	if (snapshot_kernel_is(c, &r->kernel_file) &&
+	    (r->options.trace || r->options.profile || r->options.gdb))
 		blob_read(&r->kernel, "kernel", c->kernel, &ignored);
 	return true;
 }

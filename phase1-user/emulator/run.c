@@ -179,6 +179,8 @@ static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
 		return vm->levels ? fault(vm, &instruction) : host_soft(vm, e);
 	case STOP_PAGE:
 		return page(vm, e);
+	case STOP_WRAPPED:
+		return CORE_RESUME;
 	case STOP_INSTRUCTION:
 		return fault(vm, &instruction);
 	case STOP_LIBRARY:

@@ -171,9 +171,12 @@ bool x86_cpu_tlb_fill_x86_64(void *cpu, u64 address, int size, int access, int m
 {
 	const bool write = access == ACCESS_STORE, fetch = access == ACCESS_FETCH;
 	const bool user = mmu == MMU_USER;
+	const struct emulated_cpu *c = emulated_cpu();
 	struct emulated_mapping m;
 
 	(void)size;
+	if (fetch && address >> 32 && (c->seg[SEG_CS].base + c->eip) >> 32)
+		leave(STOP_WRAPPED, host_pc);
 	if (self.owner->page(address, write, fetch, user, &m)) {
 		set_page(cpu, address, &m, mmu);
 		return true;

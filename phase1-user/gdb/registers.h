@@ -9,9 +9,9 @@
 #ifndef PLEX86_GDB_REGISTERS_H
 #define PLEX86_GDB_REGISTERS_H
 
-#include "../common/vm.h"
-#include "gdb-fpu.h"
-#include "gdb-text.h"
+#include "../../common/vm.h"
+#include "fpu.h"
+#include "text.h"
 
 #define GDB_REGISTER_MAX 16 /* bytes */
 

@@ -16,8 +16,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "gdb-session.h"
-#include "listen.h"
+#include "session.h"
+#include "../listen.h"
 
 #define WHERE_DEFAULT "tcp:127.0.0.1:1234"
 

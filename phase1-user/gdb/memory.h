@@ -8,7 +8,7 @@
 #ifndef PLEX86_GDB_MEMORY_H
 #define PLEX86_GDB_MEMORY_H
 
-#include "../common/vm.h"
+#include "../../common/vm.h"
 
 enum gdb_space { GDB_LINEAR, GDB_PHYSICAL };
 

@@ -8,9 +8,9 @@
 #ifndef PLEX86_GDB_POINTS_H
 #define PLEX86_GDB_POINTS_H
 
-#include "../common/debug.h"
-#include "../common/exit.h"
-#include "gdb-text.h"
+#include "../../common/debug.h"
+#include "../../common/exit.h"
+#include "text.h"
 
 /* The digit behind Z and z. */
 enum gdb_point_type {

@@ -1,5 +1,5 @@
 /*
- * What `monitor info` and its like tell of a guest that stands still: for gdb-monitor.c.
+ * What `monitor info` and its like tell of a guest that stands still: for monitor.c.
  *
  * Owns: the texts. The state may be anything: guest code that broke out of its process could have
  * written it.
@@ -7,11 +7,11 @@
 #ifndef PLEX86_GDB_INFO_H
 #define PLEX86_GDB_INFO_H
 
-#include "../common/vm.h"
-#include "engine.h"
-#include "gdb-memory.h"
-#include "gdb-text.h"
-#include "symbols.h"
+#include "../../common/vm.h"
+#include "../engine.h"
+#include "memory.h"
+#include "text.h"
+#include "../symbols.h"
 
 /* `symbols` may be NULL. */
 void gdb_info_registers(const struct vm *vm, const struct symbols *symbols, struct gdb_text *out);

@@ -6,7 +6,7 @@
 #ifndef PLEX86_GDB_TEXT_H
 #define PLEX86_GDB_TEXT_H
 
-#include "../common/types.h"
+#include "../../common/types.h"
 
 struct gdb_text {
 	char *data; /* `size` bytes; a 0 follows what is there */

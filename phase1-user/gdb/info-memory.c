@@ -1,10 +1,10 @@
 /*
- * What monitor commands tell of memory: page tables and what is in it; see gdb-info.h.
+ * What monitor commands tell of memory: page tables and what is in it; see info.h.
  */
-#include "gdb-info.h"
+#include "info.h"
 
 #include <inttypes.h>
-#include "../common/paging.h"
+#include "../../common/paging.h"
 
 #define END (1ull << 32)
 

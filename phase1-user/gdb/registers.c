@@ -1,10 +1,10 @@
 /*
- * The guest's registers as gdb knows them: see gdb-registers.h.
+ * The guest's registers as gdb knows them: see registers.h.
  */
-#include "gdb-registers.h"
+#include "registers.h"
 
 #include <string.h>
-#include "../common/pv.h"
+#include "../../common/pv.h"
 
 /* Flags that a debugger may write, besides IF: those that the hardware has. RF differs from stop to
  * stop by how the stop came about. */

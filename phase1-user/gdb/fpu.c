@@ -1,8 +1,8 @@
 /*
- * FPU and SSE registers out of an XSAVE area: see gdb-fpu.h.
+ * FPU and SSE registers out of an XSAVE area: see fpu.h.
  */
-#include "gdb-fpu.h"
-#include "../common/vcpu.h"
+#include "fpu.h"
+#include "../../common/vcpu.h"
 
 #define AT_FCW	  0
 #define AT_FSW	  2

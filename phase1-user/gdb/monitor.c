@@ -1,14 +1,15 @@
 /*
  * Monitor commands: what gdb sends of a line that begins with `monitor`.
  *
- * Owns: their names, arguments and help. What they tell is gdb-info.c's.
+ * Owns: their names, arguments and help. What they tell is info.c's.
  */
-#include "gdb-session.h"
+#include "session.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gdb-info.h"
+#include "info.h"
+#include "../snapshot/request.h"
 
 #define EVENTS_DEFAULT 20u
 #define DUMP_MAX       4096u
@@ -110,6 +111,18 @@ static void trace_switch(const struct call *c)
 	trace_file_mute(m->trace, !on);
 }
 
+static void snapshot(const struct call *c)
+{
+	struct snapshot_result result;
+	struct error e;
+
+	if (machine_snapshot(c->g->machine, c->word[0], &result, &e))
+		gdb_print(c->out, "%s: %.1f MB in %.2f s\n", c->word[0], result.bytes / 1e6,
+			  result.ns / 1e9);
+	else
+		gdb_print(c->out, "%s\n", e.text);
+}
+
 static void reset(const struct call *c)
 {
 	gdb_print(c->out, "a reset is not supported: end the guest (kill) and start it again\n");
@@ -139,6 +152,7 @@ static const struct command {
 	{"walk", " ADDRESS", "how the page tables translate a linear address", 1, 1, walk},
 	{"phys", " ADDRESS LENGTH", "memory by physical address", 2, 2, phys},
 	{"trace", " on|off", "go on with the file of --trace, or pause it", 1, 1, trace_switch},
+	{"snapshot", " FILE", "save the guest as it is now, for plex86 resume", 1, 1, snapshot},
 	{"reset", "", "not supported", 0, 0, reset},
 	{"quit", "", "end the guest, as kill does", 0, 0, quit},
 };

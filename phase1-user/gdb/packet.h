@@ -8,7 +8,7 @@
 #ifndef PLEX86_GDB_PACKET_H
 #define PLEX86_GDB_PACKET_H
 
-#include "../common/types.h"
+#include "../../common/types.h"
 
 #define GDB_PACKET_MAX 0x4000u /* bytes between `$` and `#`, as sent; PacketSize */
 

@@ -7,7 +7,7 @@
 #ifndef PLEX86_GDB_FPU_H
 #define PLEX86_GDB_FPU_H
 
-#include "../common/types.h"
+#include "../../common/types.h"
 
 /* In the order of the target description. */
 enum gdb_fpu_reg {

@@ -1,7 +1,7 @@
 /*
- * Packets of the GDB remote protocol: see gdb-packet.h.
+ * Packets of the GDB remote protocol: see packet.h.
  */
-#include "gdb-packet.h"
+#include "packet.h"
 
 #include <string.h>
 

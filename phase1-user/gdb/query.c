@@ -4,7 +4,7 @@
  *
  * Owns: what packets that begin with `q` or `Q` mean, and their replies.
  */
-#include "gdb-session.h"
+#include "session.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /*
  * The debugger's commands: registers, memory, points, running and stopping. Queries are in
- * gdb-query.c.
+ * query.c.
  *
  * Owns: what each packet means, and its reply. An unknown one has an empty reply.
  */
-#include "gdb-session.h"
+#include "session.h"
 
 #include <string.h>
 

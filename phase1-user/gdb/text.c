@@ -1,7 +1,7 @@
 /*
- * Text that grows up to a bound: see gdb-text.h.
+ * Text that grows up to a bound: see text.h.
  */
-#include "gdb-text.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -8,9 +8,9 @@
 #ifndef PLEX86_GDB_H
 #define PLEX86_GDB_H
 
-#include "error.h"
-#include "machine.h"
-#include "symbols.h"
+#include "../error.h"
+#include "../machine.h"
+#include "../symbols.h"
 
 struct gdb_server;
 

@@ -1,13 +1,13 @@
 /*
- * What monitor commands tell of registers, events and chips: see gdb-info.h.
+ * What monitor commands tell of registers, events and chips: see info.h.
  */
-#include "gdb-info.h"
+#include "info.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "../common/pv.h"
-#include "trace-file.h"
+#include "../../common/pv.h"
+#include "../trace-file.h"
 
 /* A bool that may hold any byte. */
 static bool is_set(const bool *b)

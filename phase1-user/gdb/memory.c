@@ -1,9 +1,9 @@
 /*
- * Guest memory as a debugger sees it: see gdb-memory.h.
+ * Guest memory as a debugger sees it: see memory.h.
  */
-#include "gdb-memory.h"
-#include "../common/paging.h"
-#include "../common/pv.h"
+#include "memory.h"
+#include "../../common/paging.h"
+#include "../../common/pv.h"
 
 /* `len` bytes at `address`, which lie in one page; NULL: that is not memory. */
 static u8 *locate(const struct vm *vm, enum gdb_space space, u32 address, size_t len)

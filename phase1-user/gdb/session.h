@@ -1,5 +1,5 @@
 /*
- * What is between the guest and its debugger: for the files gdb-*.c alone.
+ * What is between the guest and its debugger: for this directory alone.
  *
  * Owns: struct gdb, the state of both sides, and when the guest stands still for whom. Everything
  * here is called with the machine's lock held, on the I/O thread or, from jobs and exits, on the
@@ -12,13 +12,13 @@
 #ifndef PLEX86_GDB_SESSION_H
 #define PLEX86_GDB_SESSION_H
 
-#include "gdb-memory.h"
-#include "gdb-packet.h"
-#include "gdb-points.h"
-#include "gdb-registers.h"
-#include "gdb-text.h"
-#include "machine.h"
-#include "symbols.h"
+#include "memory.h"
+#include "packet.h"
+#include "points.h"
+#include "registers.h"
+#include "text.h"
+#include "../machine.h"
+#include "../symbols.h"
 
 #define GDB_IN_MAX  4096u
 #define GDB_OUT_MAX (192u << 10)

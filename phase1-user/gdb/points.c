@@ -1,7 +1,7 @@
 /*
- * The debugger's breakpoints and watch points: see gdb-points.h.
+ * The debugger's breakpoints and watch points: see points.h.
  */
-#include "gdb-points.h"
+#include "points.h"
 
 static bool is_break(const struct gdb_point *point)
 {

@@ -1,12 +1,12 @@
 /*
- * What is between the guest and its debugger: see gdb-session.h.
+ * What is between the guest and its debugger: see session.h.
  */
-#include "gdb-session.h"
+#include "session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "travel.h"
+#include "../travel.h"
 
 #define TEXT_MAX (64u << 10)
 
