@@ -250,7 +250,8 @@ static int run_engine(struct run *r, struct console *console)
 		return failed(r, STATUS_USAGE);
 	}
 	drop_files(r);
-	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
+	if (machine_init(m, r->engine, r->options.memory, r->options.deterministic, &r->hal,
+			 &r->loop, &r->error) &&
 	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
@@ -261,7 +262,6 @@ static int run_engine(struct run *r, struct console *console)
 			input_gate_hold(&m->input,
 					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
 		m->trace = r->trace;
-		m->deterministic = r->options.deterministic;
 		m->recorder = r->recording.recorder;
 		if (m->recorder)
 			recorder_attach(m->recorder, r->engine, &m->serial, r->options.stop_after);
@@ -295,7 +295,8 @@ static void end_devices(struct run *r)
 /* A debugger of a replay can go back. */
 static bool plan_travel(struct run *r, const struct engine_config *config)
 {
-	if (!r->options.replay || !r->gdb)
+	/* Devices belong to the engine they were made for. */
+	if (!r->options.replay || !r->gdb || r->hal.count)
 		return true;
 	r->travel = travel_create(&r->machine, r->options.engine, config, &r->about, &r->error);
 	return r->travel != NULL;
