@@ -32,13 +32,13 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 	struct trace_ring *ring = vm->trace;
 	struct trace_record *r = &ring->record[ring->head % TRACE_RING];
 	/* Nothing has been done for this trap yet: spare reading the TSC. */
-	const u64 time = vm->stats.cause == EV_TRAP && !vm->clock.deterministic ? vm->stats.begun
+	const u64 time = vm->stats.trap.cause == EV_TRAP && !vm->clock.deterministic ? vm->stats.trap.begun
 										: clock_tsc(vm);
 
 	vm->stats.count[event]++;
 	clock_event(vm, event);
-	if (says_little(vm->stats.cause))
-		vm->stats.cause = event;
+	if (says_little(vm->stats.trap.cause))
+		vm->stats.trap.cause = event;
 	*r = (struct trace_record){
 		.time = time,
 		.rip = vm->cpu.rip,
@@ -61,18 +61,18 @@ bool trace_is_full(const struct vm *vm)
 
 void stats_trap_begins(struct vm *vm)
 {
-	vm->stats.cause = EV_TRAP;
-	vm->stats.begun = clock_tsc(vm);
+	vm->stats.trap.cause = EV_TRAP;
+	vm->stats.trap.begun = clock_tsc(vm);
 }
 
 void stats_trap_ends(struct vm *vm)
 {
 	struct vm_stats *s = &vm->stats;
 	/* Shared memory: guest code may have written it. */
-	const u32 cause = s->cause < EV_COUNT ? s->cause : EV_TRAP;
+	const u32 cause = s->trap.cause < EV_COUNT ? s->trap.cause : EV_TRAP;
 
 	s->traps[cause]++;
-	s->trap_time[cause] += clock_tsc(vm) - s->begun;
+	s->trap_time[cause] += clock_tsc(vm) - s->trap.begun;
 }
 
 void stats_exit_ends(struct vm *vm, u32 kind, u64 since)
@@ -81,6 +81,16 @@ void stats_exit_ends(struct vm *vm, u32 kind, u64 since)
 		return;
 	vm->stats.exits[kind]++;
 	vm->stats.exit_time[kind] += clock_tsc(vm) - since;
+}
+
+void stats_handover_ends(struct vm *vm, const struct vm_stats_trap *trap, u64 since)
+{
+	const u64 passed = clock_tsc(vm) - since;
+
+	vm->stats.handovers[trap->cause]++;
+	vm->stats.handover_time[trap->cause] += passed;
+	vm->stats.trap.cause = trap->cause;
+	vm->stats.trap.begun = trap->begun + passed;
 }
 
 void stats_idle_begins(struct vm *vm)
@@ -94,5 +104,5 @@ void stats_idle_ends(struct vm *vm)
 
 	vm->stats.idle_since = 0;
 	vm->stats.idle_time += passed;
-	vm->stats.begun += passed;
+	vm->stats.trap.begun += passed;
 }

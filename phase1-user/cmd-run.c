@@ -21,6 +21,7 @@
 /* How long input waits for the guest's init, seconds. A whole distribution may take its time, and
  * what it gets before its login is lost. */
 #define BOOT_PATIENCE_S	      3
+#define BOOT_PATIENCE_STOCK_S 60 /* emulated, and not built to start quickly */
 #define BOOT_PATIENCE_IMAGE_S 300
 
 static int failed(struct run *r, int status)
@@ -31,11 +32,14 @@ static int failed(struct run *r, int status)
 
 static bool load_guest(struct run *r)
 {
+	struct boot_device device[HAL_DEVICES_MAX];
 	const struct boot boot = {
 		.ram = engine_ram(r->engine),
 		.ram_size = r->options.memory,
 		.cmdline = r->cmdline,
 		.initrd = r->initrd,
+		.device = device,
+		.devices = hal_boot_devices(&r->hal, device),
 	};
 	struct vm *state = calloc(1, sizeof(*state));
 	bool ok;
@@ -216,7 +220,7 @@ static void describe_machine(struct run *r)
 	c->multiboot = r->image.kind == IMAGE_MULTIBOOT;
 	snprintf(c->cmdline, sizeof(c->cmdline), "%s", r->cmdline);
 	/* What a recording has had of its file is nowhere but there. */
-	if (!r->options.record && !r->options.replay)
+	if (!r->options.record && !r->options.replay && !r->pc.wanted)
 		r->machine.about = c;
 	r->machine.snapshot_to = r->options.snapshot_to;
 	r->machine.save_end = r->options.crash_snapshot != NULL;
@@ -228,6 +232,13 @@ static int give_up(struct run *r, struct console *console)
 	console_close(console, 0);
 	machine_destroy(&r->machine);
 	return failed(r, STATUS_USAGE);
+}
+
+static unsigned boot_patience(const struct run *r)
+{
+	if (r->options.image)
+		return BOOT_PATIENCE_IMAGE_S;
+	return r->image.abi ? BOOT_PATIENCE_S : BOOT_PATIENCE_STOCK_S;
 }
 
 /* A debugger that comes first finds the guest as it was saved. */
@@ -250,7 +261,7 @@ static int run_engine(struct run *r, struct console *console)
 		return failed(r, STATUS_USAGE);
 	}
 	drop_files(r);
-	if (machine_init(m, r->engine, r->options.memory, r->options.deterministic, &r->hal,
+	if (machine_init(m, r->engine, r->options.memory, r->options.deterministic, &r->hal, &r->pc,
 			 &r->loop, &r->error) &&
 	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
@@ -258,9 +269,8 @@ static int run_engine(struct run *r, struct console *console)
 		describe_machine(r);
 		if (r->snapshot && !take_up_saved(r))
 			return give_up(r, console);
-		if (!r->snapshot && r->image.kind != IMAGE_MULTIBOOT && run_is_pipe(r))
-			input_gate_hold(&m->input,
-					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
+		if (!r->snapshot && image_is_linux(&r->image) && !r->pc.wanted && run_is_pipe(r))
+			input_gate_hold(&m->input, boot_patience(r));
 		m->trace = r->trace;
 		m->recorder = r->recording.recorder;
 		if (m->recorder)
@@ -286,6 +296,7 @@ static int run_engine(struct run *r, struct console *console)
 static void end_devices(struct run *r)
 {
 	loop_stop(&r->loop);
+	pc_destroy(&r->pc);
 	hal_destroy(&r->hal);
 	/* Who went back in a replay has another one. */
 	engine_destroy(r->machine.engine ? r->machine.engine : r->engine);
@@ -310,7 +321,7 @@ static int run_with_loop(struct run *r)
 		.receive = machine_input,
 		.event = machine_console_event,
 		.owner = &r->machine,
-		.quote_pipe = r->image.kind != IMAGE_MULTIBOOT,
+		.quote_pipe = image_is_linux(&r->image) && !r->pc.wanted,
 	};
 	const struct engine_config engine_config = {
 		.ram_size = r->options.memory,
@@ -323,7 +334,9 @@ static int run_with_loop(struct run *r)
 		.common_cpu = r->options.common_cpu,
 		.stop_at = r->options.stop_after,
 		.flip_at = r->options.test_flip,
-		.level_irqs = r->hal.count ? hal_irqs() : 0,
+		.level_irqs = r->pc.wanted   ? PC_LEVEL_IRQS
+			      : r->hal.count ? hal_irqs()
+					     : 0,
 	};
 	struct console *console = console_open(&r->loop, &console_config, &r->error);
 	int status;
@@ -421,11 +434,13 @@ int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all
 	profile_close(&r->profile);
 	console_target_close(&r->console);
 	recording_end(&r->recording);
+	pc_destroy(&r->pc);
 	hal_destroy(&r->hal);
 	snapshot_close(r->snapshot);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);
+	blob_free(&r->video);
 	options_free(&r->options);
 	kit_free(&r->kit);
 	free(r);

@@ -5,6 +5,7 @@
  */
 #include "machine.h"
 
+#include "pc.h"
 #include "travel.h"
 
 /* ---- standing still ---- */
@@ -283,6 +284,8 @@ void machine_run(struct machine *m)
 	if (m->save_end)
 		come_to_rest(m, &exit);
 	loop_lock(m->loop);
+	if (m->pc)
+		pc_end(m->pc);
 	console_route_booted(&m->route);
 	loop_unlock(m->loop);
 }
