@@ -110,7 +110,8 @@ static void restore_flags(struct vm *vm, u32 image, unsigned cpl, unsigned size)
 
 	if (size == 2)
 		mask &= 0xffff;
-	vm->cpu.rflags = (vm->cpu.rflags & ~(u64)mask) | (image & mask) | FLAG_ONE;
+	/* RF, which 16 bits do not have, is the trap's that brought us here. */
+	vm->cpu.rflags = (vm->cpu.rflags & ~(u64)(mask | FLAG_RF)) | (image & mask) | FLAG_ONE;
 	if (cpl <= vm->cpu.iopl)
 		vm_set_if(vm, image);
 	if (cpl == 0)
@@ -181,7 +182,7 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 	if (outer)
 		set_outer_cpl(vm, sel & 3);
 	shadow_fill_expected(vm);
-	return EMU_DONE;
+	return EMU_IRET;
 }
 
 /* -------------------------------------------------------- interrupts ---- */
@@ -191,7 +192,7 @@ static enum emu soft_interrupt(struct vm *vm, const struct insn *insn, u8 vector
 	/* A trap's image has RF clear; the #GP that brought us here has set it. */
 	vm->cpu.rflags &= ~(u64)FLAG_RF;
 	trace(vm, EV_INT, vector, 0);
-	return reflect_soft(vm, vector, insn->length) ? EMU_DONE : EMU_EXIT;
+	return reflect_soft(vm, vector, insn->length) ? EMU_HANDLER : EMU_EXIT;
 }
 
 enum emu emulate_int(struct vm *vm, const struct insn *insn)
@@ -215,7 +216,8 @@ enum emu emulate_into(struct vm *vm, const struct insn *insn)
 enum emu emulate_int1(struct vm *vm, const struct insn *insn)
 {
 	insn_skip(vm, insn);
-	return reflect(vm, EXC_DB, EVENT_FAULT, false, 0) ? EMU_DONE : EMU_EXIT;
+	vm->cpu.rflags &= ~(u64)FLAG_RF;
+	return reflect(vm, EXC_DB, EVENT_FAULT, false, 0) ? EMU_HANDLER : EMU_EXIT;
 }
 
 /* --------------------------------------------------- far jmp, call, ret ---- */

@@ -85,7 +85,8 @@ static enum emu access_port(struct vm *vm, const struct insn *insn, u16 port, un
 			    bool write, u32 *value)
 {
 	trace(vm, EV_IO, port | size << 16 | write << 20, write ? *value : 0);
-	if (core_port(vm, port, size, write, value))
+	if (core_port(vm, port, size, write, value) ||
+	    (!write && port_window_read(&vm->window, port, size, value)))
 		return EMU_NEXT;
 	vm->exit = (struct vm_exit){.kind = EXIT_IO};
 	vm->exit.io.port = port;

@@ -10,12 +10,14 @@
 #include "core.h"
 
 enum emu {
-	EMU_NEXT,   /* done: go on behind the instruction */
-	EMU_SHADOW, /* the same, but debug traps wait for the next instruction (mov, pop to SS) */
-	EMU_DONE,   /* done, and rip is set */
-	EMU_FAULT,  /* deliver vm->exc; rip is the instruction's */
-	EMU_EXIT,   /* vm->exit is set; core_resume() finishes or repeats the instruction */
-	EMU_OTHER,  /* not for emulation here: it is the guest's own fault */
+	EMU_NEXT,    /* done: go on behind the instruction */
+	EMU_SHADOW,  /* the same, but debug traps wait for the next instruction (mov, pop to SS) */
+	EMU_DONE,    /* done, and rip is set */
+	EMU_IRET,    /* the same, and so is RF */
+	EMU_HANDLER, /* an interrupt was the instruction; rip and flags are its handler's */
+	EMU_FAULT,   /* deliver vm->exc; rip is the instruction's */
+	EMU_EXIT,    /* vm->exit is set; core_resume() finishes or repeats the instruction */
+	EMU_OTHER,   /* not for emulation here: it is the guest's own fault */
 };
 
 typedef enum emu emu_fn(struct vm *vm, const struct insn *insn);

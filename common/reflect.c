@@ -196,9 +196,10 @@ static bool enter_handler(struct vm *vm, const struct gate *gate, struct segment
 		stack_set(vm, stack->sp);
 	}
 	vm->cpu.rip = gate->offset;
-	/* AC has no effect below CPL 3, but the hardware runs the guest kernel at CPL 3. */
-	vm->cpu.rflags &=
-		~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (new_cpl < 3 ? FLAG_AC : 0));
+	/* AC has no effect below CPL 3, but hardware without these levels runs the guest's kernel
+	 * at CPL 3. */
+	vm->cpu.rflags &= ~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM |
+				 (new_cpl < 3 && !vm->levels ? FLAG_AC : 0));
 	if (!(gate->type & 1))
 		vm_set_if(vm, 0);
 	pv_page(vm)->cpl = new_cpl;
@@ -316,6 +317,8 @@ static bool reflect_event(struct vm *vm, u8 vector, enum event_kind kind, bool h
 			error = 0;
 			continue;
 		}
+		/* The image of any fault has RF set (SDM vol. 3, 17.3.1.1). */
+		vm->cpu.rflags |= FLAG_RF;
 		vector = second;
 		has_error = vm->exc.has_error;
 		error = vm->exc.error;
@@ -337,5 +340,6 @@ bool reflect_soft(struct vm *vm, u8 vector, unsigned length)
 bool reflect_exception(struct vm *vm)
 {
 	commit_cr2(vm);
+	vm->cpu.rflags |= FLAG_RF;
 	return reflect(vm, vm->exc.vector, EVENT_FAULT, vm->exc.has_error, vm->exc.error);
 }

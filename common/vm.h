@@ -15,6 +15,7 @@
 #include "host.h"
 #include "pic.h"
 #include "pit.h"
+#include "port-window.h"
 #include "shadow.h"
 #include "trace.h"
 #include "vcpu.h"
@@ -61,6 +62,7 @@ struct vm {
 	struct vm_stats stats;
 	struct trace_ring *trace; /* the host's, set before core_reset() */
 	struct device_pages devices;
+	struct port_window window;
 	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically; above them a
 			    * count of DEVICE_NEWS */
 	u32 irq_seen;	   /* of these, what the interrupt controller has been told */
@@ -73,6 +75,7 @@ struct vm {
 	bool fast_paths;   /* stubs may run without a trap */
 	bool levels;	/* the engine's CPU has the guest's privilege levels and modes itself: there
 			 * is no PV page among its linear pages, and IF and CPL are the CPU's */
+	bool native;	/* the hybrid engine's: user code runs, on the host's CPU */
 	u8 *translated; /* an emulator's: of which pages of RAM it has translations, a byte each;
 			 * NULL: none */
 	bool code_written; /* the core, for the guest, has written to one of these */

@@ -32,6 +32,7 @@ struct engine_ops {
 	void (*device_changed)(struct engine *e);
 	u64 (*take_bells)(struct engine *e);
 	void (*ring)(struct engine *e, u64 bells);
+	struct port_window *(*window)(struct engine *e); /* NULL: none */
 	bool (*is_idle)(struct engine *e);
 	void (*kick)(struct engine *e);
 	void (*stop)(struct engine *e);
@@ -62,6 +63,7 @@ u64 engine_resident(int fd);
 /* The engines: engine-kmod.c, and engine-user.c for those made of processes. As engine_create(). */
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
 struct engine *engine_emulator_create(const struct engine_config *cfg, char *err, size_t err_size);
+struct engine *engine_hybrid_create(const struct engine_config *cfg, char *err, size_t err_size);
 struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, size_t err_size);
 
 #endif

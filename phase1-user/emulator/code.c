@@ -18,11 +18,13 @@ static struct {
 bool code_open(struct vm *vm)
 {
 	code.pages = (vm->ram_size + HOST_EXTRA_BYTES) / PAGE_SIZE_4K;
-	code.held = calloc(code.pages, sizeof(*code.held));
+	if (code.pages > HYBRID_FRAMES)
+		return false;
+	code.held = shared->hybrid.frame;
 	code.digest = calloc(code.pages, sizeof(*code.digest));
 	code.looked_at = calloc(code.pages, sizeof(*code.looked_at));
 	vm->translated = code.held;
-	return code.held && code.digest && code.looked_at;
+	return code.digest && code.looked_at;
 }
 
 /* Four lanes, so that the multiplications overlap. */
@@ -40,20 +42,22 @@ static u64 digest_of(const u8 *page)
 	return sum;
 }
 
-bool emulated_is_code(u64 physical)
+bool code_is_held(u64 physical)
 {
 	const u64 page = physical / PAGE_SIZE_4K;
 
 	return page < code.pages && code.held[page];
 }
 
-void emulated_holds_code(u64 physical, bool holds)
+void code_hold(u64 physical, bool holds)
 {
 	const u64 page = physical / PAGE_SIZE_4K;
 
 	if (page >= code.pages)
 		return;
-	code.held[page] = holds;
+	if (holds && code.held[page] != FRAME_TRANSLATED)
+		shared->hybrid.translations++;
+	code.held[page] = holds ? FRAME_TRANSLATED : FRAME_PLAIN;
 	if (!holds)
 		return;
 	code.digest[page] = digest_of(shared->vm.ram + physical);
@@ -71,7 +75,7 @@ void code_verify(struct vm *vm, u64 physical)
 {
 	const u64 page = physical / PAGE_SIZE_4K;
 
-	if (!emulated_is_code(physical) || code.looked_at[page] == code.epoch)
+	if (!code_is_held(physical) || code.looked_at[page] == code.epoch)
 		return;
 	code.looked_at[page] = code.epoch;
 	if (digest_of(vm->ram + page * PAGE_SIZE_4K) != code.digest[page])

@@ -18,4 +18,8 @@ void code_doubt(void);
 /* Code in this page is going to run. */
 void code_verify(struct vm *vm, u64 physical);
 
+/* struct emulated_owner's. */
+void code_hold(u64 physical, bool holds);
+bool code_is_held(u64 physical);
+
 #endif

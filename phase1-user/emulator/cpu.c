@@ -5,10 +5,12 @@
 #include "../../common/core.h"
 #include "../../common/pv.h"
 #include "../../common/segment.h"
+#include "fpu.h"
 #include "unicorn-internals.h"
 
 #define ATTR_SHIFT   8
 #define ATTR_DEFINED 0xf0ffu
+#define TSS_BUSY     2u
 
 /* What a Linux host's processes run with. */
 #define HOST_CR0   (CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG)
@@ -16,6 +18,7 @@
 #define GDT_BYTES  0x80u
 #define LDT_OFFSET 0x400u
 #define LDT_BYTES  (HOST_SLOT_TLS0 * 8u)
+#define TSS_OFFSET 0x800u
 #define LDT_BIT	   4u
 #define FLAT_CODE  0x00cffb000000ffffull
 #define FLAT_DATA  0x00cff3000000ffffull
@@ -40,6 +43,20 @@ static void get_segment(struct segment *s, const struct emulated_segment *e)
 		.limit = e->limit,
 		.attr = e->flags >> ATTR_SHIFT & ATTR_DEFINED,
 	};
+}
+
+/* The library has TR's type without the busy bit, and aborts if it is there. */
+static void put_task(struct emulated_segment *e, const struct segment *s)
+{
+	put_segment(e, s);
+	e->flags &= ~(TSS_BUSY << ATTR_SHIFT);
+}
+
+static void get_task(struct segment *s, const struct emulated_segment *e)
+{
+	get_segment(s, e);
+	if (s->attr & SEG_P)
+		s->attr |= TSS_BUSY;
 }
 
 static void put_table(struct emulated_segment *e, const struct table_register *t)
@@ -75,7 +92,9 @@ static void put_host_tables(struct emulated_cpu *c)
 					   .limit = LDT_BYTES - 1,
 					   .flags = SEG_P << ATTR_SHIFT};
 	c->idt = (struct emulated_segment){.base = CPU_TABLES};
-	c->tr = (struct emulated_segment){.flags = SEG_P << ATTR_SHIFT};
+	/* iret with NT set finds a null link there. */
+	c->tr = (struct emulated_segment){.base = CPU_TABLES + TSS_OFFSET,
+					  .flags = SEG_P << ATTR_SHIFT};
 	*descriptor_at(HOST_FLAT_CS) = FLAT_CODE;
 	*descriptor_at(HOST_FLAT_DS) = FLAT_DATA;
 }
@@ -115,7 +134,7 @@ static void load_levels(const struct vm *vm, struct emulated_cpu *c)
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		put_segment(&c->seg[reg], &cpu->seg[reg]);
 	put_segment(&c->ldt, &cpu->ldtr);
-	put_segment(&c->tr, &cpu->tr);
+	put_task(&c->tr, &cpu->tr);
 	put_table(&c->gdt, &cpu->gdtr);
 	put_table(&c->idt, &cpu->idtr);
 	c->cr[0] = cpu->cr0;
@@ -131,7 +150,7 @@ static void save_levels(struct vm *vm, const struct emulated_cpu *c)
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		get_segment(&cpu->seg[reg], &c->seg[reg]);
 	get_segment(&cpu->ldtr, &c->ldt);
-	get_segment(&cpu->tr, &c->tr);
+	get_task(&cpu->tr, &c->tr);
 	get_table(&cpu->gdtr, &c->gdt);
 	get_table(&cpu->idtr, &c->idt);
 	cpu->cr0 = (u32)c->cr[0]; /* clts */
@@ -159,9 +178,14 @@ void cpu_load(struct vm *vm)
 		c->eflags = ((u32)vm->cpu.rflags & ~FLAG_IOPL) | FLAG_IF;
 		load_host_segments(vm, c);
 	}
+	/* Linear addresses have 32 bits; the library adds 64. */
+	if ((c->seg[SEG_CS].base + c->eip) >> 32)
+		c->seg[SEG_CS].base -= 1ull << 32;
 	/* It has no meaning here: no breakpoints are in the debug registers. */
 	c->eflags &= ~(u64)FLAG_RF;
 	emulated_derive();
+	if (!fpu_is_here())
+		c->hflags |= EMULATED_TS;
 }
 
 void cpu_save(struct vm *vm)
@@ -170,7 +194,8 @@ void cpu_save(struct vm *vm)
 
 	mem_copy(vm->cpu.gpr, c->gpr, GPR_R8 * sizeof(u64));
 	vm->cpu.rip = (u32)c->eip;
-	vm->cpu.rflags = (u32)c->eflags;
+	/* RF would be over: the library leaves it set until the end of a block. */
+	vm->cpu.rflags = (u32)c->eflags & ~FLAG_RF;
 	if (vm->levels)
 		save_levels(vm, c);
 	else

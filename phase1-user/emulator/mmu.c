@@ -94,7 +94,7 @@ static bool level_mapping(struct vm *vm, u32 la, struct access access, struct em
 	return !access.user || (m->prot & HOST_USER);
 }
 
-bool emulated_page(u32 la, bool write, bool fetch, bool user, struct emulated_mapping *m)
+bool mmu_page(u32 la, bool write, bool fetch, bool user, struct emulated_mapping *m)
 {
 	const struct access access = {.write = write, .fetch = fetch, .user = user};
 	struct vm *vm = &shared->vm;
@@ -135,7 +135,7 @@ static void exit_mmio(struct vm *vm, u64 gpa, unsigned size, bool write, u64 val
 	emulated_poke();
 }
 
-u64 emulated_device_read(u64 gpa, unsigned size)
+u64 mmu_device_read(u64 gpa, unsigned size)
 {
 	struct vm *vm = &shared->vm;
 	u64 value;
@@ -146,7 +146,7 @@ u64 emulated_device_read(u64 gpa, unsigned size)
 	return vm->exit.mmio.value;
 }
 
-void emulated_device_write(u64 gpa, unsigned size, u64 value)
+void mmu_device_write(u64 gpa, unsigned size, u64 value)
 {
 	struct vm *vm = &shared->vm;
 

@@ -4,28 +4,22 @@
  * The names that end in _x86_64 are the library's. Those defined here take the place of its own.
  */
 #include "unicorn-internals.h"
+#include "flags.h"
 #include "../../common/host.h"
 
 #include <dlfcn.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unicorn-layout.h>
 #include <unicorn/unicorn.h>
-
-/* Offsets in this build: of the CPU's structure, its registers, and struct uc_struct. */
-#define CPU_INTERRUPT_REQUEST 28
-#define CPU_COUNTDOWN	      304 /* a pointer; its second half: stop before the next block */
-#define CPU_EXCEPTION_INDEX   33184
-#define CPU_REGISTERS	      34640
-#define ENV_ERROR_CODE	      5352
-#define ENV_OLD_EXCEPTION     5464
-#define ENV_FEATURES	      5600 /* 64 bits each */
-#define UC_STOP_INTERRUPT     200
 
 /* exception_index that ends the library's loop for good. */
 #define EXCEPTION_HLT 0x10001
 
 #define EMULATED_GIF 1u		 /* in hflags2: interrupts exist */
 #define ALWAYS_ASK   0x40000000u /* an interrupt request that is no cause of the library's own */
+
+#define ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 enum { ACCESS_LOAD, ACCESS_STORE, ACCESS_FETCH };
 enum { MMU_USER = 1, MMU_COUNT = 3 };
@@ -41,6 +35,7 @@ static struct {
 	u8 *ram, *tables;
 	u64 size;
 	struct emulated_exit *exit;
+	const struct emulated_owner *owner;
 } self;
 
 /* The library's own functions that are called here, and one that ours stands in front of. */
@@ -49,6 +44,8 @@ _Noreturn void cpu_loop_exit_restore_x86_64(void *cpu, uintptr_t host_pc);
 void tlb_set_page_with_attrs_x86_64(void *cpu, u64 la, u64 physical, u32 attributes, int prot,
 				    int mmu, u64 size);
 void tlb_flush_x86_64(void *cpu);
+u32 cpu_ldl_data_ra_x86_64(void *env, u64 la, uintptr_t host_pc);
+void cpu_stl_data_ra_x86_64(void *env, u64 la, u32 value, uintptr_t host_pc);
 void tlb_flush_page_x86_64(void *cpu, u64 la);
 void tlb_set_dirty_x86_64(void *cpu, u64 la);
 void tlb_reset_dirty_x86_64(void *cpu, u64 host, u64 length);
@@ -57,12 +54,12 @@ u32 cpu_cc_compute_all_x86_64(void *env, int op);
 void x86_update_hflags_x86_64(void *env);
 void cpu_x86_cpuid_x86_64(void *env, u32 leaf, u32 subleaf, u32 *a, u32 *b, u32 *c, u32 *d);
 
-/* ---- leaving the library's loop ---- */
-
 static u32 *env32(unsigned offset)
 {
 	return (u32 *)(self.env + offset);
 }
+
+/* ---- leaving the library's loop ---- */
 
 static void note_end(enum emulated_stop stop)
 {
@@ -120,7 +117,7 @@ bool x86_cpu_exec_interrupt_x86_64(void *cpu, int request)
 {
 	(void)cpu;
 	(void)request;
-	if (emulated_interrupted())
+	if (self.owner->interrupted())
 		leave(STOP_INTERRUPT, 0);
 	return false;
 }
@@ -132,6 +129,30 @@ void check_exit_request_x86_64(void *context)
 	(void)context;
 }
 
+/* An instruction is given up: its registers as they were in front of it. `data`: its linear
+ * address, and the form of the flags. */
+void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2]);
+void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2])
+{
+	static void (*original)(void *, void *, const u64 *);
+	const u32 la = (u32)data[0], room = PAGE_SIZE_4K - (la & (PAGE_SIZE_4K - 1));
+	struct emulated_mapping m;
+	u32 form;
+
+	if (!original)
+		original = (void (*)(void *, void *, const u64 *))dlsym(
+			RTLD_NEXT, "restore_state_to_opc_x86_64");
+	original(env, block, data);
+	/* It has been translated, so it can be read. */
+	if (!self.owner->page(la, false, true, (emulated_cpu()->hflags & EMULATED_CPL) == 3, &m) ||
+	    m.physical >= self.size)
+		return;
+	form = flags_form(self.ram + m.physical + (PAGE_SIZE_4K - room), room < 16 ? room : 16,
+			  (u32)data[1]);
+	if (form != (u32)data[1])
+		emulated_cpu()->cc_op = form;
+}
+
 static void set_page(void *cpu, u32 la, const struct emulated_mapping *m, int mmu)
 {
 	tlb_set_page_with_attrs_x86_64(cpu, la & ~0xfffu, m->physical, 0,
@@ -139,7 +160,7 @@ static void set_page(void *cpu, u32 la, const struct emulated_mapping *m, int mm
 				       PAGE_SIZE_4K);
 	/* It would have every store look for code. */
 	if ((m->prot & HOST_WRITE) && m->physical < EMULATED_DEVICE_BASE &&
-	    !emulated_is_code(m->physical))
+	    !self.owner->is_code(m->physical))
 		tlb_set_dirty_x86_64(cpu, la & ~0xfffu);
 }
 
@@ -150,10 +171,13 @@ bool x86_cpu_tlb_fill_x86_64(void *cpu, u64 address, int size, int access, int m
 {
 	const bool write = access == ACCESS_STORE, fetch = access == ACCESS_FETCH;
 	const bool user = mmu == MMU_USER;
+	const struct emulated_cpu *c = emulated_cpu();
 	struct emulated_mapping m;
 
 	(void)size;
-	if (emulated_page(address, write, fetch, user, &m)) {
+	if (fetch && address >> 32 && (c->seg[SEG_CS].base + c->eip) >> 32)
+		leave(STOP_WRAPPED, host_pc);
+	if (self.owner->page(address, write, fetch, user, &m)) {
 		set_page(cpu, address, &m, mmu);
 		return true;
 	}
@@ -164,6 +188,20 @@ bool x86_cpu_tlb_fill_x86_64(void *cpu, u64 address, int size, int access, int m
 	self.exit->fetch = fetch;
 	self.exit->user = user;
 	leave(STOP_PAGE, host_pc);
+}
+
+#define ARITHMETIC_FLAGS 0x8d5u /* CF PF AF ZF SF OF */
+
+/* Where an instruction faults that had its flags computed first, what is taken for them may be an
+ * operand: IOPL, VM and all. Arithmetic flags are all that may come of it. */
+u32 cpu_cc_compute_all_x86_64(void *env, int op);
+u32 cpu_cc_compute_all_x86_64(void *env, int op)
+{
+	static u32 (*original)(void *, int);
+
+	if (!original)
+		original = (u32(*)(void *, int))dlsym(RTLD_NEXT, "cpu_cc_compute_all_x86_64");
+	return original(env, op) & ARITHMETIC_FLAGS;
 }
 
 static u32 no_pages[8];
@@ -187,7 +225,7 @@ void tlb_protect_code_x86_64(void *uc, u64 physical);
 void tlb_protect_code_x86_64(void *uc, u64 physical)
 {
 	(void)uc;
-	emulated_holds_code(physical & PAGE_MASK_4K, true);
+	self.owner->holds_code(physical & PAGE_MASK_4K, true);
 	if (physical < self.size)
 		tlb_reset_dirty_x86_64(self.cpu, (u64)self.ram + (physical & PAGE_MASK_4K),
 				       PAGE_SIZE_4K);
@@ -196,7 +234,7 @@ void tlb_unprotect_code_x86_64(void *uc, u64 physical);
 void tlb_unprotect_code_x86_64(void *uc, u64 physical)
 {
 	(void)uc;
-	emulated_holds_code(physical & PAGE_MASK_4K, false);
+	self.owner->holds_code(physical & PAGE_MASK_4K, false);
 }
 
 /* int n and int3: the library's would have them done already. */
@@ -244,9 +282,23 @@ THE_CORES(rdmsr)
 THE_CORES(wrmsr)
 THE_CORES(hlt, int length)
 THE_CORES(lmsw, u64 value)
+THE_CORES(xsetbv, u32 index, u64 value)
+THE_CORES(lldt, int selector)
+THE_CORES(ltr, int selector)
 THE_CORES(get_dr, int reg)
 THE_CORES(set_dr, int reg, u64 value)
 #pragma GCC diagnostic pop
+
+/* pushf shows neither VM nor RF. */
+u64 helper_read_eflags_x86_64(void *env);
+u64 helper_read_eflags_x86_64(void *env)
+{
+	const struct emulated_cpu *c = emulated_cpu();
+	const u32 direction = c->df < 0 ? FLAG_DF : 0;
+
+	return ((u32)c->eflags & ~(ARITHMETIC | FLAG_DF | FLAG_VM | FLAG_RF)) | direction |
+	       cpu_cc_compute_all_x86_64(env, c->cc_op);
+}
 
 void helper_rdtsc_x86_64(void *env);
 void helper_rdtsc_x86_64(void *env)
@@ -254,7 +306,7 @@ void helper_rdtsc_x86_64(void *env)
 	u64 value;
 
 	(void)env;
-	if (!emulated_tsc(&value))
+	if (!self.owner->tsc(&value))
 		leave(STOP_INSTRUCTION, CALLER);
 	emulated_cpu()->gpr[GPR_AX] = (u32)value;
 	emulated_cpu()->gpr[GPR_DX] = value >> 32;
@@ -298,20 +350,82 @@ UNDEFINED(rdtscp)
 UNDEFINED(rdpmc)
 #pragma GCC diagnostic pop
 
+/* ---- extended state ---- */
+
+static _Noreturn void raise_exception(u8 vector, uintptr_t host_pc)
+{
+	self.exit->vector = vector;
+	self.exit->error = 0;
+	leave(STOP_EXCEPTION, host_pc);
+}
+
+void helper_xsave_x86_64(void *env, u64 la, u64 mask);
+void helper_xsave_x86_64(void *env, u64 la, u64 mask)
+{
+	const u8 vector = self.owner->xsave(la, mask, false, CALLER);
+
+	(void)env;
+	if (vector)
+		raise_exception(vector, CALLER);
+}
+
+void helper_xsaveopt_x86_64(void *env, u64 la, u64 mask);
+void helper_xsaveopt_x86_64(void *env, u64 la, u64 mask)
+{
+	const u8 vector = self.owner->xsave(la, mask, true, CALLER);
+
+	(void)env;
+	if (vector)
+		raise_exception(vector, CALLER);
+}
+
+void helper_xrstor_x86_64(void *env, u64 la, u64 mask);
+void helper_xrstor_x86_64(void *env, u64 la, u64 mask)
+{
+	const u8 vector = self.owner->xrstor(la, mask, CALLER);
+
+	(void)env;
+	if (vector)
+		raise_exception(vector, CALLER);
+}
+
+u64 helper_xgetbv_x86_64(void *env, u32 index);
+u64 helper_xgetbv_x86_64(void *env, u32 index)
+{
+	(void)env;
+	if (!(emulated_cpu()->cr[4] & CR4_OSXSAVE))
+		raise_exception(EXC_UD, CALLER);
+	if (index)
+		raise_exception(EXC_GP, CALLER);
+	return self.owner->xcr0();
+}
+
+/* CR0.TS does not decide alone whether there is an FPU. */
+void helper_clts_x86_64(void *env);
+void helper_clts_x86_64(void *env)
+{
+	struct emulated_cpu *c = emulated_cpu();
+
+	(void)env;
+	c->cr[0] &= ~(u64)CR0_TS;
+	if (self.owner->has_fpu())
+		c->hflags &= ~EMULATED_TS;
+}
+
 /* ---- device memory ---- */
 
 static u64 device_read(uc_engine *uc, u64 offset, unsigned size, void *data)
 {
 	(void)uc;
 	(void)data;
-	return emulated_device_read(offset, size);
+	return self.owner->device_read(offset, size);
 }
 
 static void device_write(uc_engine *uc, u64 offset, unsigned size, u64 value, void *data)
 {
 	(void)uc;
 	(void)data;
-	emulated_device_write(offset, size, value);
+	self.owner->device_write(offset, size, value);
 }
 
 /* ---- the interface ---- */
@@ -334,6 +448,25 @@ void emulated_derive(void)
 void emulated_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 {
 	cpu_x86_cpuid_x86_64(self.env, leaf, subleaf, &out[0], &out[1], &out[2], &out[3]);
+}
+
+void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc)
+{
+	for (u32 i = 0; i < n; i += sizeof(u32)) {
+		const u32 value = cpu_ldl_data_ra_x86_64(self.env, (u32)(la + i), host_pc);
+
+		memcpy((u8 *)bytes + i, &value, sizeof(value));
+	}
+}
+
+void emulated_store(u32 la, const void *bytes, u32 n, uintptr_t host_pc)
+{
+	for (u32 i = 0; i < n; i += sizeof(u32)) {
+		u32 value;
+
+		memcpy(&value, (const u8 *)bytes + i, sizeof(value));
+		cpu_stl_data_ra_x86_64(self.env, (u32)(la + i), value, host_pc);
+	}
 }
 
 void emulated_flush(void)
@@ -407,8 +540,8 @@ static void set_features(void)
 	static const u32 words[ALL] = {
 		/* FPU DE PSE TSC MSR PAE CX8 PGE CMOV CLFSH MMX FXSR SSE SSE2 */
 		[LEAF1_EDX] = 0x0788a17d,
-		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES */
-		[LEAF1_ECX] = 0x02d80203,
+		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE */
+		[LEAF1_ECX] = 0x06d80203,
 		/* BMI1 BMI2 ERMS ADX CLFLUSHOPT */
 		[LEAF7_EBX] = 0x00880308,
 		[EXT1_EDX] = 0x00100000, /* NX */
@@ -419,13 +552,36 @@ static void set_features(void)
 		((u64 *)(self.env + ENV_FEATURES))[i] = words[i];
 }
 
-const char *emulated_open(u8 *ram, u64 size)
+bool emulated_is_known(void)
+{
+	static const char *const replaced[] = {
+		"x86_cpu_exec_interrupt_x86_64", "x86_cpu_tlb_fill_x86_64",
+		"check_exit_request_x86_64",	 "page_collection_lock_x86_64",
+		"page_collection_unlock_x86_64", "tlb_protect_code_x86_64",
+		"tlb_unprotect_code_x86_64",
+	};
+
+	for (unsigned i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
+		if (!dlsym(RTLD_NEXT, replaced[i]))
+			return false;
+	return self.cpu && *(void **)(self.env + ENV_OWNER) == (void *)self.uc;
+}
+
+void emulated_close(void)
+{
+	uc_close(self.uc);
+	munmap(self.tables, EMULATED_DEVICE_BASE - self.size);
+	memset(&self, 0, sizeof(self));
+}
+
+const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner)
 {
 	uc_hook hook;
 	uc_err error;
 
 	self.ram = ram;
 	self.size = size;
+	self.owner = owner;
 	error = uc_open(UC_ARCH_X86, UC_MODE_32, &self.uc);
 	if (!error)
 		error = uc_ctl_set_cpu_model(self.uc, UC_CPU_X86_SKYLAKE_CLIENT);
@@ -437,8 +593,8 @@ const char *emulated_open(u8 *ram, u64 size)
 		error = uc_hook_add(self.uc, &hook, UC_HOOK_INTR, interrupt_hook, NULL, 1, 0);
 	if (error)
 		return uc_strerror(error);
-	if (!self.cpu)
-		return "its functions cannot be replaced";
+	if (!emulated_is_known())
+		return "its structures are not where they should be";
 	*(void **)((u8 *)self.uc + UC_STOP_INTERRUPT) = (void *)never_stop;
 	*(u32 *)(self.cpu + CPU_INTERRUPT_REQUEST) |= ALWAYS_ASK;
 	emulated_cpu()->hflags2 |= EMULATED_GIF;

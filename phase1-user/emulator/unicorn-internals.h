@@ -34,13 +34,15 @@ struct emulated_cpu {
 
 #define EMULATED_CPL	0x3u /* in hflags */
 #define EMULATED_SHADOW 0x8u /* in hflags: behind sti or mov ss */
+#define EMULATED_TS	0x800u /* in hflags: CR0.TS, as far as FPU instructions go */
 
 /* Why emulated_execute() came back. */
 enum emulated_stop {
-	STOP_INTERRUPT,	  /* emulated_interrupted() said so */
-	STOP_EXCEPTION,	  /* the guest's own: vector, error */
-	STOP_SOFT,	  /* int n, int3 or into at eip: vector, length */
-	STOP_PAGE,	  /* emulated_page() said so: address, write, fetch, user */
+	STOP_INTERRUPT, /* interrupted() said so */
+	STOP_EXCEPTION, /* the guest's own: vector, error */
+	STOP_SOFT,	/* int n, int3 or into at eip: vector, length */
+	STOP_WRAPPED, /* CS's base and eip have come to add up to another 4 GiB: load them again */
+	STOP_PAGE,    /* page() said so: address, write, fetch, user */
 	STOP_INSTRUCTION, /* the instruction at eip is not the library's to carry out */
 	STOP_LIBRARY,	  /* it has given up: error */
 };
@@ -57,14 +59,45 @@ struct emulated_exit {
 #define EMULATED_TABLES	     PAGE_SIZE_4K
 #define EMULATED_DEVICE_BASE (1ull << 32)
 
-/* Make it, with `ram` of `size` bytes. NULL, or why not. */
-const char *emulated_open(u8 *ram, u64 size);
+struct emulated_mapping {
+	u64 physical;
+	unsigned prot; /* HOST_READ, HOST_WRITE, HOST_EXEC */
+};
+
+/* What it asks for while it runs. */
+struct emulated_owner {
+	/* Where is the page at `la`? False: STOP_PAGE. `user`: with the rights of CPL 3. */
+	bool (*page)(u32 la, bool write, bool fetch, bool user, struct emulated_mapping *m);
+	/* Code in the page at this physical address is going to be translated for the first time,
+	 * or has no translations any more; has it any? */
+	void (*holds_code)(u64 physical, bool holds);
+	bool (*is_code)(u64 physical);
+	/* Between two blocks of code, with all registers but the arithmetic flags in place: stop?
+	 */
+	bool (*interrupted)(void);
+	/* What RDTSC reads; false: that is the core's. */
+	bool (*tsc)(u64 *value);
+	u64 (*device_read)(u64 gpa, unsigned size);
+	void (*device_write)(u64 gpa, unsigned size, u64 value);
+	/* May FPU instructions run, as far as CR0 does not forbid it? */
+	bool (*has_fpu)(void);
+	/* XSAVE or XSAVEOPT, and XRSTOR: 0, or the exception that it raises. XCR0. */
+	u8 (*xsave)(u32 la, u64 mask, bool optimized, uintptr_t host_pc);
+	u8 (*xrstor)(u32 la, u64 mask, uintptr_t host_pc);
+	u64 (*xcr0)(void);
+};
+
+/* Make it, with `ram` of `size` bytes. NULL, or why not. One at a time. */
+const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner);
+void emulated_close(void);
+/* Do the structures and functions seem to be where they should? Before anything is done with it. */
+bool emulated_is_known(void);
 struct emulated_cpu *emulated_cpu(void);
 /* The page behind that RAM, which no guest-physical address names. */
 u8 *emulated_tables(void);
 /* Run from where the registers say. */
 void emulated_execute(struct emulated_exit *exit);
-/* From a signal handler: have the code that runs ask emulated_interrupted() soon. */
+/* From a signal handler: have the code that runs ask interrupted() soon. */
 void emulated_poke(void);
 
 void emulated_derive(void); /* what follows from segments, flags and control registers */
@@ -79,24 +112,8 @@ void emulated_drop_code(u64 gpa);
 void emulated_read(int reg, void *value);
 void emulated_write(int reg, const void *value);
 
-/* ---- what it asks for: of mmu.c, code.c and run.c ---- */
-
-struct emulated_mapping {
-	u64 physical;
-	unsigned prot; /* HOST_READ, HOST_WRITE, HOST_EXEC */
-};
-
-/* Where is the page at `la`? False: STOP_PAGE. `user`: with the rights of CPL 3. */
-bool emulated_page(u32 la, bool write, bool fetch, bool user, struct emulated_mapping *m);
-/* Code in the page at this physical address is going to be translated for the first time, or has no
- * translations any more. */
-void emulated_holds_code(u64 physical, bool holds);
-bool emulated_is_code(u64 physical);
-/* Between two blocks of code, with all registers in place: stop? */
-bool emulated_interrupted(void);
-/* What RDTSC reads; false: that is the core's. */
-bool emulated_tsc(u64 *value);
-u64 emulated_device_read(u64 gpa, unsigned size);
-void emulated_device_write(u64 gpa, unsigned size, u64 value);
+/* Memory as the instruction that `host_pc` belongs to reaches it. If it faults they do not return. */
+void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc);
+void emulated_store(u32 la, const void *bytes, u32 n, uintptr_t host_pc);
 
 #endif

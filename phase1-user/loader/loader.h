@@ -17,6 +17,7 @@ enum image_kind {
 	IMAGE_ELF,	 /* a Linux vmlinux: 32-bit boot protocol */
 	IMAGE_BZIMAGE,	 /* a Linux bzImage: the same, self-extracting */
 	IMAGE_MULTIBOOT, /* Multiboot 1, ELF or with address fields */
+	IMAGE_FIRMWARE,	 /* a PC's BIOS: begins at the reset vector, in real mode */
 };
 
 struct blob {
@@ -33,12 +34,24 @@ struct image {
 	size_t multiboot; /* IMAGE_MULTIBOOT: offset of its header */
 };
 
+/* A virtio-mmio device, for a kernel that hears of it from tables only. */
+struct boot_device {
+	u32 base, size, irq;
+};
+
+static inline bool image_is_linux(const struct image *im)
+{
+	return im->kind == IMAGE_ELF || im->kind == IMAGE_BZIMAGE;
+}
+
 /* What to boot and where. */
 struct boot {
 	u8 *ram;
 	u64 ram_size;
 	const char *cmdline;
 	struct blob initrd; /* data NULL: none */
+	const struct boot_device *device;
+	unsigned devices;
 };
 
 /* Read a whole regular, non-empty file; `what` names it in the error ("kernel"). The bytes are
@@ -46,8 +59,11 @@ struct boot {
 bool blob_read(struct blob *blob, const char *what, const char *path, struct error *e);
 void blob_free(struct blob *blob);
 
-/* Recognise `file`, which must outlive `im`. A Linux without the note is refused here. */
+/* Recognise `file`, which must outlive `im`. */
 bool image_identify(struct image *im, const struct blob *file, struct error *e);
+
+/* The same of a PC's firmware, of whose bytes nothing can be recognised but their number. */
+bool image_is_firmware(struct image *im, const struct blob *file, struct error *e);
 
 /* Put it into RAM and set what the boot protocol defines in `cpu`, leaving the rest of `cpu` in
  * its state after reset. RAM must be zero. */

@@ -219,7 +219,8 @@ static void make_idt(struct contest *c)
 	struct dice *d = &c->dice;
 	const bool good = chance(d, 60);
 
-	for (unsigned i = 0; i < MIDT_ENTRIES; i++) {
+	for (unsigned i = 0; i <= SYSCALL_VECTOR;
+	     i = i + 1 == MIDT_ENTRIES ? SYSCALL_VECTOR : i + 1) {
 		u8 access = PICK(d, 0x8e, 0x8e, 0x8f, 0x86, 0x87) |
 			    PICK(d, 3, 3, c->model.r.cpl, roll_below(d, 4)) << 5;
 
@@ -319,7 +320,7 @@ static void make_registers(struct contest *c)
 	load_data(c, SEG_GS);
 	r->gdtr = (struct m_table){AT_MGDT, chance(d, 90) ? MGDT_ENTRIES * 8 - 1
 							  : roll_below(d, MGDT_ENTRIES * 8)};
-	r->idtr = (struct m_table){AT_MIDT, chance(d, 90) ? MIDT_ENTRIES * 8 - 1
+	r->idtr = (struct m_table){AT_MIDT, chance(d, 90) ? SYSCALL_VECTOR * 8 + 7
 							  : roll_below(d, MIDT_ENTRIES * 8)};
 	r->ldtr = m_unpack(descriptor(AT_MLDT, MLDT_ENTRIES * 8 - 1, D_LDT, 0), 10 << 3);
 	if (chance(d, 6))
@@ -369,6 +370,28 @@ static u32 random_odd(struct dice *d, unsigned n)
 	return odd;
 }
 
+void machine_enter_vm86(struct contest *c)
+{
+	struct m_registers *r = &c->model.r;
+	struct dice *d = &c->dice;
+
+	r->cpl = 3;
+	r->eflags |= FLAG_VM;
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		const u16 selector =
+			4 + roll_below(d, 0xfffc); /* none that would be null elsewhere */
+
+		r->seg[i] = (struct m_segment){.selector = selector,
+					       .base = selector << 4,
+					       .limit = 0xffff,
+					       .type = 3,
+					       .dpl = 3,
+					       .s = true,
+					       .present = true};
+	}
+	r->seg[SEG_CS].type = 11; /* the core's code segments are code */
+}
+
 void machine_make(struct contest *c)
 {
 	struct dice *d = &c->dice;
@@ -381,6 +404,8 @@ void machine_make(struct contest *c)
 	for (u32 page = 0; page < ARRAY_SIZE(c->frame); page++)
 		c->frame[page] = page;
 	c->model.r.cpl = chance(d, 40) ? 0 : chance(d, 60) ? 3 : roll_below(d, 4);
+	c->model.deprivileged = chance(d, 60);
+	c->vm->levels = !c->model.deprivileged;
 	make_registers(c);
 	if (chance(d, 60)) {
 		if (chance(d, 20)) {

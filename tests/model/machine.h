@@ -24,9 +24,11 @@ enum {
 #define MGDT_ENTRIES   16 /* 12 to 14: where Linux has its TLS, and the core slots of the host's */
 #define MLDT_ENTRIES   12
 #define MIDT_ENTRIES   0x31
-#define SYSCALL_VECTOR 0x30
+#define SYSCALL_VECTOR 0x80 /* it has a gate as well */
 
 void machine_make(struct contest *c);
+/* The same in virtual-8086 mode; only an engine whose CPU has the guest's levels has that. */
+void machine_enter_vm86(struct contest *c);
 
 /* Write at a linear address of the machine. */
 void machine_put(struct contest *c, u32 la, u32 value, unsigned size);

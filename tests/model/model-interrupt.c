@@ -54,6 +54,17 @@ static struct m_segment read_handler_segment(struct model *m, u16 selector, u32 
 	return cs;
 }
 
+/* INTERRUPT-FROM-VIRTUAL-8086-MODE: they are pushed first, and null in the handler. */
+static void save_data_segments(struct model *m, struct m_stack *stack, unsigned size)
+{
+	static const enum seg_reg data[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
+		m_push(m, stack, m->r.seg[data[i]].selector, size);
+		m->r.seg[data[i]] = (struct m_segment){.null = true};
+	}
+}
+
 /* One attempt. Both INTER- and INTRA-PRIVILEGE-LEVEL-INTERRUPT. */
 static void deliver(struct model *m, const void *arg)
 {
@@ -65,14 +76,20 @@ static void deliver(struct model *m, const void *arg)
 	const u32 offset = (gate & 0xffff) | (is_gate32(type) ? gate >> 48 << 16 : 0);
 	struct m_segment cs = read_handler_segment(m, gate >> 16 & 0xffff, ext);
 	const bool inner = !m_is_conforming(&cs) && cs.dpl < m->r.cpl;
-	const unsigned items = 3 + (inner ? 2 : 0) + (e->has_error ? 1 : 0);
+	const bool vm86 = m->r.eflags & FLAG_VM;
+	const unsigned items = 3 + (inner ? 2 : 0) + (vm86 ? 4 : 0) + (e->has_error ? 1 : 0);
 	const struct m_stack old = m_present_stack(m);
-	struct m_stack stack = inner ? m_stack_of_level(m, cs.dpl, ext) : old;
+	struct m_stack stack;
 
+	if (vm86 && (!inner || cs.dpl != 0))
+		fault(m, EXC_GP, M_ERROR(cs.selector) + ext);
+	stack = inner ? m_stack_of_level(m, cs.dpl, ext) : old;
 	if (!m_stack_has_room(&stack, items, size))
 		fault(m, EXC_SS, inner ? M_ERROR(stack.ss.selector) + ext : ext);
 	if (offset > cs.limit)
 		fault(m, EXC_GP, ext);
+	if (vm86)
+		save_data_segments(m, &stack, size);
 	if (inner) {
 		m_push(m, &stack, old.ss.selector, size);
 		m_push(m, &stack, old.esp, size);
@@ -90,6 +107,9 @@ static void deliver(struct model *m, const void *arg)
 	m->r.gpr[GPR_SP] = stack.esp;
 	m->r.eip = offset;
 	m->r.eflags &= ~(FLAG_TF | FLAG_VM | FLAG_RF | FLAG_NT);
+	/* The core's, not the SDM's: its guests' inner levels run where alignment is checked. */
+	if (m->deprivileged && m->r.cpl < 3)
+		m->r.eflags &= ~FLAG_AC;
 	if (is_interrupt_gate(type))
 		m->r.eflags &= ~FLAG_IF;
 }
@@ -150,4 +170,34 @@ enum m_outcome m_deliver(struct model *m, struct m_event event)
 		event = (struct m_event){M_EXCEPTION, second, m_has_error_code(second),
 					 m->fault.error, eip};
 	}
+}
+
+/* ------------------------------------------------------------- stepping ---- */
+
+enum m_outcome m_step(struct model *m, m_operation *operation, const void *arg,
+		      enum m_step_kind kind)
+{
+	const bool single_step = m->r.eflags & FLAG_TF;
+	const u32 rf = m->r.eflags & FLAG_RF;
+	enum m_outcome outcome;
+
+	/* Vol. 3, 17.3.1.1: it is clear behind each instruction but iret, which loads it. */
+	m->r.eflags &= ~FLAG_RF;
+	outcome = model_run(m, operation, arg);
+	if (outcome == M_FAULT) {
+		m->r.eflags |= FLAG_RF;
+		if (m->fault.vector == EXC_PF)
+			m->r.cr2 = m->fault.address;
+		return m_deliver(m, (struct m_event){M_EXCEPTION, m->fault.vector,
+						     m_has_error_code(m->fault.vector),
+						     m->fault.error, m->r.eip});
+	}
+	if (outcome != M_DONE) {
+		m->r.eflags |= rf;
+		return outcome;
+	}
+	/* Vol. 3, 17.3.1.4, and 6.8.3 of loads of SS. */
+	if (!single_step || kind == M_LOADS_SS)
+		return M_DONE;
+	return m_deliver(m, (struct m_event){M_EXCEPTION, EXC_DB, false, 0, m->r.eip});
 }

@@ -138,7 +138,7 @@ static u32 translate_pae(struct model *m, u32 la, struct m_access a)
 
 u32 m_translate(struct model *m, u32 la, struct m_access access)
 {
-	if ((la & ~0xfffu) == m->hole)
+	if (m->deprivileged && (la & ~0xfffu) == m->hole)
 		stop(m, M_OUT_OF_SCOPE);
 	if (!(m->r.cr0 & CR0_PG))
 		return la;

@@ -63,7 +63,10 @@ struct model {
 	struct m_registers r;
 	u8 *ram;
 	u32 ram_size;
-	u32 hole; /* linear page that is out of scope */
+	/* With a CPU that has no privilege levels: there is a page that is out of scope, and AC
+	 * does not last in inner levels. */
+	bool deprivileged;
+	u32 hole;
 	struct m_fault fault;
 	/* of the operation in progress */
 	struct m_write write[M_WRITES_MAX];
@@ -165,5 +168,10 @@ struct m_event {
 /* Deliver it, and the exceptions that this causes, up to shutdown. */
 enum m_outcome m_deliver(struct model *m, struct m_event event);
 bool m_has_error_code(u8 vector);
+
+/* An instruction with all that follows: its fault, or the single-step trap behind it. */
+enum m_step_kind { M_ORDINARY, M_LOADS_SS };
+enum m_outcome m_step(struct model *m, m_operation *operation, const void *arg,
+		      enum m_step_kind kind);
 
 #endif

@@ -180,7 +180,7 @@ void compare_registers(struct contest *c)
 		DIFFER_UNLESS_EQUAL(c, gpr[i], r->gpr[i], cpu->gpr[i]);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		compare_segment(c, seg[i], &r->seg[i], &cpu->seg[i]);
-	for (unsigned i = 0; i < SEG_COUNT; i++)
+	for (unsigned i = 0; i < SEG_COUNT && c->model.deprivileged; i++)
 		compare_hardware(c, seg[i], i);
 	compare_segment(c, "ldtr", &r->ldtr, &cpu->ldtr);
 	compare_segment(c, "tr", &r->tr, &cpu->tr);
@@ -331,6 +331,7 @@ int suite_main(const struct suite *suite, int argc, char **argv)
 	c.model.ram_size = suite->ram_size;
 	c.model.ram = malloc(suite->ram_size);
 	c.model.hole = PLEX86_PV_PAGE;
+	c.model.deprivileged = true;
 	c.ram_before = malloc(suite->ram_size);
 	assert_true(c.model.ram && c.ram_before && suite->n_outcomes <= ARRAY_SIZE(counts));
 	for (u64 i = 0; i < count && (keep_going || !bad); i++) {

@@ -207,6 +207,86 @@ static void test_tss_in_ldt(void **state)
 	assert_stopped(vm, gp(vm, 0xea, IMM32(0), IMM16(0x0c)), FAULT_TASK);
 }
 
+/* ------------------------------------------------------------ RF and TF ---- */
+
+static void iret_frame(struct vm *vm, u32 flags)
+{
+	const u32 frame[] = {0x1234, KCS, flags};
+
+	vm->cpu.gpr[GPR_SP] = AT_KSTACK - sizeof(frame);
+	poke(vm, AT_KSTACK - sizeof(frame), frame, sizeof(frame));
+}
+
+/* The image of a fault has it set, also of one that comes of a delivery (SDM vol. 3, 17.3.1.1). */
+static void test_rf_of_faults(void **state)
+{
+	struct vm *vm = *state;
+
+	vm_user(vm);
+	assert_true(delivered(vm, gp(vm, 0xcd, 0x81), EXC_GP).flags & FLAG_RF);
+	vm_kernel(vm);
+	put_gate(vm, 0x20, KCS, HANDLER(0x20), D_INT32 & ~D_ABSENT);
+	assert_true(reflect(vm, 0x20, EVENT_EXTERNAL, false, 0));
+	assert_true(delivered(vm, CORE_RESUME, EXC_NP).flags & FLAG_RF);
+	vm_kernel(vm); /* without a trap of the hardware's */
+	vm->cpu.rflags &= ~(u64)FLAG_RF;
+	raise_error(vm, EXC_GP, 0);
+	assert_true(reflect_exception(vm));
+	assert_true(delivered(vm, CORE_RESUME, EXC_GP).flags & FLAG_RF);
+	vm_kernel(vm); /* int1 is no fault */
+	vm->cpu.rflags |= FLAG_RF;
+	assert_false(delivered(vm, gp(vm, 0xf1), EXC_DB).flags & FLAG_RF);
+}
+
+/* On the way to the kernel AC stays, but where that runs at CPL 3 and would be checked. */
+static void test_ac_in_the_handler(void **state)
+{
+	struct vm *vm = *state;
+
+	for (unsigned levels = 0; levels < 2; levels++) {
+		vm->levels = levels;
+		vm_user(vm);
+		vm->cpu.rflags |= FLAG_AC;
+		assert_true(reflect(vm, 0x20, EVENT_EXTERNAL, false, 0));
+		assert_true(delivered(vm, CORE_RESUME, 0x20).flags & FLAG_AC);
+		assert_int_equal(!!(vm->cpu.rflags & FLAG_AC), levels);
+	}
+}
+
+/* It loads RF; one of 16 bits has none. */
+static void test_iret_loads_rf(void **state)
+{
+	struct vm *vm = *state;
+	const u16 frame16[] = {0x1234, KCS, 0};
+
+	iret_frame(vm, FLAG_RF);
+	assert_next(vm, gp(vm, 0xcf), 0x1234);
+	assert_true(vm->cpu.rflags & FLAG_RF);
+	vm_kernel(vm);
+	iret_frame(vm, 0);
+	assert_next(vm, gp(vm, 0xcf), 0x1234);
+	assert_false(vm->cpu.rflags & FLAG_RF);
+	vm_kernel(vm);
+	poke(vm, AT_KSTACK - 6, frame16, sizeof(frame16));
+	vm->cpu.gpr[GPR_SP] = AT_KSTACK - 6;
+	vm->cpu.rflags |= FLAG_RF; /* the trap's */
+	assert_next(vm, gp(vm, 0x66, 0xcf), 0x1234);
+	assert_false(vm->cpu.rflags & FLAG_RF);
+}
+
+/* The step is that of the instruction which began with TF. */
+static void test_step_over_iret_that_clears_tf(void **state)
+{
+	struct vm *vm = *state;
+	struct frame f;
+
+	iret_frame(vm, 0);
+	vm->cpu.rflags |= FLAG_TF;
+	f = delivered(vm, gp(vm, 0xcf), EXC_DB);
+	assert_int_equal(f.eip, 0x1234);
+	assert_false(f.flags & FLAG_TF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +301,10 @@ int main(void)
 		VM_TEST(test_no_bitmap_in_16_bit_tss),
 		VM_TEST(test_nested_return_checks),
 		VM_TEST(test_tss_in_ldt),
+		VM_TEST(test_rf_of_faults),
+		VM_TEST(test_ac_in_the_handler),
+		VM_TEST(test_iret_loads_rf),
+		VM_TEST(test_step_over_iret_that_clears_tf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
