@@ -83,6 +83,7 @@ static _Noreturn void begin(unsigned nr, int socket, char **command)
 	const struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
 	int listener;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* should we be killed */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	setpgid(0, 0);
 	listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
