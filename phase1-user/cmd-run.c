@@ -195,6 +195,13 @@ static int run_machine(struct run *r)
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
+	/* What was written last is lost like the rest, though the guest has ended meanwhile. */
+	if ((m->end == END_VALUE || m->end == END_HALTED) && m->output_error &&
+	    m->output_error != EPIPE) {
+		m->end = END_OUTPUT;
+		m->value = m->output_error;
+		status = verdict_status(m, &r->options);
+	}
 	write_results(r);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);

@@ -155,6 +155,7 @@ void machine_console_event(void *owner, enum console_event event, int error)
 		machine_update_size(m);
 		break;
 	case CONSOLE_LOST:
+		m->output_error = error;
 		machine_end_run(m, END_OUTPUT, error);
 		break;
 	case CONSOLE_STATS:

@@ -72,6 +72,7 @@ struct machine {
 	struct trace_file *trace;  /* NULL: none */
 	struct recorder *recorder; /* NULL: none */
 	struct travel *travel;	   /* of a replay under a debugger; NULL: none */
+	int output_error;	   /* the console's output could not be written: why, or 0 */
 	bool travelled;		 /* since it last stood at its end, it has been brought elsewhere */
 	enum machine_end ending; /* what the guest has asked for by a port, and */
 	u32 ending_value;
