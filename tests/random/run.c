@@ -296,13 +296,17 @@ static void copy_code(const struct sequence *s, bool in)
 static u32 undefined_flags(const struct sequence *s, const struct options *o)
 {
 	const u32 at = trap.eip - s->start.eip;
+	u32 undefined = 0;
+	bool found = false;
 
 	if (o->mode == MODE_SOUP)
 		return undefined_after(step.eip);
 	for (u32 n = 0; n <= s->items; n++)
-		if (at == s->offset[n])
-			return s->undefined[n];
-	return s->any_undefined;
+		if (at == s->offset[n]) { /* several, where items are left out */
+			undefined |= s->undefined[n];
+			found = true;
+		}
+	return found ? undefined : s->any_undefined;
 }
 
 void run(const struct sequence *s, const struct options *o, u32 number, struct outcome *out)
@@ -342,7 +346,7 @@ void run(const struct sequence *s, const struct options *o, u32 number, struct o
 	if (!compares(o, BUG_FAULT_FLAGS) && faulted_in(out, insn_loses_flags))
 		out->r.eflags = 0; /* whatever: not only of the arithmetic ones */
 	if (!compares(o, BUG_LONG) && faulted_in(out, insn_is_long))
-		out->cr2 = 0;
+		out->cr2 = out->r.error = 0;
 	copy_code(s, false);
 }
 
