@@ -111,9 +111,9 @@ static const struct rule rules[] = {
 	{MAP_0F, 0xf1, 0xfe, P_F2 | P_F3, EXTS, ANY, BUG_UD},
 	{MAP_0F, 0xba, 0xba, P_ANY, 0x0f, ANY, BUG_UD},
 	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(1), MEM, BUG_FIST},
-	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(0), MEM, BUG_SNAN},
-	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(0), MEM, BUG_SNAN},
-	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5), MEM, BUG_UNNORMAL},
+	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(0), MEM, BUG_FLD},
+	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(0), MEM, BUG_FLD},
+	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5), MEM, BUG_FLD},
 	{MAP_1, 0xc0, 0xc1, P_ANY, EXT(2) | EXT(3), MEM, BUG_FAULT_FLAGS}, /* rcl, rcr */
 	{MAP_1, 0xd0, 0xd3, P_ANY, EXT(2) | EXT(3), MEM, BUG_FAULT_FLAGS},
 	{MAP_0F, 0x2c, 0x2d, P_NONE, EXTS, MEM, BUG_PUNPCKL},

@@ -315,7 +315,7 @@ void run(const struct sequence *s, const struct options *o, u32 number, struct o
 	struct user_state start = s->start;
 
 	copy_code(s, true);
-	fill_fpu(&out->fpu, s->fpu.valid, compares(o, BUG_PRECISION), &r);
+	fill_fpu(&out->fpu, s->fpu.valid, compares(o, BUG_FLD), &r);
 	ticks = 0;
 	step.stepping = o->mode == MODE_SOUP;
 	step.left = STEPS;
