@@ -63,7 +63,7 @@ enum left_out {
 	BUG_RET_IMM,	    /* takes its operand for a signed one */
 	BUG_UD,		    /* opcodes that are not there are taken, or touch memory first */
 	BUG_CONSTANT,	    /* FLDL2T and its kin are not rounded */
-	BUG_FLD,	    /* rounds, and does not look at NaNs and unsupported formats */
+	BUG_FLD,	    /* does not look at NaNs and unsupported formats */
 	BUG_FIST,	    /* what is too large is not the integer indefinite */
 	BUG_INT1,
 	BUG_CMPPS,     /* predicates above 7 are #UD */
