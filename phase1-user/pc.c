@@ -15,6 +15,7 @@
 #include "hal/keyboard.h"
 
 #define TICK_NS 10000000 /* between looks at the screen, and between keys */
+#define SETTLED 5	 /* looks that show the same before the guest is taken to be done */
 
 /* The firmware's keyboard buffer, where the BIOS data area has it. */
 #define BDA_KEYS_HEAD  0x41a
@@ -75,7 +76,8 @@ static void show(struct pc *pc)
 	look(pc, &now);
 	if (pc->terminal)
 		screen_ansi_update(&pc->ansi, &now);
-	if (same_screen(&now, &pc->last))
+	pc->still = same_screen(&now, &pc->last) ? pc->still + 1 : 0;
+	if (pc->still >= SETTLED)
 		screen_text_update(&pc->text, &now, true);
 	pc->last = now;
 	pc->showing = false;
@@ -90,8 +92,8 @@ void pc_end(struct pc *pc)
 {
 	if (pc->serial || pc->showing)
 		return;
-	show(pc);
-	show(pc);
+	for (unsigned i = 0; i <= SETTLED; i++)
+		show(pc);
 	screen_text_end(&pc->text);
 	screen_ansi_end(&pc->ansi);
 }

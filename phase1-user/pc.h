@@ -60,6 +60,7 @@ struct pc {
 	struct screen_text text;
 	struct screen_ansi ansi;
 	struct screen last; /* the timer's last look */
+	unsigned still;	    /* so many looks showed the same */
 	bool showing;	    /* what the screen says is just being told */
 	struct loop_source timer;
 	u64 typed_ns; /* when the last key was */
