@@ -172,6 +172,8 @@ static int run_machine(struct run *r)
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
+	if (r->console.kind == TARGET_STDIO)
+		pc_leave_terminal(&r->pc);
 	write_results(r);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);
