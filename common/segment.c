@@ -137,6 +137,8 @@ static u16 native_selector(const struct vm *vm, enum seg_reg reg, const struct s
 		return seg->selector;
 	if (reg == SEG_CS)
 		return is_flat(seg) ? HOST_FLAT_CS : 0;
+	if (vm->native)
+		return 0;
 	if (is_flat(seg) && seg_is_writable_data(seg) && !(seg->attr & SEG_TYPE_DOWN)) {
 		/* Code may load HOST_FLAT_DS without a trap, and that must show: another flat
 		 * selector gets a host selector of its own. SS is not loaded like that. */
@@ -157,15 +159,27 @@ static bool stop_for_segment(struct vm *vm, u16 selector)
 	return false;
 }
 
+/* Where the host has a segment for which it has no selector. User code of the hybrid engine reads
+ * what it finds there: that differs from the guest's selector in the table's bit only, if it can. */
+static enum host_slot slot_for(struct vm *vm, enum seg_reg reg, const struct segment *seg)
+{
+	const unsigned index = seg->selector >> 3;
+
+	if (vm->native && reg != SEG_CS && !(seg->selector & 4) && index >= HOST_SLOT_GDT3 &&
+	    index < HOST_SLOT_SEG0)
+		return index;
+	vm->slot[reg] = pack(seg);
+	return HOST_SLOT_SEG0 + reg;
+}
+
 bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 {
 	u16 hw = native_selector(vm, reg, seg);
 
 	if (!hw) {
-		enum host_slot slot = HOST_SLOT_SEG0 + reg;
+		const enum host_slot slot = slot_for(vm, reg, seg);
 
-		vm->slot[reg] = pack(seg);
-		if (host_set_segment(vm, slot, vm->slot[reg]) != HOST_OK)
+		if (host_set_segment(vm, slot, pack(seg)) != HOST_OK)
 			return stop_for_segment(vm, seg->selector);
 		hw = HOST_LDT_SELECTOR(slot);
 	}
@@ -271,6 +285,8 @@ bool seg_sync_tls(struct vm *vm)
 	struct shadow *s = vm_shadow(vm);
 	u64 *tls = s->tls;
 
+	if (vm->levels)
+		return true; /* its slots are none of the host's */
 	for (unsigned i = 0; i < HOST_TLS_COUNT; i++) {
 		u64 desc = 0;
 		u16 selector = (HOST_TLS_ENTRY + i) << 3;

@@ -236,13 +236,33 @@ static bool is_hidden(const struct vm *vm, u32 page)
 	return debug_denied(vm, page) & HOST_READ;
 }
 
+/* The page is going to have `record` in place of what it has. */
+static void make_way(struct vm *vm, u32 page, u32 record)
+{
+	const u32 old = vm_shadow(vm)->record[page];
+
+	/* Who else knows the old one must hear of that. */
+	if (vm->levels && old && old != record)
+		shadow_drop(vm, page, page + 1);
+	shadow_record(vm, page, 0);
+}
+
+/* Has it a record that keeps it from being mapped together with its neighbours? That of the hybrid
+ * engine's emulator does not. */
+static bool is_taken(struct vm *vm, u32 page, u32 record)
+{
+	const u32 old = vm_shadow(vm)->record[page];
+
+	return old && !(vm->native && old == record);
+}
+
 /* May `page` be mapped together with a neighbour whose record is `like`, `delta` pages away? */
 static bool extends(struct vm *vm, u32 page, u32 like, s32 delta)
 {
 	struct walk w;
 
 	if ((u64)page << 12 < vm->low_limit || pv_is_page(vm, (u64)page << 12) ||
-	    vm_shadow(vm)->record[page] || is_hidden(vm, page))
+	    is_taken(vm, page, like + ((u32)delta << 12)) || is_hidden(vm, page))
 		return false;
 	if (paging_walk(vm, (u64)page << 12, &w) != WALK_OK || !w.accessed)
 		return false;
@@ -373,7 +393,7 @@ enum shadow_result shadow_fault(struct vm *vm, u64 la, bool write, bool fetch, b
 	trace(vm, EV_PF_FILL, la, w.gpa);
 	if (grant_write(vm, page, record))
 		return SHADOW_FILLED;
-	shadow_record(vm, page, 0);
+	make_way(vm, page, record);
 	return map_around(vm, page, record);
 }
 
@@ -391,7 +411,7 @@ void shadow_expect(struct vm *vm, u64 la, bool write, u32 ahead)
 		.pending = true, .write = write, .la = la, .ahead = ahead};
 
 	/* Without the gate it costs the trap it spares. */
-	if (vm->gate && vm->fast_paths)
+	if (vm->native || (vm->gate && vm->fast_paths))
 		set_expected(vm, page);
 }
 
@@ -412,7 +432,7 @@ static void fill_expected(struct vm *vm, u32 la, bool write)
 	trace(vm, EV_PF_FILL, la, w.gpa);
 	if (grant_write(vm, page, record))
 		return;
-	shadow_record(vm, page, 0);
+	make_way(vm, page, record);
 	/* If this fails, the fault that we wanted to spare comes, and tells. */
 	if (map_around(vm, page, record) != SHADOW_FILLED)
 		vm->exit.kind = EXIT_NONE;

@@ -41,6 +41,7 @@
 	X(PROTECT, "protect", "linear", "pages")        \
 	X(RESYNC, "resync", "from", "to")               \
 	X(SWITCH, "switch", "to shadow", "cr3")         \
+	X(HANDOVER, "hand-over", "", "")                \
 	X(TLS, "tls", "slot", "")                       \
 	X(EXIT, "exit", "kind", "")                     \
 	X(SHUTDOWN, "shutdown", "", "")
@@ -89,13 +90,15 @@ struct trace_ring {
 struct vm_stats {
 	u64 count[EV_COUNT];
 	u64 traps[EV_COUNT], trap_time[EV_COUNT]; /* by cause */
+	u64 handovers[EV_COUNT], handover_time[EV_COUNT]; /* to the emulator, by the trap's cause */
 	u64 exits[EXIT_COUNT],
 		exit_time[EXIT_COUNT]; /* by kind: until the VMM gave the turn back */
 	u64 idle_time;
 	u64 idle_since; /* of a wait that goes on; 0: there is none */
-	/* The trap being dealt with. */
-	u64 begun;
-	u32 cause; /* enum event */
+	struct vm_stats_trap {
+		u64 begun;
+		u32 cause; /* enum event */
+	} trap; /* being dealt with */
 };
 
 /* Text of an event's name and of its two arguments. */
@@ -115,6 +118,9 @@ void stats_trap_begins(struct vm *vm);
 void stats_trap_ends(struct vm *vm);
 /* Within it: an exit of this kind, which began at host_tsc() `since`, is over. */
 void stats_exit_ends(struct vm *vm, u32 kind, u64 since);
+/* Within it: the guest has been in the emulator since host_tsc() `since`, which is not the trap's time;
+ * `trap` is as it was then. */
+void stats_handover_ends(struct vm *vm, const struct vm_stats_trap *trap, u64 since);
 /* Within it, around an idle wait. */
 void stats_idle_begins(struct vm *vm);
 void stats_idle_ends(struct vm *vm);

@@ -75,6 +75,7 @@ struct vm {
 	bool fast_paths;   /* stubs may run without a trap */
 	bool levels;	/* the engine's CPU has the guest's privilege levels and modes itself: there
 			 * is no PV page among its linear pages, and IF and CPL are the CPU's */
+	bool native;	/* the hybrid engine's: user code runs, on the host's CPU */
 	u8 *translated; /* an emulator's: of which pages of RAM it has translations, a byte each;
 			 * NULL: none */
 	bool code_written; /* the core, for the guest, has written to one of these */

@@ -21,6 +21,7 @@
 /* How long input waits for the guest's init, seconds. A whole distribution may take its time, and
  * what it gets before its login is lost. */
 #define BOOT_PATIENCE_S	      3
+#define BOOT_PATIENCE_STOCK_S 60 /* emulated, and not built to start quickly */
 #define BOOT_PATIENCE_IMAGE_S 300
 
 static int failed(struct run *r, int status)
@@ -31,11 +32,14 @@ static int failed(struct run *r, int status)
 
 static bool load_guest(struct run *r)
 {
+	struct boot_device device[HAL_DEVICES_MAX];
 	const struct boot boot = {
 		.ram = engine_ram(r->engine),
 		.ram_size = r->options.memory,
 		.cmdline = r->cmdline,
 		.initrd = r->initrd,
+		.device = device,
+		.devices = hal_boot_devices(&r->hal, device),
 	};
 	struct vm *state = calloc(1, sizeof(*state));
 	bool ok;
@@ -90,6 +94,23 @@ static void report_undriven(const struct run *r)
 			fprintf(stderr, "plex86: %s\n", text);
 }
 
+/* The guest whose end has been reported, for a debugger to look at later. */
+static void save_crash(struct run *r)
+{
+	const char *path = r->options.crash_snapshot;
+	struct snapshot_result result;
+	bool ok;
+
+	loop_lock(&r->loop);
+	ok = machine_snapshot(&r->machine, path, &result, &r->error);
+	loop_unlock(&r->loop);
+	if (ok)
+		fprintf(stderr, "plex86: snapshot '%s': %.1f MB (plex86 resume --gdb-wait %s)\n",
+			path, result.bytes / 1e6, path);
+	else
+		fprintf(stderr, "plex86: %s\n", r->error.text);
+}
+
 static void write_results(struct run *r)
 {
 	char text[STATS_TEXT_SIZE];
@@ -97,6 +118,8 @@ static void write_results(struct run *r)
 
 	if (!report_crash(r))
 		report_undriven(r);
+	else if (r->options.crash_snapshot)
+		save_crash(r);
 	if (!r->options.stats)
 		return;
 	machine_stats(&r->machine, &stats);
@@ -202,6 +225,7 @@ static void describe_machine(struct run *r)
 	if (!r->options.record && !r->options.replay && !r->pc.wanted)
 		r->machine.about = c;
 	r->machine.snapshot_to = r->options.snapshot_to;
+	r->machine.save_end = r->options.crash_snapshot != NULL;
 }
 
 /* The snapshot cannot be had. */
@@ -210,6 +234,23 @@ static int give_up(struct run *r, struct console *console)
 	console_close(console, 0);
 	machine_destroy(&r->machine);
 	return failed(r, STATUS_USAGE);
+}
+
+static unsigned boot_patience(const struct run *r)
+{
+	if (r->options.image)
+		return BOOT_PATIENCE_IMAGE_S;
+	return r->image.abi ? BOOT_PATIENCE_S : BOOT_PATIENCE_STOCK_S;
+}
+
+/* A debugger that comes first finds the guest as it was saved. */
+static bool take_up_saved(struct run *r)
+{
+	if (!snapshot_restore(r->snapshot, &r->machine, &r->error))
+		return false;
+	return !r->options.gdb_wait || engine_take_up(r->engine) ||
+	       error_set(&r->error, "snapshot '%s': the engine does not start with it",
+			 r->options.snapshot);
 }
 
 static int run_engine(struct run *r, struct console *console)
@@ -227,11 +268,10 @@ static int run_engine(struct run *r, struct console *console)
 		m->console = console;
 		m->started = r->tsc;
 		describe_machine(r);
-		if (r->snapshot && !snapshot_restore(r->snapshot, m, &r->error))
+		if (r->snapshot && !take_up_saved(r))
 			return give_up(r, console);
 		if (!r->snapshot && image_is_linux(&r->image) && !r->pc.wanted && run_is_pipe(r))
-			input_gate_hold(&m->input,
-					r->options.image ? BOOT_PATIENCE_IMAGE_S : BOOT_PATIENCE_S);
+			input_gate_hold(&m->input, boot_patience(r));
 		m->trace = r->trace;
 		m->deterministic = r->options.deterministic;
 		m->recorder = r->recording.recorder;

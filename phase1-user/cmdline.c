@@ -47,10 +47,34 @@ static void add_console(struct text *t, const struct cmdline_config *c)
 {
 	if (!c->verbose)
 		add(t, "quiet ");
+	/* That there is neither PCI nor a CPU it knows is an error to it, which it would tell a
+	 * quiet console as well. Before that console is there: what came earlier is told then. */
+	if (!c->verbose && c->stock)
+		add(t, "loglevel=3 ");
 	add(t, "earlycon=uart8250,io,0x3f8 console=ttyS0");
 	/* The last one that the kernel has a driver for becomes /dev/console. */
 	if (c->hvc)
 		add(t, " console=hvc0");
+}
+
+/* Spare the guest what it could only find out slowly: delays around port accesses, and the TSC's
+ * frequency. lpj is per tick of guest/config's HZ; another's kernel gets it from the frequency. */
+static void add_times(struct text *t, const struct cmdline_config *c)
+{
+	add(t, " io_delay=none tsc=reliable tsc_early_khz=%lu", c->tsc_khz);
+	if (!c->stock)
+		add(t, " lpj=%lu", c->tsc_khz * 10);
+}
+
+/* What such a kernel would else do for hardware that is not there. */
+static void add_stock(struct text *t)
+{
+	/* Its own privileged code is emulated, and cannot leak by speculation. Page-table isolation
+	 * would load CR3 twice a system call. */
+	add(t, " mitigations=off");
+	/* Seconds of emulated time: all ciphers tried on known data, and a search of the ISA bus.
+	 */
+	add(t, " cryptomgr.notests noisapnp");
 }
 
 /* What programs in the guest may do with their output. */
@@ -81,10 +105,9 @@ bool cmdline_linux(const struct cmdline_config *c, char *text, size_t size, stru
 	struct text t = {text, size, 0};
 
 	add_console(&t, c);
-	/* Spare the guest what it could only find out slowly: delays around port accesses, and
-	 * the TSC's frequency. lpj is per tick of HZ=100 (guest/config). */
-	add(&t, " io_delay=none tsc=reliable tsc_early_khz=%lu lpj=%lu", c->tsc_khz,
-	    c->tsc_khz * 10);
+	add_times(&t, c);
+	if (c->stock)
+		add_stock(&t);
 	/* A reset by the keyboard controller: a triple fault is then always a crash. */
 	add(&t, " reboot=k panic=-1");
 	if (c->image)

@@ -20,6 +20,7 @@ struct cmdline_config {
 	bool captured; /* the output of the command does not go to one */
 	bool hvc;      /* there is a virtio console */
 	bool image;    /* the first disk is the root file system of a distribution */
+	bool stock;    /* the kernel was not built for plex86 */
 };
 
 /* Do the user's words make something else than hvc0 the guest's console? */

@@ -5,6 +5,7 @@
  * modules all have their say in it.
  */
 #include "doctor.h"
+#include "engine.h"
 
 #include <asm/ldt.h>
 #include <cpuid.h>
@@ -460,6 +461,25 @@ static void check_kmod(struct check *c)
 			    : "load the plex86 module, once there is one for this kernel");
 }
 
+/* ---- the emulator ---- */
+
+static void check_emulator(struct check *c)
+{
+	const struct engine_config cfg = {.ram_size = 4u << 20};
+	char why[sizeof(c->found)] = "";
+	struct engine *e = engine_create(ENGINE_EMULATOR, &cfg, why, sizeof(why));
+
+	if (e) {
+		engine_destroy(e);
+		SET(found, "plex86-emulator runs, and libunicorn does what it relies on");
+		return;
+	}
+	c->status = CHECK_LIMITED;
+	SET(found, "%s", why);
+	SET(cost, "no guests but those made for plex86");
+	SET(fix, "apt-get install libunicorn-dev (Debian 12), build plex86 again");
+}
+
 static const struct {
 	const char *id;
 	void (*run)(struct check *c);
@@ -479,6 +499,7 @@ static const struct {
 	{"memory", check_memory},
 	{"huge_pages", check_huge_pages},
 	{"kmod", check_kmod},
+	{"emulator", check_emulator},
 };
 
 size_t doctor_run(struct check checks[DOCTOR_CHECKS_MAX])

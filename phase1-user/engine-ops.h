@@ -63,6 +63,7 @@ u64 engine_resident(int fd);
 /* The engines: engine-kmod.c, and engine-user.c for those made of processes. As engine_create(). */
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
 struct engine *engine_emulator_create(const struct engine_config *cfg, char *err, size_t err_size);
+struct engine *engine_hybrid_create(const struct engine_config *cfg, char *err, size_t err_size);
 struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, size_t err_size);
 
 #endif

@@ -6,13 +6,9 @@
  * each guest address space in use, or that of plex86-emulator (phase1-user/emulator/). What is read
  * from the shared memory may have been written by guest code: it is copied once and checked.
  */
-#include "engine-ops.h"
-#include "affinity.h"
-#include "vcpu/shared.h"
+#include "engine-user.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <sched.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -20,28 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-struct user {
-	struct engine base;
-	const char *program; /* that the vcpu process runs: a file's name */
-	struct vcpu_shared *shared;
-	int shared_fd;
-	pid_t pid[SHADOW_COUNT]; /* the first has started the others, and leads their group */
-	u32 processes;
-	bool dead;    /* one of them has been waited for: the machine is no more */
-	int status;   /* its wait status */
-	bool running; /* it is the vcpu's turn: engine_run() returned for a doorbell */
-	struct turn_patience patience;
-	struct affinity affinity;
-	u64 stop_by; /* CLOCK_MONOTONIC, ns: the guest must have stopped by then; 0: it may run */
-};
 
 static struct user *user_of(struct engine *engine)
 {
@@ -49,6 +27,7 @@ static struct user *user_of(struct engine *engine)
 }
 
 #define STOP_NS 3000000000u /* how long it may take */
+#define LOOK_NS 100000000u
 
 static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 {
@@ -97,7 +76,8 @@ static void choose_cpu(struct user *e)
 {
 	const struct vm *vm = &e->shared->vm;
 
-	affinity_look(&e->affinity, vm->stats.count[EV_SWITCH], vm->pool.active);
+	affinity_look(&e->affinity, vm->stats.count[EV_SWITCH] + vm->stats.count[EV_HANDOVER],
+		      vm->pool.active);
 }
 
 /* Is there something to do? Looks for a while, and as long as it does doorbells need no exit. */
@@ -112,15 +92,27 @@ static bool turn_comes_or_bell(struct user *e)
 	return turn_is(e->shared, TURN_VMM);
 }
 
-/* Wait until it is the VMM's turn or a doorbell rings; false if a vcpu process ended instead. */
-static bool wait_for_turn(struct user *e)
+/* The vcpu's side may pass the turn around among itself meanwhile, which does not end the wait. */
+static void wait_while(struct user *e, u32 turn)
 {
 	/* A process that dies wakes nobody: look now and then. */
-	const struct timespec look = {.tv_nsec = 100 * 1000 * 1000};
+	struct timespec look = {.tv_sec = now() / 1000000000u};
 
+	look.tv_nsec = now() % 1000000000u + LOOK_NS;
+	look.tv_sec += look.tv_nsec / 1000000000;
+	look.tv_nsec %= 1000000000;
+	syscall(SYS_futex, &e->shared->turn, FUTEX_WAIT_BITSET, turn, &look, NULL,
+		TURN_BIT(TURN_VMM));
+}
+
+bool user_wait_for_turn(struct user *e)
+{
 	while (!turn_comes_or_bell(e)) {
+		const u32 turn = __atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE);
+
 		choose_cpu(e);
-		futex(&e->shared->turn, FUTEX_WAIT, TURN_VCPU, &look);
+		if (turn != TURN_VMM)
+			wait_while(e, turn);
 		if (__atomic_load_n(&e->shared->turn, __ATOMIC_ACQUIRE) == TURN_VMM)
 			continue;
 		if (vcpu_ended(e))
@@ -130,20 +122,31 @@ static bool wait_for_turn(struct user *e)
 	return true;
 }
 
+/* Who runs the guest: the emulator beside the vcpu processes, or one of them. */
+static bool emulator_runs(const struct user *e)
+{
+	return e->emulator &&
+	       __atomic_load_n(&e->shared->runner, __ATOMIC_SEQ_CST) == TURN_EMULATOR;
+}
+
 static void give_turn(struct user *e)
 {
+	const u32 turn = emulator_runs(e) ? TURN_EMULATOR : TURN_VCPU;
+
 	if (e->running)
 		return;
 	e->running = true;
-	__atomic_store_n(&e->shared->turn, TURN_VCPU, __ATOMIC_RELEASE);
-	futex(&e->shared->turn, FUTEX_WAKE, 1, NULL);
+	__atomic_store_n(&e->shared->turn, turn, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &e->shared->turn, FUTEX_WAKE_BITSET, 1, NULL, NULL, TURN_BIT(turn));
 }
 
 /* Interrupt the process that runs guest code. Should it pass the baton before the signal comes, the
  * next one looks by itself before it runs any. */
 static void signal_active(struct user *e)
 {
-	u32 active = __atomic_load_n(&e->shared->vm.pool.active, __ATOMIC_SEQ_CST);
+	u32 active = emulator_runs(e) ? e->emulator
+				      : __atomic_load_n(&e->shared->vm.pool.active,
+							__ATOMIC_SEQ_CST);
 
 	if (active < e->processes && e->pid[active] > 0 && !e->dead)
 		kill(e->pid[active], SIGUSR1);
@@ -238,7 +241,7 @@ static void user_run(struct engine *engine, struct vm_exit *exit)
 
 	if (!e->dead)
 		give_turn(e);
-	if (e->dead || !wait_for_turn(e)) {
+	if (e->dead || !user_wait_for_turn(e)) {
 		exit->kind = EXIT_FAULT;
 		exit->fault.reason = FAULT_GONE;
 		exit->fault.detail = e->status;
@@ -339,131 +342,6 @@ static u64 user_shared_resident(struct engine *engine)
 	return engine_resident(user_of(engine)->shared_fd);
 }
 
-/* -------------------------------------------------------------- start ---- */
-
-static const char *step_text(u32 step)
-{
-#define VCPU_STEP_TEXT(id, text) [STEP_##id] = text,
-	static const char *const texts[] = {VCPU_STEPS(VCPU_STEP_TEXT)};
-
-	return step < STEP_COUNT ? texts[step] : "start";
-}
-
-static const char *step_remedy(u32 step)
-{
-	switch (step) {
-	case STEP_LDT:
-		return "; the host kernel needs CONFIG_MODIFY_LDT_SYSCALL (see `plex86 doctor`)";
-	case STEP_JAIL:
-		return "; the host kernel needs seccomp filters, or use --no-jail";
-	case STEP_TRAPS:
-		return "; the host kernel has no Syscall User Dispatch: do not use --no-jail here";
-	default:
-		return "";
-	}
-}
-
-/* The vcpu program lies beside this one, or where it is installed. */
-static int open_vcpu_program(const char *name, char *err, size_t err_size)
-{
-	static const char *const places[] = {"", "../libexec/plex86/"};
-	char exe[PATH_MAX], path[PATH_MAX + 64];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	char *slash;
-
-	if (n < 0)
-		n = 0;
-	exe[n] = '\0';
-	slash = strrchr(exe, '/');
-	if (slash)
-		slash[1] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		int fd;
-
-		snprintf(path, sizeof(path), "%s%s%s", exe, places[i], name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0)
-			return fd;
-	}
-	snprintf(err, err_size, "'%s%s': %s (it must lie beside plex86)", exe, name,
-		 strerror(errno));
-	return -1;
-}
-
-/* In the child: nothing of the VMM is left open but the two memfds. */
-static _Noreturn void exec_vcpu(const struct user *e, int program)
-{
-	char *const argv[] = {(char *)e->program, NULL}, *const envp[] = {NULL};
-	const struct rlimit no_core = {0, 0};
-	const int high = 100;
-	sigset_t none;
-	int ram, shared, prog;
-
-	/* Move out of the way of the fixed numbers first. */
-	ram = fcntl(e->base.ram_fd, F_DUPFD, high);
-	shared = fcntl(e->shared_fd, F_DUPFD, high);
-	prog = fcntl(program, F_DUPFD_CLOEXEC, high);
-	if (ram < 0 || shared < 0 || prog < 0 || dup2(ram, VCPU_FD_RAM) < 0 ||
-	    dup2(shared, VCPU_FD_SHARED) < 0)
-		_exit(1);
-	for (int fd = 0; fd < VCPU_FD_RAM; fd++)
-		close(fd);
-	syscall(SYS_close_range, VCPU_FD_SHARED + 1, prog - 1, 0);
-	syscall(SYS_close_range, prog + 1, ~0u, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Terminal signals are for the VMM to act on. */
-	setpgid(0, 0);
-	/* A core file would be all of the guest's RAM. */
-	setrlimit(RLIMIT_CORE, &no_core);
-	syscall(SYS_execveat, prog, "", argv, envp, AT_EMPTY_PATH);
-	_exit(127);
-}
-
-/* No guest code has run yet: what the first vcpu process says of the others it has started is true.
- */
-static void note_processes(struct user *e)
-{
-	const struct vcpu_shared *s = e->shared;
-
-	for (; e->processes < s->processes && e->processes < SHADOW_COUNT; e->processes++)
-		e->pid[e->processes] = s->pid[e->processes];
-}
-
-static bool start_vcpu(struct user *e, char *err, size_t err_size)
-{
-	int program = open_vcpu_program(e->program, err, err_size);
-	struct vcpu_shared *s = e->shared;
-	bool started;
-
-	if (program < 0)
-		return false;
-	e->pid[0] = fork();
-	if (e->pid[0] == 0)
-		exec_vcpu(e, program);
-	close(program);
-	if (e->pid[0] < 0) {
-		snprintf(err, err_size, "cannot start the vcpu process: %s", strerror(errno));
-		return false;
-	}
-	e->processes = 1;
-	started = wait_for_turn(e);
-	note_processes(e);
-	affinity_init(&e->affinity, e->pid, e->processes);
-	if (started)
-		return true;
-	if (s->failed_step)
-		snprintf(err, err_size, "cannot %s: %.*s%s", step_text(s->failed_step),
-			 (int)sizeof(s->failed_why) - 1,
-			 s->failed_why[0] ? s->failed_why : strerror(s->failed_errno),
-			 step_remedy(s->failed_step));
-	else
-		snprintf(err, err_size, "the vcpu process ended at its start (%s %d)",
-			 WIFSIGNALED(e->status) ? "signal" : "status",
-			 WIFSIGNALED(e->status) ? WTERMSIG(e->status) : WEXITSTATUS(e->status));
-	return false;
-}
-
 static bool create_shared(struct user *e, char *err, size_t err_size)
 {
 	e->shared = engine_create_memory("plex86-shared", sizeof(*e->shared), &e->shared_fd);
@@ -522,8 +400,8 @@ static const struct engine_ops ops = {
 	.shared_resident = user_shared_resident,
 };
 
-static struct engine *create(const char *program, const struct engine_config *cfg, char *err,
-			     size_t err_size)
+static struct engine *create(const char *program, bool hybrid, const struct engine_config *cfg,
+			     char *err, size_t err_size)
 {
 	struct user *e = calloc(1, sizeof(*e));
 
@@ -531,12 +409,11 @@ static struct engine *create(const char *program, const struct engine_config *cf
 		snprintf(err, err_size, "out of memory");
 		return NULL;
 	}
-	e->program = program;
 	e->shared_fd = -1;
 	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !create_shared(e, err, err_size))
 		goto fail;
 	e->base.trace = &e->shared->trace;
-	e->shared->turn = TURN_VCPU;
+	e->shared->hybrid.on = hybrid;
 	e->shared->ram_size = cfg->ram_size;
 	e->shared->vmm_pid = getpid();
 	e->shared->abi = cfg->abi;
@@ -550,11 +427,10 @@ static struct engine *create(const char *program, const struct engine_config *cf
 	/* Who looks for its turn reads the TSC: the vcpu cannot. */
 	e->shared->spin = several_cpus() && !cfg->deterministic;
 	e->shared->trace.keep = cfg->keep_trace;
-	if (!start_vcpu(e, err, err_size))
+	if (!user_start(e, program, err, err_size))
 		goto fail;
 	e->shared->vm.pic.chip[0].elcr = cfg->level_irqs;
 	e->shared->vm.pic.chip[1].elcr = cfg->level_irqs >> 8;
-	e->base.spaces = e->processes;
 	return &e->base;
 fail:
 	engine_destroy(&e->base);
@@ -563,17 +439,33 @@ fail:
 
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
-	return create("plex86-vcpu", cfg, err, err_size);
+	return create(VCPU_PROGRAM, false, cfg, err, err_size);
+}
+
+/* Engines that need the emulator. */
+static struct engine *create_emulated(const char *name, const char *program, bool hybrid,
+				      const struct engine_config *cfg, char *err, size_t err_size)
+{
+#ifdef HAVE_EMULATOR
+	(void)name;
+	return create(program, hybrid, cfg, err, err_size);
+#else
+	(void)program;
+	(void)hybrid;
+	(void)cfg;
+	snprintf(err, err_size,
+		 "engine '%s': this build has no emulator (install libunicorn-dev, build again)",
+		 name);
+	return NULL;
+#endif
 }
 
 struct engine *engine_emulator_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
-#ifdef HAVE_EMULATOR
-	return create("plex86-emulator", cfg, err, err_size);
-#else
-	(void)cfg;
-	snprintf(err, err_size,
-		 "engine 'emulator': this build has none (install libunicorn-dev, build again)");
-	return NULL;
-#endif
+	return create_emulated(ENGINE_EMULATOR, EMULATOR_PROGRAM, false, cfg, err, err_size);
+}
+
+struct engine *engine_hybrid_create(const struct engine_config *cfg, char *err, size_t err_size)
+{
+	return create_emulated(ENGINE_HYBRID, VCPU_PROGRAM, true, cfg, err, err_size);
 }

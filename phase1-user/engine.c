@@ -20,6 +20,7 @@ static const struct {
 	struct engine *(*create)(const struct engine_config *cfg, char *err, size_t err_size);
 } engines[] = {{ENGINE_DEFAULT, engine_user_create},
 	       {ENGINE_EMULATOR, engine_emulator_create},
+	       {ENGINE_HYBRID, engine_hybrid_create},
 	       {ENGINE_KMOD, engine_kmod_create}};
 
 struct engine *engine_create(const char *name, const struct engine_config *cfg, char *err,
@@ -38,6 +39,11 @@ bool engine_exists(const char *name)
 		if (!strcmp(engines[i].name, name))
 			return true;
 	return false;
+}
+
+bool engine_needs_note(const char *name)
+{
+	return !strcmp(name, ENGINE_DEFAULT) || !strcmp(name, ENGINE_KMOD);
 }
 
 const char *engine_name(unsigned i)
@@ -175,6 +181,18 @@ void engine_run(struct engine *e, struct vm_exit *exit)
 	memset(exit, 0, sizeof(*exit));
 	e->ops->run(e, exit);
 	sanitize_exit(exit);
+}
+
+bool engine_take_up(struct engine *e)
+{
+	const u64 bells = engine_take_bells(e);
+	struct vm_exit exit;
+
+	engine_kick(e);
+	engine_run(e, &exit);
+	if (bells)
+		engine_ring(e, bells);
+	return exit.kind == EXIT_KICKED || exit.kind == EXIT_SHUTDOWN || exit.kind == EXIT_HALTED;
 }
 
 void engine_get_state(struct engine *e, struct vm *state)

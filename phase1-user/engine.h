@@ -14,6 +14,7 @@
 #define ENGINE_DEFAULT	"user"	   /* ordinary processes */
 #define ENGINE_KMOD	"kmod"	   /* the kernel module */
 #define ENGINE_EMULATOR "emulator" /* all of it emulated, by libunicorn */
+#define ENGINE_HYBRID	"hybrid"   /* its kernel emulated, its user code in ordinary processes */
 
 struct engine;
 
@@ -37,6 +38,8 @@ struct engine *engine_create(const char *name, const struct engine_config *cfg, 
 			     size_t err_size);
 /* Is there an engine of this name? */
 bool engine_exists(const char *name);
+/* Does it run the guest's kernel natively, so that this must have been built for it? */
+bool engine_needs_note(const char *name);
 /* The names, by number; NULL behind the last. */
 const char *engine_name(unsigned i);
 void engine_destroy(struct engine *e);
@@ -57,6 +60,9 @@ void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
 /* In place of engine_set_cpu(): go on with a machine at rest. Its RAM and device pages are there
  * already, and its devices have been added. STATE_INVALID also if the engine refuses it. */
 enum state_error engine_set_state(struct engine *e, const struct machine_state *s);
+/* An engine takes up that state when it first runs, and can be looked at only then: have it do so,
+ * and stand there. False: it cannot. */
+bool engine_take_up(struct engine *e);
 
 /* For a debugger, while the guest stands still (EXIT_DEBUG, EXIT_KICKED): what it wants from now
  * on, until it says otherwise; and of `cpu` the general registers, rip, and those of rflags that

@@ -18,6 +18,8 @@
 /* What is built without being asked for. guest/build-rootfs takes other names as well, but a word
  * that was mistyped shall not send it out into the network. */
 static const char *const suites[] = {"bookworm", "bullseye", "trixie"};
+/* Debian's own kernels, that are not built but fetched. */
+static const char *const stock[] = {"686", "686-pae"};
 
 /* NULL if there is no memory. */
 __attribute__((format(printf, 1, 2))) static char *text(const char *format, ...)
@@ -168,11 +170,20 @@ static bool is_own(const char *version)
 	       !strchr(flavour, '/');
 }
 
+static bool is_stock(const char *version)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stock); i++)
+		if (!strcmp(stock[i], version))
+			return true;
+	return false;
+}
+
 /* In the tree a kernel may be half built, or the build may have been interrupted: the script then
  * waits for it, or goes on with it. */
 static char *find_kernel(const struct kit *kit, const char *version)
 {
-	char *name = text("linux-%s/vmlinux", version), *mark = text("linux-%s/.built", version);
+	char *name = text("linux-%s/%s", version, is_stock(version) ? "vmlinuz" : "vmlinux");
+	char *mark = text("linux-%s/.built", version);
 	char *path = name && mark ? find(kit, name, mark) : NULL;
 
 	free(name);
@@ -183,37 +194,48 @@ static char *find_kernel(const struct kit *kit, const char *version)
 static bool no_kernel(const struct kit *kit, const char *version, struct error *e)
 {
 	const char *name = is_own(version) ? flavour_of(version) + strlen(DEBUG "-") : NULL;
-	const int stock = name ? (int)(name - version) - 1 : (int)strlen(version);
+	const int common = name ? (int)(name - version) - 1 : (int)strlen(version);
 	char places[400];
 
 	list_places(kit, places, sizeof(places));
+	if (is_stock(version))
+		return error_set(e,
+				 "kernel '%s': no linux-%s/vmlinuz in %s (guest/build-stock %s of "
+				 "plex86's source fetches it)",
+				 version, version, places, version);
 	return error_set(e,
 			 "kernel '%s': no linux-%s/vmlinux in %s (guest/build-kernel %.*s%s%s of "
 			 "plex86's source makes it)",
-			 version, version, places, stock, version, name ? " --with " : "",
+			 version, version, places, common, version, name ? " --with " : "",
 			 name ? name : "");
+}
+
+static bool is_known_kernel(const struct kit *kit, const char *version)
+{
+	char *fragment = text("guest/config/linux-%.*s.config",
+			      (int)(flavour_of(version) - version), version);
+	const bool known = !is_own(version) && fragment && has(kit->tree, fragment, R_OK);
+
+	free(fragment);
+	return known;
 }
 
 static bool build_kernel(struct kit *kit, const char *version, struct error *e)
 {
-	char *fragment = text("guest/config/linux-%.*s.config",
-			      (int)(flavour_of(version) - version), version);
-	const bool known =
-		!is_own(version) && kit->tree && fragment && has(kit->tree, fragment, R_OK);
+	const bool fetched = is_stock(version);
 
-	free(fragment);
-	if (!known)
+	if (!kit->tree || (!fetched && !is_known_kernel(kit, version)))
 		return no_kernel(kit, version, e);
-	fprintf(stderr,
-		"plex86: kernel '%s' is not there yet: building it, which takes some minutes\n",
-		version);
-	if (!run_script(kit, "build-kernel", version, e))
+	fprintf(stderr, "plex86: kernel '%s' is not there yet: %s\n", version,
+		fetched ? "fetching it from Debian, 50 MB"
+			: "building it, which takes some minutes");
+	if (!run_script(kit, fetched ? "build-stock" : "build-kernel", version, e))
 		return false;
 	kit->kernel = find_kernel(kit, version);
 	return kit->kernel || error_set(e, "kernel '%s': it was built, but is not there", version);
 }
 
-/* 6.1, or a flavour of it: 6.1-pae, 6.1-debug, 6.1-debug-NAME */
+/* 6.1, or a flavour of it: 6.1-pae, 6.1-debug, 6.1-debug-NAME; or what Debian calls its own */
 static bool is_version(const char *word)
 {
 	const char *flavour = flavour_of(word);
@@ -222,8 +244,22 @@ static bool is_version(const char *word)
 	       (!*flavour || !strcmp(flavour, "-pae") || !strcmp(flavour, DEBUG) || is_own(word));
 }
 
-bool kit_kernel(struct kit *kit, const char **kernel, struct error *e)
+/* What lies beside the kernel. Without it such a kernel has no device but its console. */
+static bool find_initrd(struct kit *kit, const char **initrd, struct error *e)
 {
+	const int dir = strrchr(kit->kernel, '/') - kit->kernel;
+
+	kit->initrd = text("%.*s/initramfs.cpio", dir, kit->kernel);
+	if (!kit->initrd)
+		return error_set(e, "kernel '%s': out of memory", kit->kernel);
+	*initrd = kit->initrd;
+	return true;
+}
+
+bool kit_kernel(struct kit *kit, const char **kernel, const char **initrd, struct error *e)
+{
+	const bool fetched = is_stock(*kernel);
+
 	if (!is_version(*kernel))
 		return true;
 	if (!kit->places)
@@ -232,7 +268,7 @@ bool kit_kernel(struct kit *kit, const char **kernel, struct error *e)
 	if (!kit->kernel && !build_kernel(kit, *kernel, e))
 		return false;
 	*kernel = kit->kernel;
-	return true;
+	return !fetched || *initrd || find_initrd(kit, initrd, e);
 }
 
 /* ---- images ---- */
@@ -318,5 +354,6 @@ void kit_free(struct kit *kit)
 	if (kit->marked)
 		free(kit->tree); /* else it is one of the places */
 	free(kit->kernel);
+	free(kit->initrd);
 	free(kit->image);
 }

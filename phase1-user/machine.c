@@ -106,6 +106,13 @@ static void guest_reset(void *opaque)
 	m->ending = END_RESET;
 }
 
+static void guest_powered_off(void *opaque)
+{
+	struct machine *m = opaque;
+
+	m->ending = END_HALTED;
+}
+
 void machine_update_size(struct machine *m)
 {
 	unsigned columns, rows;
@@ -402,8 +409,10 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 	serial_init(&m->serial, &serial);
 	m->debugport = (struct debugport){console_out, guest_exited, m};
 	m->reset = (struct reset){.reset = guest_reset, .opaque = m, .has_keyboard = pc->wanted};
+	m->pm = (struct acpi_pm){.power_off = guest_powered_off, .opaque = m};
 	if (!serial_register(&m->serial, &m->bus, SERIAL_COM1) ||
-	    !debugport_register(&m->debugport, &m->bus) || !reset_register(&m->reset, &m->bus))
+	    !debugport_register(&m->debugport, &m->bus) || !reset_register(&m->reset, &m->bus) ||
+	    !acpi_pm_register(&m->pm, &m->bus))
 		return error_set(e, "machine: two devices claim one port");
 	m->route.out = console_out;
 	m->route.opaque = m;

@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "events.h"
 #include "goal.h"
+#include "hal/acpi-pm.h"
 #include "hal/bus.h"
 #include "hal/device.h"
 #include "hal/debugport.h"
@@ -27,7 +28,7 @@
 /* How a run ended. */
 enum machine_end {
 	END_NONE,
-	END_HALTED, /* hlt that nothing can wake: powered off */
+	END_HALTED, /* powered off: by ACPI, or a hlt that nothing can wake */
 	END_VALUE,  /* a write of `value` to port 0xF4 */
 	END_RESET,
 	END_CRASH,  /* triple fault or EXIT_FAULT: `exit` says which */
@@ -79,6 +80,7 @@ struct machine {
 	struct serial serial;
 	struct debugport debugport;
 	struct reset reset;
+	struct acpi_pm pm;
 	struct input_gate input;
 	struct goal goal;
 	struct hal *hal;
@@ -100,6 +102,7 @@ struct machine {
 	struct machine_debugger *debugger;   /* NULL: none */
 	const struct snapshot_config *about; /* what a snapshot says of it; NULL: there are none */
 	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
+	bool save_end;			     /* of a run: one may be taken then */
 	bool snapshot_wanted;
 	struct machine_job snapshot_job;
 	enum machine_end end;

@@ -155,6 +155,7 @@ enum {
 	OPT_KMOD,
 	OPT_STOP_AFTER,
 	OPT_SNAPSHOT_TO,
+	OPT_CRASH_SNAPSHOT,
 	OPT_RECORD,
 	OPT_REPLAY,
 	OPT_TEST_DEBUG,
@@ -190,6 +191,7 @@ static const struct option long_options[] = {
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"snapshot-to", required_argument, NULL, OPT_SNAPSHOT_TO},
+	{"snapshot-on-crash", required_argument, NULL, OPT_CRASH_SNAPSHOT},
 	{"json", required_argument, NULL, OPT_JSON},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
 	{"engine", required_argument, NULL, OPT_ENGINE},
@@ -255,6 +257,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case OPT_SNAPSHOT_TO:
 		o->snapshot_to = optarg;
 		return true;
+	case OPT_CRASH_SNAPSHOT:
+		o->crash_snapshot = optarg;
+		return true;
 	case OPT_NO_FAST_PATHS:
 		o->no_fast_paths = true;
 		return true;
@@ -280,9 +285,11 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return take_expect(o, e);
 	case OPT_ENGINE:
 		o->engine = optarg;
+		o->engine_given = true;
 		return true;
 	case OPT_KMOD:
 		o->engine = ENGINE_KMOD;
+		o->engine_given = true;
 		return true;
 	case OPT_DETERMINISTIC:
 		o->deterministic = true;
@@ -404,6 +411,9 @@ static bool check_deterministic(const struct run_options *o, struct error *e)
 				 "run: --record '%s': only a deterministic run can be repeated: "
 				 "give --deterministic as well",
 				 o->record);
+	if (o->record && o->crash_snapshot)
+		return error_set(e, "run: --snapshot-on-crash with --record: a recorded run cannot "
+				    "be saved (replay it: plex86 replay --gdb)");
 	if (o->deterministic && o->devices)
 		return error_set(e,
 				 "run: --deterministic with --%s '%s': what a device does "
@@ -426,6 +436,8 @@ static bool take_options(struct run_options *o, int argc, char **argv, struct er
 	}
 	if (!o->engine)
 		o->engine = o->pc ? ENGINE_EMULATOR : ENGINE_DEFAULT;
+	if (o->gdb_wait && !o->gdb)
+		o->gdb = "";
 	return true;
 }
 
@@ -437,8 +449,6 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		return true;
 	if (!take_command(o, argc, argv, e))
 		return false;
-	if (o->gdb_wait && !o->gdb)
-		o->gdb = "";
 	if (!o->memory)
 		o->memory = o->image ? MEMORY_DEFAULT_IMAGE : MEMORY_DEFAULT;
 	if (o->image && !complete_image(o, e))

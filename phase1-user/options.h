@@ -27,13 +27,15 @@ struct run_options {
 	const char *bios;    /* --bios, NULL: the usual one */
 	bool pc, pc_serial;  /* --machine pc, and with its serial port for a console */
 	const char *initrd;  /* NULL: none */
-	const char *engine;  /* --engine */
+	const char *engine;  /* --engine, or what is taken without */
+	bool engine_given;
 	const char *image;   /* --image as given, and then the spec of device[0] too; NULL: none */
 	const char *append;  /* the user's part of the command line, "" if none */
 	char *append_buffer; /* what options_free() frees */
 	u64 memory;
 	const char *json;	     /* --json, a file or fd:N; NULL: none */
 	const char *snapshot_to;     /* --snapshot-to, NULL: none */
+	const char *crash_snapshot;  /* --snapshot-on-crash, NULL: none */
 	const char *snapshot;	     /* of plex86 resume: the file to go on from */
 	const char *trace;	     /* file for --trace, NULL: none */
 	const char *console;	     /* --console, NULL: the standard streams */

@@ -48,6 +48,7 @@ static bool compose_cmdline(struct run *r)
 		.captured = is_captured(r),
 		.image = o->image != NULL,
 		.hvc = hal_find(&r->hal, "virtio-console") != NULL,
+		.stock = !r->image.abi,
 	};
 
 	hal_cmdline(&r->hal, devices, sizeof(devices));
@@ -148,7 +149,7 @@ static bool find_guest(struct run *r)
 {
 	struct run_options *o = &r->options;
 
-	if (!kit_kernel(&r->kit, &o->kernel, &r->error))
+	if (!kit_kernel(&r->kit, &o->kernel, &o->initrd, &r->error))
 		return false;
 	return !o->image || kit_image(&r->kit, &o->device[0].spec, &r->error);
 }
@@ -214,9 +215,33 @@ static bool read_saved_guest(struct run *r)
 	strcpy(r->cmdline, "");
 	if (strlen(c->cmdline) < sizeof(r->cmdline))
 		strcpy(r->cmdline, c->cmdline);
-	if (snapshot_kernel_is(c, &r->kernel_file) && (r->options.trace || r->options.profile))
+	if (snapshot_kernel_is(c, &r->kernel_file) &&
+	    (r->options.trace || r->options.profile || r->options.gdb))
 		blob_read(&r->kernel, "kernel", c->kernel, &ignored);
 	return true;
+}
+
+/* A Linux that was not built for plex86 needs an engine that emulates it. */
+static bool choose_engine(struct run *r)
+{
+	struct run_options *o = &r->options;
+	const char *kernel = o->kernel ? o->kernel : "";
+
+	if (r->image.abi || r->image.kind == IMAGE_MULTIBOOT)
+		return true;
+	if (!o->engine_given) {
+		o->engine = ENGINE_HYBRID;
+		fprintf(stderr,
+			"plex86: kernel '%s' was not built for plex86: it is emulated, its "
+			"programs run natively (--engine hybrid)\n",
+			kernel);
+	}
+	if (!engine_needs_note(o->engine))
+		return true;
+	return error_set(&r->error,
+			 "kernel '%s': %s without the plex86 note, so it cannot run in engine '%s' "
+			 "(take --engine hybrid, or build one that can with guest/build-kernel)",
+			 kernel, r->image.name, o->engine);
 }
 
 static bool open_events(struct run *r)
@@ -246,7 +271,7 @@ bool run_prepare(struct run *r)
 		return error_set(&r->error,
 				 "engine '%s': there is none of this name (see plex86 run --help)",
 				 o->engine);
-	if (!(r->snapshot ? read_saved_guest(r) : read_guest(r)))
+	if (!(r->snapshot ? read_saved_guest(r) : read_guest(r)) || !choose_engine(r))
 		return false;
 	if (!console_target_open(&r->console, o->console, &r->error))
 		return false;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include "control.h"
 #include "event-file.h"
-#include "gdb.h"
+#include "gdb/gdb.h"
 #include "hang.h"
 #include "kit.h"
 #include "loader/loader.h"

@@ -3,7 +3,8 @@
  * the host how it went.
  *
  * Owns: first mounts, loopback, reaping, and the end of the machine. Freestanding i386: no C
- * library, so that it is small, quick to start and built by any gcc with -m32.
+ * library, so that it is small, quick to start and built by any gcc with -m32. Of a kernel whose
+ * drivers are modules it loads those, and goes on to the disk that root= names (root.h).
  *
  * The end, as the host sees it:
  *   - a command given by the host (cmdline.h) ended: its status, as one byte written to I/O port
@@ -17,7 +18,9 @@
  */
 #include "agent.h"
 #include "command.h"
+#include "modules.h"
 #include "mounts.h"
+#include "root.h"
 #include "syscall.h"
 
 #include <stddef.h>
@@ -32,6 +35,7 @@ static const char *const mounts[][3] = {
 	{"tmpfs", "/tmp", "mode=1777"},
 	{"tmpfs", "/run", "mode=0755"},
 };
+#define EARLY_MOUNTS 3 /* of them, before modules */
 
 static const struct sigset all_signals = {{~0u, ~0u}};
 static const struct sigset awaited = {{
@@ -40,9 +44,9 @@ static const struct sigset awaited = {{
 	0,
 }};
 
-static void mount_all(void)
+static void mount_some(unsigned int from, unsigned int to)
 {
-	for (unsigned int i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+	for (unsigned int i = from; i < to; i++) {
 		const char *const *m = mounts[i];
 
 		syscall3(NR_MKDIR, (long)m[1], 0755, 0);
@@ -179,6 +183,15 @@ _Noreturn static void end_by_signal(int sig)
 	end(sig == SIGUSR1 ? REBOOT_HALT : REBOOT_POWER_OFF);
 }
 
+/* With a kernel whose drivers are modules. Then a root= is ours to bring up as well. */
+static void bring_up_drivers(char **envp)
+{
+	if (!modules_load() || root_switch(envp) == 0)
+		return;
+	report(STATUS_CANNOT_RUN);
+	end(REBOOT_POWER_OFF);
+}
+
 _Noreturn void start(long *stack)
 {
 	static char sh[] = "-sh"; /* the dash makes it read /etc/profile */
@@ -192,7 +205,9 @@ _Noreturn void start(long *stack)
 		sys_exit(STATUS_CANNOT_RUN);
 	}
 	sys_sigmask(&all_signals);
-	mount_all();
+	mount_some(0, EARLY_MOUNTS);
+	bring_up_drivers(envp);
+	mount_some(EARLY_MOUNTS, sizeof(mounts) / sizeof(mounts[0]));
 	/* The kernel opened that of the initramfs; devtmpfs brings the real one. */
 	console_open();
 	syscall3(NR_SETHOSTNAME, (long)"plex86", 6, 0);

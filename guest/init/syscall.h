@@ -11,15 +11,15 @@ enum {
 	NR_EXIT = 1, NR_FORK = 2, NR_READ = 3, NR_WRITE = 4, NR_OPEN = 5, NR_CLOSE = 6,
 	NR_EXECVE = 11, NR_LSEEK = 19, NR_GETPID = 20, NR_MOUNT = 21, NR_SYNC = 36, NR_KILL = 37,
 	NR_MKDIR = 39, NR_UMOUNT2 = 52, NR_IOCTL = 54, NR_FCNTL = 55, NR_DUP2 = 63, NR_SETSID = 66,
-	NR_SETHOSTNAME = 74,
+	NR_CHROOT = 61, NR_SETHOSTNAME = 74, NR_UNAME = 122, NR_FINIT_MODULE = 350,
 	NR_REBOOT = 88, NR_WAIT4 = 114, NR_CHDIR = 12, NR_NANOSLEEP = 162,
 	NR_RT_SIGPROCMASK = 175, NR_RT_SIGTIMEDWAIT = 177, NR_SOCKET = 359,
 };
 
-enum { ENOENT = 2, ECHILD = 10, EACCES = 13, EBUSY = 16, ENOTDIR = 20 };
+enum { ENOENT = 2, ENXIO = 6, ECHILD = 10, EACCES = 13, EBUSY = 16, ENOTDIR = 20 };
 enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_NOCTTY = 0400, O_TRUNC = 01000 };
 enum { O_NONBLOCK = 04000, O_ASYNC = 020000, O_CLOEXEC = 02000000, F_SETFL = 4, F_SETOWN = 8 };
-enum { MS_RDONLY = 1, MS_REMOUNT = 32 };
+enum { MS_RDONLY = 1, MS_REMOUNT = 32, MS_BIND = 4096, MS_MOVE = 8192, MNT_DETACH = 2 };
 enum { SIGKILL = 9, SIGUSR1 = 10, SIGUSR2 = 12, SIGTERM = 15, SIGCHLD = 17, SIGIO = 29 };
 enum { SIG_SETMASK = 2, WNOHANG = 1 };
 
@@ -46,6 +46,10 @@ struct ifreq {
 	char name[16];
 	short flags;
 	char rest[14];
+};
+
+struct utsname {
+	char sysname[65], nodename[65], release[65], version[65], machine[65], domain[65];
 };
 
 struct timespec {

@@ -18,11 +18,13 @@ static struct {
 bool code_open(struct vm *vm)
 {
 	code.pages = (vm->ram_size + HOST_EXTRA_BYTES) / PAGE_SIZE_4K;
-	code.held = calloc(code.pages, sizeof(*code.held));
+	if (code.pages > HYBRID_FRAMES)
+		return false;
+	code.held = shared->hybrid.frame;
 	code.digest = calloc(code.pages, sizeof(*code.digest));
 	code.looked_at = calloc(code.pages, sizeof(*code.looked_at));
 	vm->translated = code.held;
-	return code.held && code.digest && code.looked_at;
+	return code.digest && code.looked_at;
 }
 
 /* Four lanes, so that the multiplications overlap. */
@@ -53,7 +55,9 @@ void code_hold(u64 physical, bool holds)
 
 	if (page >= code.pages)
 		return;
-	code.held[page] = holds;
+	if (holds && code.held[page] != FRAME_TRANSLATED)
+		shared->hybrid.translations++;
+	code.held[page] = holds ? FRAME_TRANSLATED : FRAME_PLAIN;
 	if (!holds)
 		return;
 	code.digest[page] = digest_of(shared->vm.ram + physical);

@@ -5,6 +5,7 @@
 #include "../../common/core.h"
 #include "../../common/pv.h"
 #include "../../common/segment.h"
+#include "fpu.h"
 #include "unicorn-internals.h"
 
 #define ATTR_SHIFT   8
@@ -183,6 +184,8 @@ void cpu_load(struct vm *vm)
 	/* It has no meaning here: no breakpoints are in the debug registers. */
 	c->eflags &= ~(u64)FLAG_RF;
 	emulated_derive();
+	if (!fpu_is_here())
+		c->hflags |= EMULATED_TS;
 }
 
 void cpu_save(struct vm *vm)

@@ -1,5 +1,6 @@
 /*
- * The FPU's registers for the VMM, at the exits where it may want them: as an XSAVE area.
+ * The FPU's registers for others, as an XSAVE area: for the VMM at the exits where it may want them,
+ * for the hybrid engine's vcpu processes; and see fpu.h.
  */
 #include "fpu.h"
 #include "../vcpu/handover.h"
@@ -30,11 +31,29 @@ struct legacy {
 #define HEADER_OFFSET FPU_LEGACY
 #define COMPONENTS    (XCR0_X87 | XCR0_SSE)
 
+/* They are in the shared memory, not here. */
+static bool elsewhere;
+
+/* Alone the emulator has no other components; beside vcpu processes these keep what they are. */
+static void put_header(void)
+{
+	u64 present = COMPONENTS, before;
+
+	memcpy(&before, shared->fpu.area + HEADER_OFFSET, sizeof(before));
+	if (shared->hybrid.on)
+		present |= before;
+	else
+		memset(shared->fpu.area, 0, FPU_AREA);
+	memcpy(shared->fpu.area + HEADER_OFFSET, &present, sizeof(present));
+}
+
 void fpu_give(void)
 {
 	struct legacy area = {.mxcsr_mask = MXCSR_MASK};
-	const u64 present = COMPONENTS;
 	u16 tags = 0;
+
+	if (elsewhere)
+		return;
 
 	emulated_read(UC_X86_REG_FPCW, &area.fcw);
 	emulated_read(UC_X86_REG_FPSW, &area.fsw);
@@ -50,9 +69,8 @@ void fpu_give(void)
 			area.ftw |= 1u << i;
 		emulated_read(UC_X86_REG_XMM0 + i, area.xmm[i]);
 	}
-	memset(shared->fpu.area, 0, FPU_AREA);
+	put_header();
 	memcpy(shared->fpu.area, &area, sizeof(area));
-	memcpy(shared->fpu.area + HEADER_OFFSET, &present, sizeof(present));
 	shared->fpu.changed = false;
 }
 
@@ -88,7 +106,8 @@ void fpu_take_back(void)
 	struct legacy area = {.fcw = FCW_INIT, .mxcsr = MXCSR_INIT};
 	u64 present;
 
-	if (!shared->fpu.changed)
+	/* What is not here is not taken: whoever comes next has it to do. */
+	if (!shared->fpu.changed || elsewhere)
 		return;
 	memcpy(&present, shared->fpu.area + HEADER_OFFSET, sizeof(present));
 	/* A component that is not there is in its initial state. */
@@ -103,4 +122,40 @@ void fpu_take_back(void)
 	}
 	take(&area);
 	shared->fpu.changed = false;
+}
+
+/* ---- beside vcpu processes ---- */
+
+void fpu_left(void)
+{
+	elsewhere = true;
+}
+
+void fpu_pass(void)
+{
+	if (elsewhere)
+		return;
+	fpu_give();
+	shared->fpu.changed = true;
+}
+
+void fpu_replaced(void)
+{
+	shared->fpu.changed = true;
+	fpu_take_back();
+}
+
+bool fpu_fetch(void)
+{
+	if (!elsewhere || (emulated_cpu()->cr[0] & (CR0_TS | CR0_EM)))
+		return false;
+	elsewhere = false;
+	shared->fpu.changed = true;
+	fpu_take_back();
+	return true;
+}
+
+bool fpu_is_here(void)
+{
+	return !elsewhere;
 }

@@ -2,6 +2,7 @@
  * The host services of common/host.h, made of the emulated CPU: its memory is what the shadow's
  * records say, and its descriptor tables are memory of ours.
  */
+#include "../vcpu/handover.h"
 #include "cpu.h"
 #include "mmu.h"
 #include "unicorn-internals.h"
@@ -10,16 +11,21 @@
 
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 {
-	(void)vm;
 	(void)gpa;
 	(void)prot;
 	mmu_forget(la, len);
+	if (shared->hybrid.on)
+		hybrid_forget(&shared->hybrid, vm->pool.active, la, len);
 	return HOST_OK;
 }
 
 enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot)
 {
-	return host_map(vm, la, 0, len, prot);
+	if (!(prot & HOST_WRITE))
+		return host_map(vm, la, 0, len, prot);
+	/* For the others a right that they do not know of comes to light when it is used. */
+	mmu_forget(la, len);
+	return HOST_OK;
 }
 
 enum host_error host_unmap(struct vm *vm, u64 la, u64 len)
@@ -48,10 +54,42 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 
 #define LEAF_POWER 0x80000007u /* the TSC's invariance, which is the host's */
 
+#define BIT(n)		    (1u << (n))
+#define LEAF1_ECX_VECTORS   (BIT(12) | BIT(26) | BIT(27) | BIT(28) | BIT(29)) /* FMA to F16C */
+#define LEAF7_EBX_VECTORS   (BIT(5) | BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
+
+/* Beside vcpu processes: what the host has as well as the emulated CPU; and the vector registers,
+ * which user code finds on the host and the guest's kernel is to keep for it (xsave.c). */
+static void hybrid_cpuid(u32 leaf, u32 subleaf, const u32 emulated[4], u32 out[4])
+{
+	if (!__get_cpuid_count(leaf, subleaf, &out[0], &out[1], &out[2], &out[3]))
+		mem_set(out, 0, 4 * sizeof(out[0]));
+	switch (leaf) {
+	case 1:
+		out[2] &= emulated[2] | LEAF1_ECX_VECTORS;
+		out[3] &= emulated[3];
+		break;
+	case 7:
+		out[1] &= emulated[1] | LEAF7_EBX_VECTORS;
+		out[2] &= emulated[2];
+		out[3] &= emulated[3];
+		break;
+	case 0x80000001u:
+		out[2] &= emulated[2];
+		out[3] &= emulated[3];
+		break;
+	}
+}
+
 void host_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 {
+	u32 emulated[4];
+
 	(void)vm;
-	emulated_cpuid(leaf, subleaf, out);
-	if (leaf == LEAF_POWER)
+	emulated_cpuid(leaf, subleaf, emulated);
+	mem_copy(out, emulated, sizeof(emulated));
+	if (shared->hybrid.on)
+		hybrid_cpuid(leaf, subleaf, emulated, out);
+	else if (leaf == LEAF_POWER)
 		__get_cpuid(LEAF_POWER, &out[0], &out[1], &out[2], &out[3]);
 }

@@ -7,6 +7,7 @@
 #include "../../common/core.h"
 #include "../vcpu/handover.h"
 #include "../vcpu/timer.h"
+#include "hybrid.h"
 #include "jail.h"
 #include "run.h"
 
@@ -97,24 +98,27 @@ static void open_emulator(struct vm *vm)
 	fail(STEP_EMULATOR, 0);
 }
 
-/* May others than the guest have written its memory since then? What answers an access to a port
- * does not. */
-static bool others_wrote(const struct vm *vm, u64 exits, bool port)
-{
-	return vm->stats.count[EV_EXIT] - exits > port;
-}
-
 static _Noreturn void run(struct vm *vm, enum core_next next)
 {
 	for (;;) {
-		const bool port = next == CORE_EXIT && vm->exit.kind == EXIT_IO;
-		const u64 exits = vm->stats.count[EV_EXIT];
-
-		run_until_resume(next);
-		if (others_wrote(vm, exits, port))
-			run_others_wrote();
+		run_until_ready(vm, next);
 		next = run_guest(vm, false) == RUN_EXIT ? CORE_EXIT : CORE_RESUME;
 	}
+}
+
+/* The vcpu processes have set the machine up, with pointers that mean nothing here, and go on with
+ * it. */
+static _Noreturn void run_beside(struct vm *vm)
+{
+	u8 *const theirs = vm->ram;
+
+	map_ram(vm);
+	open_emulator(vm);
+	hybrid_open(vm);
+	vm->ram = theirs;
+	if (shared->jail)
+		check(STEP_JAIL, jail_setup());
+	hybrid_run(vm);
 }
 
 int main(void)
@@ -124,9 +128,11 @@ int main(void)
 	map_shared();
 	follow_vmm();
 	vm = &shared->vm;
-	map_ram(vm);
 	check(STEP_SIGNALS, install_handlers());
 	check(STEP_TIMER, timer_setup());
+	if (shared->hybrid.on)
+		run_beside(vm);
+	map_ram(vm);
 	configure(vm);
 	open_emulator(vm);
 	core_reset(vm);

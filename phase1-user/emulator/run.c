@@ -11,6 +11,7 @@
 #include "mmu.h"
 #include "unicorn-check.h"
 #include "unicorn-internals.h"
+#include "xsave.h"
 
 #define INT80 0x80
 
@@ -44,6 +45,15 @@ static bool is_open(const struct emulated_cpu *c)
 	return entered && run.pending && (c->eflags & FLAG_IF) && !(c->hflags & EMULATED_SHADOW);
 }
 
+/* As native_runs() has it of vm->cpu. */
+static bool is_native(const struct emulated_cpu *c)
+{
+	return (c->hflags & EMULATED_CPL) == 3 && !(c->eflags & FLAG_VM) &&
+	       (c->eflags & FLAG_IOPL) != FLAG_IOPL &&
+	       (c->cr[0] & (CR0_PG | CR0_TS | CR0_EM)) == CR0_PG &&
+	       (c->seg[SEG_CS].flags >> 8 & SEG_DB);
+}
+
 static bool interrupted(void)
 {
 	const struct emulated_cpu *c = emulated_cpu();
@@ -52,7 +62,7 @@ static bool interrupted(void)
 		run.doubt = false;
 		code_doubt();
 	}
-	if (run.until_user && (c->hflags & EMULATED_CPL) == 3) {
+	if (run.until_user && is_native(c)) {
 		run.user = true;
 		return true;
 	}
@@ -78,6 +88,10 @@ static const struct emulated_owner owner = {
 	.tsc = tsc,
 	.device_read = mmu_device_read,
 	.device_write = mmu_device_write,
+	.has_fpu = fpu_is_here,
+	.xsave = xsave,
+	.xrstor = xrstor,
+	.xcr0 = xsave_xcr0,
 };
 
 const char *run_open(struct vm *vm)
@@ -125,6 +139,8 @@ static enum core_next exception(struct vm *vm, const struct emulated_exit *e)
 {
 	const struct trap trap = {.vector = e->vector, .error = e->error};
 
+	if (e->vector == EXC_NM && fpu_fetch())
+		return CORE_RESUME;
 	if (e->vector == EXC_DB)
 		return core_trap(vm, &trap);
 	if (!vm->levels)
@@ -209,4 +225,21 @@ enum run_reason run_guest(struct vm *vm, bool until_user)
 			return RUN_USER;
 	} while (!trace_is_full(vm) && !__atomic_load_n(&shared->kick, __ATOMIC_SEQ_CST));
 	return RUN_KICKED;
+}
+
+/* May others than the guest have written its memory since then? What answers an access to a port
+ * does not. */
+static bool others_wrote(const struct vm *vm, u64 exits, bool port)
+{
+	return vm->stats.count[EV_EXIT] - exits > port;
+}
+
+void run_until_ready(struct vm *vm, enum core_next next)
+{
+	const bool port = next == CORE_EXIT && vm->exit.kind == EXIT_IO;
+	const u64 exits = vm->stats.count[EV_EXIT];
+
+	run_until_resume(next);
+	if (others_wrote(vm, exits, port))
+		run_others_wrote();
 }

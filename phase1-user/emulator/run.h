@@ -10,9 +10,9 @@
  *
  *   RUN_EXIT    vm->exit is for the VMM: go on with run_until_resume(CORE_EXIT)
  *   RUN_KICKED  the VMM wants something: go on with run_until_resume(CORE_RESUME)
- *   RUN_USER    if asked for (`until_user`): the guest's CPL has become 3, and nothing of what is
- *               there has run. Somebody else may run it from vm->cpu, or run_guest() again, with
- *               until_user false for as long as it is to stay here.
+ *   RUN_USER    if asked for (`until_user`): the guest has come to user code that can run natively,
+ *               and none of it has run. Somebody else may run it from vm->cpu, or run_guest() again,
+ *               with until_user false for as long as it is to stay here.
  *
  * Between two calls anything may be done to vm->cpu, and to guest RAM if run_others_wrote() is
  * called then. Page-table accessed and dirty bits are in the guest's tables, as always; the FPU's
@@ -21,13 +21,15 @@
 #ifndef PLEX86_EMULATOR_RUN_H
 #define PLEX86_EMULATOR_RUN_H
 
-#include "../../common/vm.h"
+#include "../../common/core.h"
 
 enum run_reason { RUN_EXIT, RUN_KICKED, RUN_USER };
 
 /* NULL, or why there can be no emulated CPU here. */
 const char *run_open(struct vm *vm);
 enum run_reason run_guest(struct vm *vm, bool until_user);
+/* run_until_resume(), and what is to be done if devices have written guest RAM meanwhile. */
+void run_until_ready(struct vm *vm, enum core_next next);
 /* Guest RAM has been written by others than this CPU and the core. */
 void run_others_wrote(void);
 /* From a signal handler: something has happened. */

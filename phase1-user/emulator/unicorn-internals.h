@@ -34,6 +34,7 @@ struct emulated_cpu {
 
 #define EMULATED_CPL	0x3u /* in hflags */
 #define EMULATED_SHADOW 0x8u /* in hflags: behind sti or mov ss */
+#define EMULATED_TS	0x800u /* in hflags: CR0.TS, as far as FPU instructions go */
 
 /* Why emulated_execute() came back. */
 enum emulated_stop {
@@ -78,6 +79,12 @@ struct emulated_owner {
 	bool (*tsc)(u64 *value);
 	u64 (*device_read)(u64 gpa, unsigned size);
 	void (*device_write)(u64 gpa, unsigned size, u64 value);
+	/* May FPU instructions run, as far as CR0 does not forbid it? */
+	bool (*has_fpu)(void);
+	/* XSAVE or XSAVEOPT, and XRSTOR: 0, or the exception that it raises. XCR0. */
+	u8 (*xsave)(u32 la, u64 mask, bool optimized, uintptr_t host_pc);
+	u8 (*xrstor)(u32 la, u64 mask, uintptr_t host_pc);
+	u64 (*xcr0)(void);
 };
 
 /* Make it, with `ram` of `size` bytes. NULL, or why not. One at a time. */
@@ -104,5 +111,9 @@ void emulated_drop_code(u64 gpa);
 /* One of the FPU's registers and their like, by the number that unicorn/x86.h has for it. */
 void emulated_read(int reg, void *value);
 void emulated_write(int reg, const void *value);
+
+/* Memory as the instruction that `host_pc` belongs to reaches it. If it faults they do not return. */
+void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc);
+void emulated_store(u32 la, const void *bytes, u32 n, uintptr_t host_pc);
 
 #endif

@@ -2,6 +2,7 @@
  * The virtio devices of one machine: see device.h.
  */
 #include "device.h"
+#include "../loader/loader.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -110,6 +111,17 @@ void hal_cmdline(const struct hal *h, char *text, size_t size)
 		virtio_cmdline(&h->device[i]->virtio, text + used, size - used);
 		used += strlen(text + used);
 	}
+}
+
+unsigned hal_boot_devices(const struct hal *h, struct boot_device *device)
+{
+	for (unsigned i = 0; i < h->count; i++) {
+		const struct virtio_device *v = &h->device[i]->virtio;
+
+		device[i] = (struct boot_device){VIRTIO_MMIO_BASE + v->slot * VIRTIO_MMIO_SIZE,
+						 VIRTIO_MMIO_SIZE, v->irq};
+	}
+	return h->count;
 }
 
 bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board, struct loop *loop,

@@ -57,6 +57,9 @@ struct hal_device *hal_find(const struct hal *h, const char *option);
 u16 hal_irqs(void);
 /* The kernel command line words for all devices, each preceded by a blank. */
 void hal_cmdline(const struct hal *h, char *text, size_t size);
+/* The same for the loader's tables: fills in h->count entries. */
+struct boot_device;
+unsigned hal_boot_devices(const struct hal *h, struct boot_device *device);
 /* Put them on the bus and start them. */
 bool hal_attach(struct hal *h, struct bus *bus, const struct virtio_board *board, struct loop *loop,
 		struct error *e);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define E820_RAM	  1
+#define E820_ACPI	  3
 #define BOOT_FLAG	  0xaa55
 #define HEADER_MAGIC	  0x53726448 /* "HdrS" */
 #define PROTOCOL	  0x020f
@@ -23,6 +24,17 @@ static void set_memory(struct boot_params *bp, u64 ram_size)
 	bp->e820_table[1] = high;
 	bp->e820_entries = 2;
 	bp->alt_mem_k = (ram_size - HIGH_RAM_START) >> 10;
+}
+
+/* A kernel that was not built for plex86 learns from firmware what there is. */
+static void set_acpi(struct loading *l, struct boot_params *bp)
+{
+	const struct boot_e820_entry tables = {GPA_ACPI, ACPI_SIZE, E820_ACPI};
+
+	if (l->im->abi || !acpi_place(l))
+		return;
+	bp->acpi_rsdp_addr = GPA_ACPI;
+	bp->e820_table[bp->e820_entries++] = tables;
 }
 
 /* A vmlinux has no setup header; make the one its boot loader would have passed on. */
@@ -55,6 +67,7 @@ bool boot_params_place(struct loading *l, const struct setup_header *header, u32
 		bp.hdr.ramdisk_size = l->boot->initrd.size;
 	}
 	set_memory(&bp, l->boot->ram_size);
+	set_acpi(l, &bp);
 	mem_copy(at, &bp, sizeof(bp));
 
 	cpu->rip = entry;

@@ -165,16 +165,6 @@ void linux_banner_version(const u8 *data, size_t size, char *version, size_t ver
 	version[i] = 0;
 }
 
-static bool check_linux_note(const struct image *im, struct error *e)
-{
-	if (im->abi)
-		return true;
-	return error_set(e,
-			 "kernel '%s': %s without the plex86 note, so it cannot run in user space "
-			 "(build one that can with guest/build-kernel)",
-			 im->file.path, im->name);
-}
-
 static bool identify_elf(struct image *im, struct error *e)
 {
 	char what[300], version[64];
@@ -199,7 +189,7 @@ static bool identify_elf(struct image *im, struct error *e)
 			"versions 1 to %u (build it again with this guest/build-kernel)",
 			im->file.path, abi, PLEX86_ABI_VERSION);
 	im->abi = abi != 0;
-	return im->kind == IMAGE_MULTIBOOT || check_linux_note(im, e);
+	return true;
 }
 
 static bool is_elf(const struct blob *file)
@@ -223,7 +213,7 @@ bool image_identify(struct image *im, const struct blob *file, struct error *e)
 	}
 	if (bzimage_recognise(file)) {
 		im->kind = IMAGE_BZIMAGE;
-		return bzimage_identify(im, e) && check_linux_note(im, e);
+		return bzimage_identify(im, e);
 	}
 	return error_set(e,
 			 "kernel '%s': neither an ELF file, nor a Linux bzImage, nor a Multiboot "

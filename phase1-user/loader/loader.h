@@ -34,6 +34,11 @@ struct image {
 	size_t multiboot; /* IMAGE_MULTIBOOT: offset of its header */
 };
 
+/* A virtio-mmio device, for a kernel that hears of it from tables only. */
+struct boot_device {
+	u32 base, size, irq;
+};
+
 static inline bool image_is_linux(const struct image *im)
 {
 	return im->kind == IMAGE_ELF || im->kind == IMAGE_BZIMAGE;
@@ -45,6 +50,8 @@ struct boot {
 	u64 ram_size;
 	const char *cmdline;
 	struct blob initrd; /* data NULL: none */
+	const struct boot_device *device;
+	unsigned devices;
 };
 
 /* Read a whole regular, non-empty file; `what` names it in the error ("kernel"). The bytes are
@@ -52,7 +59,7 @@ struct boot {
 bool blob_read(struct blob *blob, const char *what, const char *path, struct error *e);
 void blob_free(struct blob *blob);
 
-/* Recognise `file`, which must outlive `im`. A Linux without the note is refused here. */
+/* Recognise `file`, which must outlive `im`. */
 bool image_identify(struct image *im, const struct blob *file, struct error *e);
 
 /* The same of a PC's firmware, of whose bytes nothing can be recognised but their number. */

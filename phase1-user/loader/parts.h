@@ -17,6 +17,9 @@
 #define GPA_BOOT_INFO 0x10000u /* boot_params, or the Multiboot information */
 #define GPA_GDT	      0x11000u
 #define GPA_CMDLINE   0x12000u
+/* Firmware's tables, where kernels look for the first of them. */
+#define GPA_ACPI  0xe0000u
+#define ACPI_SIZE 0x1000u
 
 /* Where an initrd may end at most if the kernel does not say: i386 Linux's low memory. */
 #define INITRD_LIMIT 0x38000000u
@@ -78,6 +81,9 @@ bool firmware_load(struct loading *l, struct vcpu *cpu);
 struct setup_header;
 bool boot_params_place(struct loading *l, const struct setup_header *header, u32 entry,
 		       struct vcpu *cpu);
+
+/* Firmware's tables at GPA_ACPI. False: no room. */
+bool acpi_place(struct loading *l);
 
 /* Unpack what a bzImage carries. True and the caller's to free in *out; false if the format is
  * one we cannot read or if it is damaged: *damaged tells. */

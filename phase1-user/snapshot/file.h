@@ -14,7 +14,7 @@
 #include "../bytes.h"
 #include "../error.h"
 
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 #define SNAPSHOT_HEADER	 4096u
 
 enum snapshot_section {

@@ -13,10 +13,33 @@ static long futex(u32 *word, int op, u32 value, const struct timespec *timeout)
 	return sys6(__NR_futex, (long)word, op, value, (long)timeout, 0, FUTEX_BITSET_MATCH_ANY);
 }
 
-static void wait_for_turn(void)
+static void wake(enum vcpu_turn turn)
 {
-	while (!turn_comes(shared, TURN_VCPU, &shared->patience))
-		futex(&shared->turn, FUTEX_WAIT, TURN_VMM, NULL);
+	__atomic_store_n(&shared->turn, turn, __ATOMIC_RELEASE);
+	sys6(__NR_futex, (long)&shared->turn, FUTEX_WAKE_BITSET, 1, 0, 0, TURN_BIT(turn));
+}
+
+static void sleep_until_turn(enum vcpu_turn mine)
+{
+	u32 turn;
+
+	while ((turn = __atomic_load_n(&shared->turn, __ATOMIC_ACQUIRE)) != mine)
+		sys6(__NR_futex, (long)&shared->turn, FUTEX_WAIT_BITSET, turn, 0, 0,
+		     TURN_BIT(mine));
+}
+
+static void wait_for_turn(enum vcpu_turn mine)
+{
+	if (!turn_comes(shared, mine, &shared->patience))
+		sleep_until_turn(mine);
+}
+
+void pass_guest(enum vcpu_turn mine, enum vcpu_turn other)
+{
+	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&shared->runner, other, __ATOMIC_SEQ_CST);
+	wake(other);
+	sleep_until_turn(mine);
 }
 
 /* What the VMM has asked for in its turn; senseless, it is as if it had not. */
@@ -39,14 +62,14 @@ void hand_over(void)
 	struct vm *vm = &shared->vm;
 	const u32 kind = vm->exit.kind;
 	const u64 since = clock_tsc(vm);
+	const enum vcpu_turn mine = __atomic_load_n(&shared->turn, __ATOMIC_RELAXED);
 
 	if (stands_still(kind))
 		fpu_give();
 	trace(vm, EV_EXIT, kind, 0);
 	__atomic_store_n(&shared->mode, MODE_MONITOR, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&shared->turn, TURN_VMM, __ATOMIC_RELEASE);
-	futex(&shared->turn, FUTEX_WAKE, 1, NULL);
-	wait_for_turn();
+	wake(TURN_VMM);
+	wait_for_turn(mine);
 	take_requests(vm);
 	if (stands_still(kind))
 		fpu_take_back();

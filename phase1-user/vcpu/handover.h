@@ -14,6 +14,8 @@ extern struct vcpu_shared *shared;
 
 /* Give vm->exit to the VMM and wait until it has dealt with it. */
 void hand_over(void);
+/* The hybrid engine's: give the guest to the other side, and wait to be given it again. */
+void pass_guest(enum vcpu_turn mine, enum vcpu_turn other);
 /* Follow the core's wishes until the guest can run. */
 void run_until_resume(enum core_next next);
 

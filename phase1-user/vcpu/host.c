@@ -46,6 +46,8 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 	ret = sys_mmap(la, len, native_prot(prot), MAP_SHARED | MAP_FIXED, VCPU_FD_RAM, gpa);
 	if (ret != (long)la)
 		return host_error(ret);
+	if (shared->hybrid.on)
+		hybrid_mapped(vm, &shared->hybrid, la, gpa, len, prot);
 	if (prot & HOST_POPULATE)
 		touch(la, len);
 	return HOST_OK;
@@ -63,7 +65,8 @@ enum host_error host_unmap(struct vm *vm, u64 la, u64 len)
 {
 	long ret = sys3(__NR_munmap, la, len, 0);
 
-	(void)vm;
+	if (shared->hybrid.on)
+		hybrid_unmapped(&shared->hybrid, vm->pool.active, la, len);
 	if (!ret)
 		return HOST_OK;
 	/* Splitting a mapping can exceed vm.max_map_count; dropping all of them cannot. The core's
@@ -190,7 +193,8 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 enum host_error host_arrive(struct vm *vm)
 {
 	shared->gate.reload = true;
-	for (unsigned entry = 0; entry < ARRAY_SIZE(ldt); entry++)
+	/* The hybrid engine sets those that registers are to name, each time. */
+	for (unsigned entry = 0; !shared->hybrid.on && entry < ARRAY_SIZE(ldt); entry++)
 		if (sync_ldt(entry) != HOST_OK)
 			return HOST_FAIL;
 	timer_resync(vm);

@@ -94,9 +94,12 @@ _Noreturn void vcpu_main(void)
 	check(STEP_SIGNALS, signal_setup());
 	check(STEP_TIMER, timer_setup());
 	host_setup();
-	gate_setup();
+	if (!shared->hybrid.on)
+		gate_setup();
 	fpu_setup();
 	core_reset(vm);
+	if (shared->hybrid.on)
+		native_setup(vm);
 	/* Every host needs the LDT: find out now, with a message, rather than at the first load. */
 	check(STEP_LDT, ldt_probe());
 	/* For the monitor as well, and inherited over fork. */

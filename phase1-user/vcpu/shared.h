@@ -1,10 +1,11 @@
 /*
  * What the VMM and the vcpu processes of a machine share: a memfd mapped by all.
  *
- * Owns: the hand-over protocol. `turn` says whose vm->exit and vm->cpu are; the other side waits
- * on it as a futex. Of the vcpu processes one runs, number vm.pool.active; for the others see
- * baton.h. The VMM trusts nothing in here: guest code that broke out of its 32-bit world could have
- * written all of it.
+ * Owns: the hand-over protocol. `turn` says whose vm->exit and vm->cpu are; the others wait on it as
+ * a futex. Of the vcpu processes one runs, number vm.pool.active; for the others see baton.h. With
+ * the hybrid engine there is the emulator beside them, which runs what they cannot (hybrid.c). The
+ * VMM trusts nothing in here: guest code that broke out of its 32-bit world could have written all
+ * of it.
  */
 #ifndef PLEX86_VCPU_SHARED_H
 #define PLEX86_VCPU_SHARED_H
@@ -12,12 +13,20 @@
 #include "../../common/state.h"
 #include "../fpu.h"
 #include "baton.h"
+#include "hybrid.h"
 
 /* File descriptors the vcpu process is started with. */
 #define VCPU_FD_RAM    3 /* guest RAM, the PV page and the register pages behind it */
 #define VCPU_FD_SHARED 4 /* struct vcpu_shared */
 
-enum vcpu_turn { TURN_VCPU, TURN_VMM };
+enum vcpu_turn {
+	TURN_VCPU,     /* the vcpu processes, or the emulator if that is all there is */
+	TURN_VMM,
+	TURN_EMULATOR, /* the hybrid engine's */
+};
+
+/* FUTEX_WAIT_BITSET's and FUTEX_WAKE_BITSET's mask of who waits for `turn`. */
+#define TURN_BIT(turn) (1u << (turn))
 
 /* What the vcpu process is doing, so that the VMM knows how to get its attention. */
 enum vcpu_mode {
@@ -82,6 +91,8 @@ struct vcpu_fpu {
 
 struct vcpu_shared {
 	u32 turn;	 /* enum vcpu_turn, a futex */
+	u32 runner;	 /* enum vcpu_turn: whose turn it was before the VMM's, and will be again;
+			  * while the guest runs, who needs a signal */
 	u32 mode;	 /* enum vcpu_mode */
 	u32 wake;	 /* a futex the idle vcpu waits on */
 	u32 kick;	 /* the VMM wants EXIT_KICKED */
@@ -119,6 +130,7 @@ struct vcpu_shared {
 	bool restore;
 	struct machine_state state;
 
+	struct hybrid hybrid;
 	struct trace_ring trace;
 	struct vm vm;
 };

@@ -128,6 +128,9 @@ static enum core_next guest_fault(struct vm *vm, const siginfo_t *info, const st
 		stop(FAULT_HOST_MAP, trap.address);
 		return CORE_EXIT;
 	}
+	if (shared->hybrid.on && trap.vector == EXC_PF && (trap.error & PF_WRITE) &&
+	    hybrid_code_written(vm, &shared->hybrid, trap.address))
+		return core_kick(vm);
 	return core_trap(vm, &trap);
 }
 
@@ -153,6 +156,29 @@ static enum core_next dispatch(struct vm *vm, const siginfo_t *info, const struc
 	return core_kick(vm);
 }
 
+static enum core_next answer_trap(struct vm *vm, const u16 hw[SEG_COUNT], const siginfo_t *info,
+				  const struct sigcontext *sc)
+{
+	core_sync_selectors(vm, hw);
+	return dispatch(vm, info, sc);
+}
+
+/* Behind a system call or a breakpoint the instruction is done; a fault can be had again. */
+static bool is_repeated(const siginfo_t *info)
+{
+	return info->si_signo != SIGSYS && info->si_signo != SIGTRAP;
+}
+
+static enum core_next answer_native(struct vm *vm, const u16 hw[SEG_COUNT], const siginfo_t *info,
+				    const struct sigcontext *sc)
+{
+	const enum native_loads loads = native_take_selectors(vm, hw);
+
+	if (loads == NATIVE_NONE || !is_repeated(info))
+		return dispatch(vm, info, sc);
+	return loads == NATIVE_FAULT ? native_fault(vm) : core_kick(vm);
+}
+
 /* What comes of a signal, until the guest can run with what vm->cpu says. */
 static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
 {
@@ -166,15 +192,20 @@ static void answer(struct vm *vm, const siginfo_t *info, const struct sigcontext
 		stats_trap_begins(vm);
 		if (shared->restore)
 			state_load(vm, &shared->state);
-		run_until_resume(core_start(vm));
+		if (shared->hybrid.on)
+			native_start(vm);
+		else
+			run_until_resume(core_start(vm));
 		return;
 	}
 	hw[SEG_CS] = sc->cs;
 	hw[SEG_SS] = sc->ss;
 	save_selectors(hw);
 	save_guest(&vm->cpu, sc);
-	core_sync_selectors(vm, hw);
-	run_until_resume(dispatch(vm, info, sc));
+	if (shared->hybrid.on)
+		run_until_native(answer_native(vm, hw, info, sc));
+	else
+		run_until_resume(answer_trap(vm, hw, info, sc));
 }
 
 void handle_signal(int sig, siginfo_t *info, void *context)

@@ -10,6 +10,7 @@
 #ifndef PLEX86_VCPU_H_PROCESS
 #define PLEX86_VCPU_H_PROCESS
 
+#include "../../common/native.h"
 #include "handover.h"
 #include "timer.h"
 #include <linux/signal.h>
@@ -23,6 +24,13 @@ long signal_setup(void);   /* alternate stack, handlers */
 long ldt_probe(void);	   /* can LDT entries be set? */
 long dispatch_setup(void); /* Syscall User Dispatch; not fatal: the jail traps the same calls */
 long jail_setup(void);
+
+/* The hybrid engine's: the same, until it is at user code that can run natively; the emulator runs
+ * what is before that (native.c). */
+void run_until_native(enum core_next next);
+/* Before the guest's first run; and that. */
+void native_setup(struct vm *vm);
+void native_start(struct vm *vm);
 
 /* Let the guest in through the gate, if this host can. */
 void gate_setup(void);

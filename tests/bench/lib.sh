@@ -12,6 +12,7 @@ plex86=${PLEX86:-$root/build/plex86}
 qemu=${QEMU:-qemu-system-i386}
 kernel=$root/build/guest/linux-6.1/vmlinux
 pae_kernel=$root/build/guest/linux-6.1-pae/vmlinux
+stock_kernel=$root/build/guest/linux-686-pae/vmlinuz
 plain_kernel=$root/build/guest/linux-6.1-plain/arch/x86/boot/bzImage
 
 note()

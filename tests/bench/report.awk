@@ -45,6 +45,10 @@ function title(peer)
 		return "native 32-bit"
 	if (peer == "qemu")
 		return "QEMU TCG"
+	if (peer == "qemu-stock")
+		return "QEMU TCG, Debian's kernel"
+	if (peer == "hybrid" || peer == "emulator")
+		return "plex86 " peer ", Debian's kernel"
 	if (peer == "uml")
 		return "User-mode Linux" (uml_bits == 64 ? " (64-bit programs)" : "")
 	return peer

@@ -163,8 +163,6 @@ unsigned insn_left_out(const struct key *k)
 		return BUG_ENTER16;
 	if (k->map == MAP_0F && k->opcode == 0xc2 && k->immediate > 7)
 		return BUG_CMPPS;
-	if (k->cs)
-		return BUG_LIMITS;
 	const unsigned ext = 1u << (k->modrm >> 3 & 7), mod = k->modrm >= 0xc0 ? REG : MEM;
 
 	for (unsigned i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
@@ -175,7 +173,9 @@ unsigned insn_left_out(const struct key *k)
 		    (!(r->mod & LOCKED) || k->lock))
 			return r->why;
 	}
-	return k->lock && !is_lockable(k) ? BUG_LOCK : COMPARED;
+	if (k->lock && !is_lockable(k))
+		return BUG_LOCK;
+	return k->cs ? BUG_LIMITS : COMPARED;
 }
 
 _Bool insn_reads_status(const struct key *k)

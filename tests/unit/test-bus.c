@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "../../phase1-user/hal/bus.h"
+#include "../../phase1-user/hal/acpi-pm.h"
 #include "../../phase1-user/hal/debugport.h"
 #include "../../phase1-user/hal/reset.h"
 
@@ -248,6 +249,33 @@ static void test_reset_ports(void **state)
 	assert_int_equal(e.resets, 3);
 }
 
+/* As Linux uses ACPI's: what it enables it reads back, what is written while it sleeps ends the
+ * run. */
+static void test_power_ports(void **state)
+{
+	struct events e = {0};
+	struct acpi_pm p = {.power_off = on_reset, .opaque = &e, .enable = 1, .control = 1};
+	struct bus b;
+
+	(void)state;
+	bus_init(&b);
+	assert_true(acpi_pm_register(&p, &b));
+	assert_int_equal(in(&b, 0x600, 4), 0);
+	assert_int_equal(in(&b, 0x604, 2), 0x0001); /* in ACPI mode, by itself */
+	out(&b, 0x602, 2, 0x0121);
+	assert_int_equal(in(&b, 0x602, 2), 0x0121);
+	assert_int_equal(in(&b, 0x600, 4), 0x01210000);
+	out(&b, 0x600, 2, 0xffff); /* nothing has happened, then or now */
+	assert_int_equal(in(&b, 0x600, 2), 0);
+	assert_int_equal(in(&b, 0x602, 2), 0x0121);
+	out(&b, 0x604, 2, 0x1401);
+	assert_int_equal(in(&b, 0x604, 2), 0x1401);
+	assert_int_equal(e.resets, 0);
+	out(&b, 0x604, 2, 0x2001);
+	assert_int_equal(e.resets, 1);
+	assert_int_equal(in(&b, 0x604, 2), 0x0001);
+}
+
 /* Linux looks for PCI so: it must find none, and above all not reset itself. */
 static void test_pci_probe_is_no_reset(void **state)
 {
@@ -298,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_registration),
 		cmocka_unit_test(test_debug_ports),
 		cmocka_unit_test(test_reset_ports),
+		cmocka_unit_test(test_power_ports),
 		cmocka_unit_test(test_pci_probe_is_no_reset),
 		cmocka_unit_test(test_keyboard_is_another),
 	};

@@ -283,6 +283,27 @@ static void test_cmdline(void **state)
 	assert_non_null(strstr(text, " plex86.captured "));
 }
 
+/* Of a kernel that was not built for plex86, HZ is not known. */
+static void test_stock_cmdline(void **state)
+{
+	struct cmdline_config c = {.append = "", .tsc_khz = 2100000, .stock = true};
+	struct error e;
+	char text[2048];
+
+	(void)state;
+	assert_true(compose(&c, text, &e));
+	assert_non_null(strstr(text, " tsc_early_khz=2100000 "));
+	assert_null(strstr(text, "lpj="));
+	assert_non_null(strstr(text, " mitigations=off cryptomgr.notests noisapnp"));
+	assert_non_null(strstr(text, " loglevel=3 earlycon="));
+	c.verbose = true;
+	assert_true(compose(&c, text, &e));
+	assert_null(strstr(text, "loglevel"));
+	c.stock = false;
+	assert_true(compose(&c, text, &e));
+	assert_null(strstr(text, "mitigations"));
+}
+
 /* What the guest's programs make of it. */
 static void test_streams(void **state)
 {
@@ -416,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_machine),		cmocka_unit_test(test_gdb),
 		cmocka_unit_test(test_deterministic),	cmocka_unit_test(test_bad_options),
 		cmocka_unit_test(test_cmdline),		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_stock_cmdline),
 		cmocka_unit_test(test_cmdline_limit),	cmocka_unit_test(test_symbols),
 		cmocka_unit_test(test_symbols_by_name), cmocka_unit_test(test_json),
 		cmocka_unit_test(test_image),		cmocka_unit_test(test_too_many_devices),

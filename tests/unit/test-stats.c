@@ -54,7 +54,7 @@ static void test_damaged_cause(void **state)
 	struct vm *vm = *state;
 
 	stats_trap_begins(vm);
-	vm->stats.cause = 0xfffffff0;
+	vm->stats.trap.cause = 0xfffffff0;
 	stats_trap_ends(vm);
 	assert_int_equal(vm->stats.traps[EV_TRAP], 1);
 	stats_exit_ends(vm, 0xfffffff0, 0);
