@@ -463,21 +463,39 @@ static void check_kmod(struct check *c)
 
 /* ---- the emulator ---- */
 
-static void check_emulator(struct check *c)
+static char *emulator_says; /* shared with the child that tries it */
+
+static int try_emulator(void)
 {
 	const struct engine_config cfg = {.ram_size = 4u << 20};
-	char why[sizeof(c->found)] = "";
-	struct engine *e = engine_create(ENGINE_EMULATOR, &cfg, why, sizeof(why));
+	struct engine *e = engine_create(ENGINE_EMULATOR, &cfg, emulator_says,
+					 sizeof(((struct check *)0)->found));
 
-	if (e) {
+	if (e)
 		engine_destroy(e);
-		SET(found, "plex86-emulator runs, and libunicorn does what it relies on");
+	return !e;
+}
+
+static void check_emulator(struct check *c)
+{
+	char text[40];
+	int result;
+
+	emulator_says = mmap(NULL, sizeof(c->found), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (emulator_says == MAP_FAILED)
 		return;
+	result = in_child(try_emulator);
+	if (!result) {
+		SET(found, "plex86-emulator runs, and libunicorn does what it relies on");
+	} else {
+		c->status = CHECK_LIMITED;
+		SET(found, "%.150s",
+		    *emulator_says ? emulator_says : outcome(result, text, sizeof(text)));
+		SET(cost, "no guests but those made for plex86");
+		SET(fix, "apt-get install libunicorn-dev (Debian 12), build plex86 again");
 	}
-	c->status = CHECK_LIMITED;
-	SET(found, "%s", why);
-	SET(cost, "no guests but those made for plex86");
-	SET(fix, "apt-get install libunicorn-dev (Debian 12), build plex86 again");
+	munmap(emulator_says, sizeof(c->found));
 }
 
 static const struct {
