@@ -202,6 +202,8 @@ static int run_machine(struct run *r)
 		m->value = m->output_error;
 		status = verdict_status(m, &r->options);
 	}
+	if (r->console.kind == TARGET_STDIO)
+		pc_leave_terminal(&r->pc);
 	write_results(r);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);
