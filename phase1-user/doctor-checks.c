@@ -5,6 +5,7 @@
  * modules all have their say in it.
  */
 #include "doctor.h"
+#include "engine.h"
 
 #include <asm/ldt.h>
 #include <cpuid.h>
@@ -38,6 +39,7 @@
 
 #define DEFAULT_RAM  ((off_t)256 << 20)
 #define NEEDED_SPACE ((rlim_t)6 << 30) /* 4 GiB for the guest, the rest for RAM and monitor */
+#define EMULATOR_RAM ((u64)4 << 20)
 #define MAPS_WANTED  65530
 #define SEL_USER32   0x23
 #define SEL_LDT0     0x07
@@ -460,6 +462,28 @@ static void check_kmod(struct check *c)
 			    : "load the plex86 module, once there is one for this kernel");
 }
 
+/* ---- the emulator ---- */
+
+static void check_emulator(struct check *c)
+{
+	const struct engine_config config = {.ram_size = EMULATOR_RAM};
+	char why[sizeof(c->found)];
+	/* Where files may not be as large as guest RAM, that is to be told, not to be died of. */
+	void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+	struct engine *e = engine_create(ENGINE_EMULATOR, &config, why, sizeof(why));
+
+	signal(SIGXFSZ, before);
+	if (e) {
+		engine_destroy(e);
+		SET(found, "libunicorn runs, and is one that is known");
+		return;
+	}
+	c->status = CHECK_LIMITED;
+	SET(found, "%s", why);
+	SET(cost, "only kernels that were built for plex86 run (no --engine emulator or hybrid)");
+	SET(fix, "install libunicorn-dev 2.0.1 and build plex86 again");
+}
+
 static const struct {
 	const char *id;
 	void (*run)(struct check *c);
@@ -479,6 +503,7 @@ static const struct {
 	{"memory", check_memory},
 	{"huge_pages", check_huge_pages},
 	{"kmod", check_kmod},
+	{"emulator", check_emulator},
 };
 
 size_t doctor_run(struct check checks[DOCTOR_CHECKS_MAX])
