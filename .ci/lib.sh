@@ -122,6 +122,13 @@ build_distributions()
 	done
 }
 
+# What a PC without Linux is tested with. From nothing: half a minute, and a few MB of network.
+build_pc_disk()
+{
+	say "building the disk of a PC"
+	"$root/guest/build-pc-disk"
+}
+
 # Debian's own kernels. From nothing: 100 MB of network, half a minute.
 build_stock()
 {

@@ -3,6 +3,7 @@
  */
 #include "debug.h"
 #include "emulate.h"
+#include "fnv.h"
 #include "mem.h"
 #include "paging.h"
 #include "pv.h"
@@ -184,17 +185,17 @@ static const u8 *byte_at(const struct vm *vm, u32 la)
 	return vm_ram(vm, w.gpa, 1);
 }
 
-/* FNV-1a; 0: some of it is not there. */
+/* 0: some of it is not there. */
 static u64 digest_of(const struct vm *vm, const struct debug_point *p)
 {
-	u64 digest = 0xcbf29ce484222325ull;
+	u64 digest = FNV64_START;
 	const u8 *at = NULL;
 
 	for (u32 i = 0; i < p->len; i++) {
 		at = at && (p->la + i) % PAGE_SIZE_4K ? at + 1 : byte_at(vm, p->la + i);
 		if (!at)
 			return 0;
-		digest = (digest ^ *at) * 0x100000001b3ull;
+		digest = fnv64_add(digest, *at);
 	}
 	return digest | 1;
 }

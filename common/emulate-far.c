@@ -32,9 +32,13 @@ static enum emu stop(struct vm *vm, enum vm_fault reason, u64 detail)
 static void set_cpl(struct vm *vm, unsigned cpl)
 {
 	pv_page(vm)->cpl = cpl;
-	if (cpl == 3)
-		seg_drop_inner(vm, 3);
 	shadow_set_user_view(vm, cpl == 3);
+}
+
+static void set_outer_cpl(struct vm *vm, unsigned cpl)
+{
+	seg_drop_inner(vm, cpl);
+	set_cpl(vm, cpl);
 }
 
 /* A user segment's 3 GiB limit stands for page protection: EIP beyond it is a fetch to fault
@@ -106,7 +110,8 @@ static void restore_flags(struct vm *vm, u32 image, unsigned cpl, unsigned size)
 
 	if (size == 2)
 		mask &= 0xffff;
-	vm->cpu.rflags = (vm->cpu.rflags & ~(u64)mask) | (image & mask) | FLAG_ONE;
+	/* RF, which 16 bits do not have, is the trap's that brought us here. */
+	vm->cpu.rflags = (vm->cpu.rflags & ~(u64)(mask | FLAG_RF)) | (image & mask) | FLAG_ONE;
 	if (cpl <= vm->cpu.iopl)
 		vm_set_if(vm, image);
 	if (cpl == 0)
@@ -116,8 +121,9 @@ static void restore_flags(struct vm *vm, u32 image, unsigned cpl, unsigned size)
 /* Return from a nested task: the checks that come before the switch itself. */
 static enum emu iret_nested(struct vm *vm)
 {
-	const u16 busy32 = 0xb;
+	const u16 busy16 = 0x3, busy32 = 0xb;
 	struct segment tss;
+	u16 type;
 	u16 link;
 	u64 desc;
 
@@ -128,8 +134,11 @@ static enum emu iret_nested(struct vm *vm)
 	if (!seg_fetch(vm, link, EXC_TS, 0, &desc))
 		return EMU_FAULT;
 	seg_unpack(desc, link, &tss);
-	if ((tss.attr & (SEG_S | SEG_TYPE)) != busy32)
+	type = tss.attr & (SEG_S | SEG_TYPE);
+	if (type != busy16 && type != busy32)
 		return fault(vm, EXC_TS, link & ~3u);
+	if (!(tss.attr & SEG_P))
+		return fault(vm, EXC_NP, link & ~3u);
 	return stop(vm, FAULT_TASK, link);
 }
 
@@ -143,8 +152,8 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 
 	if (vm->cpu.rflags & FLAG_NT)
 		return iret_nested(vm);
-	if (!stack_peek(vm, 0, size, &eip) || !stack_peek(vm, size, size, &sel) ||
-	    !stack_peek(vm, 2 * size, size, &flags))
+	if (!stack_holds(vm, 0, 3, size) || !stack_peek(vm, 0, size, &eip) ||
+	    !stack_peek(vm, size, size, &sel) || !stack_peek(vm, 2 * size, size, &flags))
 		return EMU_FAULT;
 	if (size == 4 && (flags & FLAG_VM) && cpl == 0)
 		return stop(vm, FAULT_MODE, flags);
@@ -152,7 +161,7 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 		return EMU_FAULT;
 	outer = (sel & 3) > cpl;
 	if (outer) {
-		if (!stack_peek(vm, 3 * size, size, &esp) ||
+		if (!stack_holds(vm, 3 * size, 2, size) || !stack_peek(vm, 3 * size, size, &esp) ||
 		    !stack_peek(vm, 4 * size, size, &ss_sel) ||
 		    !return_ss(vm, ss_sel, sel & 3, &ss))
 			return EMU_FAULT;
@@ -171,9 +180,9 @@ enum emu emulate_iret(struct vm *vm, const struct insn *insn)
 		return result;
 	restore_flags(vm, flags, cpl, size);
 	if (outer)
-		set_cpl(vm, sel & 3);
+		set_outer_cpl(vm, sel & 3);
 	shadow_fill_expected(vm);
-	return EMU_DONE;
+	return EMU_IRET;
 }
 
 /* -------------------------------------------------------- interrupts ---- */
@@ -183,7 +192,7 @@ static enum emu soft_interrupt(struct vm *vm, const struct insn *insn, u8 vector
 	/* A trap's image has RF clear; the #GP that brought us here has set it. */
 	vm->cpu.rflags &= ~(u64)FLAG_RF;
 	trace(vm, EV_INT, vector, 0);
-	return reflect_soft(vm, vector, insn->length) ? EMU_DONE : EMU_EXIT;
+	return reflect_soft(vm, vector, insn->length) ? EMU_HANDLER : EMU_EXIT;
 }
 
 enum emu emulate_int(struct vm *vm, const struct insn *insn)
@@ -207,7 +216,8 @@ enum emu emulate_into(struct vm *vm, const struct insn *insn)
 enum emu emulate_int1(struct vm *vm, const struct insn *insn)
 {
 	insn_skip(vm, insn);
-	return reflect(vm, EXC_DB, EVENT_FAULT, false, 0) ? EMU_DONE : EMU_EXIT;
+	vm->cpu.rflags &= ~(u64)FLAG_RF;
+	return reflect(vm, EXC_DB, EVENT_FAULT, false, 0) ? EMU_HANDLER : EMU_EXIT;
 }
 
 /* --------------------------------------------------- far jmp, call, ret ---- */
@@ -287,6 +297,9 @@ static enum emu far_task(struct vm *vm, u16 selector, const struct segment *seg)
 {
 	if (seg_dpl(seg) < vm_cpl(vm) || seg_dpl(seg) < (selector & 3u))
 		return fault(vm, EXC_GP, selector & ~3u);
+	/* There are no TSS in an LDT (SDM vol. 3, 8.2.2), but task gates there are. */
+	if ((seg->attr & SEG_TYPE) != SYS_TASK_GATE && (selector & 4))
+		return fault(vm, EXC_GP, selector & ~3u);
 	if (!(seg->attr & SEG_P))
 		return fault(vm, EXC_NP, selector & ~3u);
 	return stop(vm, FAULT_TASK, selector);
@@ -354,9 +367,11 @@ static enum emu call_same(struct vm *vm, const struct insn *insn, struct segment
 	struct stack stack = {vm->cpu.seg[SEG_SS], (u32)vm->cpu.gpr[GPR_SP], vm_cpl(vm) == 3};
 	enum emu result;
 
+	if (!stack_has_room(vm, &stack, 2, size, 0))
+		return EMU_FAULT;
 	if (!eip_ok(vm, cs, offset))
 		return fault(vm, EXC_GP, 0);
-	if (!stack_push(vm, &stack, frame, 2, size, 0))
+	if (!stack_push(vm, &stack, frame, 2, size))
 		return EMU_FAULT;
 	result = transfer(vm, cs, offset, NULL, 0);
 	if (result == EMU_DONE)
@@ -367,29 +382,35 @@ static enum emu call_same(struct vm *vm, const struct insn *insn, struct segment
 /* To an inner level: new stack from the TSS, parameters copied from the old one. */
 static enum emu call_inner(struct vm *vm, const struct insn *insn, struct call_gate *g)
 {
-	unsigned cpl = seg_dpl(&g->cs), n = 0;
+	const unsigned cpl = seg_dpl(&g->cs), size = g->size;
+	unsigned n = 0;
 	struct stack stack;
 	u32 frame[2 + 31 + 2];
 	enum emu result;
 
-	if (!stack_from_tss(vm, cpl, 0, &stack))
+	if (!stack_from_tss(vm, cpl, 0, &stack) ||
+	    !stack_has_room(vm, &stack, g->params + 4, size, stack.ss.selector & ~3u))
+		return EMU_FAULT;
+	if (g->offset > g->cs.limit)
+		return fault(vm, EXC_GP, 0);
+	if (!stack_probe(vm, &stack, 2, size) || !stack_holds(vm, 0, g->params, size))
 		return EMU_FAULT;
 	frame[n++] = vm->cpu.seg[SEG_SS].selector;
 	frame[n++] = (u32)vm->cpu.gpr[GPR_SP];
 	for (unsigned i = g->params; i-- > 0;)
-		if (!stack_peek(vm, i * g->size, g->size, &frame[n++]))
+		if (!stack_peek(vm, i * size, size, &frame[n++]))
 			return EMU_FAULT;
 	frame[n++] = vm->cpu.seg[SEG_CS].selector;
 	frame[n++] = (u32)vm->cpu.rip + insn->length;
-	if (!stack_push(vm, &stack, frame, n, g->size, stack.ss.selector & ~3u))
+	if (!stack_push(vm, &stack, frame, n, size))
 		return EMU_FAULT;
-	if (g->offset > g->cs.limit)
-		return fault(vm, EXC_GP, 0);
 	g->cs.selector = (g->cs.selector & ~3u) | cpl;
 	result = transfer(vm, &g->cs, g->offset, &stack.ss, stack.sp);
-	if (result == EMU_DONE)
-		set_cpl(vm, cpl);
-	return result;
+	if (result != EMU_DONE)
+		return result;
+	vm->cpu.gpr[GPR_SP] = stack.sp; /* all of it, however wide the new stack is */
+	set_cpl(vm, cpl);
+	return EMU_DONE;
 }
 
 enum emu emulate_lcall(struct vm *vm, const struct insn *insn)
@@ -423,11 +444,12 @@ enum emu emulate_lret(struct vm *vm, const struct insn *insn)
 	enum emu result;
 	bool outer;
 
-	if (!stack_peek(vm, 0, size, &eip) || !stack_peek(vm, size, size, &sel) ||
-	    !return_cs(vm, sel, &cs))
+	if (!stack_holds(vm, 0, 2, size) || !stack_peek(vm, 0, size, &eip) ||
+	    !stack_peek(vm, size, size, &sel) || !return_cs(vm, sel, &cs))
 		return EMU_FAULT;
 	outer = (sel & 3) > cpl;
-	if (outer && (!stack_peek(vm, 2 * size + release, size, &esp) ||
+	if (outer && (!stack_holds(vm, 2 * size + release, 2, size) ||
+		      !stack_peek(vm, 2 * size + release, size, &esp) ||
 		      !stack_peek(vm, 3 * size + release, size, &ss_sel) ||
 		      !return_ss(vm, ss_sel, sel & 3, &ss)))
 		return EMU_FAULT;
@@ -440,6 +462,6 @@ enum emu emulate_lret(struct vm *vm, const struct insn *insn)
 		stack_set(vm, (u32)vm->cpu.gpr[GPR_SP] + 2 * size + release);
 	result = transfer(vm, &cs, eip, outer ? &ss : NULL, esp + release);
 	if (result == EMU_DONE && outer)
-		set_cpl(vm, sel & 3);
+		set_outer_cpl(vm, sel & 3);
 	return result;
 }

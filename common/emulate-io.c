@@ -8,14 +8,14 @@
 #include "pv.h"
 #include "segment.h"
 
-/* The I/O permission bitmap in the TSS (SDM vol. 1, 19.5.2). */
+/* The I/O permission bitmap in the TSS (SDM vol. 1, 19.5.2). One of 16 bits has none. */
 static bool bitmap_allows(struct vm *vm, u16 port, unsigned size)
 {
 	const struct segment *tr = &vm->cpu.tr;
 	u16 base, bits;
 	u32 offset;
 
-	if (seg_is_null(tr->selector) || tr->limit < 0x67)
+	if (seg_is_null(tr->selector) || seg_is_tss16(tr) || tr->limit < 0x67)
 		return false;
 	if (!mem_read(vm, (u32)(tr->base + 0x66), &base, 2, false))
 		return false;
@@ -85,7 +85,8 @@ static enum emu access_port(struct vm *vm, const struct insn *insn, u16 port, un
 			    bool write, u32 *value)
 {
 	trace(vm, EV_IO, port | size << 16 | write << 20, write ? *value : 0);
-	if (core_port(vm, port, size, write, value))
+	if (core_port(vm, port, size, write, value) ||
+	    (!write && port_window_read(&vm->window, port, size, value)))
 		return EMU_NEXT;
 	vm->exit = (struct vm_exit){.kind = EXIT_IO};
 	vm->exit.io.port = port;

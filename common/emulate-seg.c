@@ -81,9 +81,10 @@ enum emu emulate_lldt(struct vm *vm, const struct insn *insn)
 
 enum emu emulate_ltr(struct vm *vm, const struct insn *insn)
 {
-	const u16 available32 = 9, busy = 2;
+	const u16 available16 = 1, available32 = 9, busy = 2;
 	struct segment tss;
 	u64 selector, desc;
+	u16 type;
 	u8 byte;
 
 	if (!at_cpl0(vm) || !operand_read(vm, insn, 0, 2, &selector))
@@ -95,7 +96,8 @@ enum emu emulate_ltr(struct vm *vm, const struct insn *insn)
 	if (!fetch_system(vm, selector, &desc))
 		return EMU_FAULT;
 	seg_unpack(desc, selector, &tss);
-	if ((tss.attr & (SEG_S | SEG_TYPE)) != available32) {
+	type = tss.attr & (SEG_S | SEG_TYPE);
+	if (type != available16 && type != available32) {
 		raise_error(vm, EXC_GP, selector & ~3u);
 		return EMU_FAULT;
 	}
@@ -160,7 +162,7 @@ enum emu emulate_pop_seg(struct vm *vm, const struct insn *insn)
 	u32 sp = vm->cpu.gpr[GPR_SP], selector;
 	enum emu result;
 
-	if (!stack_peek(vm, 0, 2, &selector))
+	if (!stack_peek(vm, 0, insn->stack_size, &selector))
 		return EMU_FAULT;
 	result = load(vm, insn->opnd[0].reg, selector);
 	if (result == EMU_NEXT)

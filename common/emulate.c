@@ -72,7 +72,7 @@ bool fetch_insn(struct vm *vm, struct insn *insn, bool *undefined)
 		 * unless it was the limit. */
 		if (n == sizeof(bytes))
 			break;
-		if ((u32)vm->cpu.rip + n > vm->cpu.seg[SEG_CS].limit)
+		if (vm->cpu.seg[SEG_CS].limit - (u32)vm->cpu.rip < n)
 			raise_error(vm, EXC_GP, 0);
 		return false;
 	case DECODE_INVALID:
@@ -192,13 +192,27 @@ bool operand_write(struct vm *vm, const struct insn *insn, unsigned i, unsigned 
 	return true;
 }
 
-bool stack_peek(struct vm *vm, unsigned depth, unsigned size, u32 *value)
+static bool stack_linear(struct vm *vm, u32 depth, unsigned size, u64 *la)
 {
 	u32 mask = vm->cpu.seg[SEG_SS].attr & SEG_DB ? 0xffffffffu : 0xffffu;
+
+	return mem_linear(vm, SEG_SS, ((u32)vm->cpu.gpr[GPR_SP] + depth) & mask, size, false, la);
+}
+
+bool stack_holds(struct vm *vm, u32 depth, unsigned n, unsigned size)
+{
+	u64 la;
+
+	for (unsigned i = 0; i < n; i++)
+		if (!stack_linear(vm, depth + i * size, size, &la))
+			return false;
+	return true;
+}
+
+bool stack_peek(struct vm *vm, u32 depth, unsigned size, u32 *value)
+{
 	u64 la;
 
 	*value = 0;
-	return mem_linear(vm, SEG_SS, ((u32)vm->cpu.gpr[GPR_SP] + depth) & mask, size, false,
-			  &la) &&
-	       mem_read(vm, la, value, size, vm_cpl(vm) == 3);
+	return stack_linear(vm, depth, size, &la) && mem_read(vm, la, value, size, vm_cpl(vm) == 3);
 }

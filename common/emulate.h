@@ -10,12 +10,14 @@
 #include "core.h"
 
 enum emu {
-	EMU_NEXT,   /* done: go on behind the instruction */
-	EMU_SHADOW, /* the same, but debug traps wait for the next instruction (mov, pop to SS) */
-	EMU_DONE,   /* done, and rip is set */
-	EMU_FAULT,  /* deliver vm->exc; rip is the instruction's */
-	EMU_EXIT,   /* vm->exit is set; core_resume() finishes or repeats the instruction */
-	EMU_OTHER,  /* not for emulation here: it is the guest's own fault */
+	EMU_NEXT,    /* done: go on behind the instruction */
+	EMU_SHADOW,  /* the same, but debug traps wait for the next instruction (mov, pop to SS) */
+	EMU_DONE,    /* done, and rip is set */
+	EMU_IRET,    /* the same, and so is RF */
+	EMU_HANDLER, /* an interrupt was the instruction; rip and flags are its handler's */
+	EMU_FAULT,   /* deliver vm->exc; rip is the instruction's */
+	EMU_EXIT,    /* vm->exit is set; core_resume() finishes or repeats the instruction */
+	EMU_OTHER,   /* not for emulation here: it is the guest's own fault */
 };
 
 typedef enum emu emu_fn(struct vm *vm, const struct insn *insn);
@@ -76,6 +78,8 @@ u64 mem_offset(const struct vm *vm, const struct insn *insn);
 bool operand_read(struct vm *vm, const struct insn *insn, unsigned i, unsigned size, u64 *value);
 bool operand_write(struct vm *vm, const struct insn *insn, unsigned i, unsigned size, u64 value);
 /* Pop `size` bytes without moving the stack pointer: `depth` bytes up from it. */
-bool stack_peek(struct vm *vm, unsigned depth, unsigned size, u32 *value);
+bool stack_peek(struct vm *vm, u32 depth, unsigned size, u32 *value);
+/* Are `n` items from there on within the stack's limits? If not, #SS(0) is raised. */
+bool stack_holds(struct vm *vm, u32 depth, unsigned n, unsigned size);
 
 #endif

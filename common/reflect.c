@@ -30,40 +30,67 @@ void stack_set(struct vm *vm, u32 sp)
 	vm->cpu.gpr[GPR_SP] = ((u32)vm->cpu.gpr[GPR_SP] & ~mask) | (sp & mask);
 }
 
-bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned n, unsigned size,
-		u32 fault_error)
+/* Where the `n`th item from the present top goes. */
+static u32 stack_offset(const struct stack *stack, unsigned n, unsigned size)
 {
-	u32 mask = stack_mask(&stack->ss), sp = stack->sp - n * size;
-	u8 bytes[STACK_PUSH_MAX * 4];
+	return (stack->sp - n * size) & stack_mask(&stack->ss);
+}
 
-	for (unsigned i = 0; i < n; i++)
-		mem_copy(bytes + (n - 1 - i) * size, &values[i], size);
-	if (!seg_access_ok(&stack->ss, sp & mask, n * size, true))
-		return raise_error(vm, EXC_SS, fault_error);
-	/* Pushes go downwards: CR2 is the first one's that faults. */
+bool stack_has_room(struct vm *vm, const struct stack *stack, unsigned n, unsigned size,
+		    u32 fault_error)
+{
+	for (unsigned i = 1; i <= n; i++)
+		if (!seg_access_ok(&stack->ss, stack_offset(stack, i, size), size, true))
+			return raise_error(vm, EXC_SS, fault_error);
+	return true;
+}
+
+/* Pushes go downwards: CR2 is the first one's that faults. */
+bool stack_probe(struct vm *vm, const struct stack *stack, unsigned n, unsigned size)
+{
 	for (unsigned i = 1; i <= n; i++) {
-		u64 la = (u32)(stack->ss.base + ((stack->sp - i * size) & mask));
+		u64 la = (u32)(stack->ss.base + stack_offset(stack, i, size));
 
 		if (!mem_probe_write(vm, la, size, stack->user))
 			return false;
 	}
-	if (!mem_write(vm, (u32)(stack->ss.base + (sp & mask)), bytes, n * size, stack->user))
+	return true;
+}
+
+bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned n, unsigned size)
+{
+	const u32 mask = stack_mask(&stack->ss), lowest = stack_offset(stack, n, size);
+	/* The stack pointer wraps around between items, if it does. */
+	const unsigned at_once = n * size - 1 <= mask - lowest ? n : 1;
+	u8 bytes[STACK_PUSH_MAX * 4];
+
+	if (!stack_probe(vm, stack, n, size))
 		return false;
-	stack->sp = (stack->sp & ~mask) | (sp & mask);
+	for (unsigned i = 0; i < n; i++)
+		mem_copy(bytes + (n - 1 - i) * size, &values[i], size);
+	for (unsigned i = n; i > 0; i -= at_once) {
+		u64 la = (u32)(stack->ss.base + stack_offset(stack, i, size));
+
+		if (!mem_write(vm, la, bytes + (n - i) * size, at_once * size, stack->user))
+			return false;
+	}
+	stack->sp = (stack->sp & ~mask) | lowest;
 	return true;
 }
 
 bool stack_from_tss(struct vm *vm, unsigned cpl, u32 ext, struct stack *stack)
 {
 	const struct segment *tr = &vm->cpu.tr;
-	u32 offset = 4 + 8 * cpl, esp;
+	const unsigned size = seg_is_tss16(tr) ? 2 : 4;
+	const u32 offset = size + 2 * size * cpl;
+	u32 esp = 0;
 	u16 ss;
 	u64 desc;
 
-	if (seg_is_null(tr->selector) || offset + 5 > tr->limit)
+	if (seg_is_null(tr->selector) || offset + size + 1 > tr->limit)
 		return raise_error(vm, EXC_TS, (tr->selector & ~3) | ext);
-	if (!mem_read(vm, (u32)(tr->base + offset), &esp, 4, false) ||
-	    !mem_read(vm, (u32)(tr->base + offset + 4), &ss, 2, false))
+	if (!mem_read(vm, (u32)(tr->base + offset), &esp, size, false) ||
+	    !mem_read(vm, (u32)(tr->base + offset + size), &ss, 2, false))
 		return false;
 	if (seg_is_null(ss))
 		return raise_error(vm, EXC_TS, ext);
@@ -90,7 +117,8 @@ static bool deliver_real(struct vm *vm, u8 vector, u32 saved_rip)
 	if (vector * 4u + 3 > vm->cpu.idtr.limit)
 		return raise(vm, EXC_GP);
 	if (!mem_read(vm, vm->cpu.idtr.base + vector * 4u, entry, sizeof(entry), false) ||
-	    !stack_push(vm, &stack, frame, ARRAY_SIZE(frame), sizeof(u16), 0))
+	    !stack_has_room(vm, &stack, ARRAY_SIZE(frame), sizeof(u16), 0) ||
+	    !stack_push(vm, &stack, frame, ARRAY_SIZE(frame), sizeof(u16)))
 		return false;
 	stack_set(vm, stack.sp);
 	vm->cpu.rip = entry[0];
@@ -168,9 +196,10 @@ static bool enter_handler(struct vm *vm, const struct gate *gate, struct segment
 		stack_set(vm, stack->sp);
 	}
 	vm->cpu.rip = gate->offset;
-	/* AC has no effect below CPL 3, but the hardware runs the guest kernel at CPL 3. */
-	vm->cpu.rflags &=
-		~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (new_cpl < 3 ? FLAG_AC : 0));
+	/* AC has no effect below CPL 3, but hardware without these levels runs the guest's kernel
+	 * at CPL 3. */
+	vm->cpu.rflags &= ~(u64)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM |
+				 (new_cpl < 3 && !vm->levels ? FLAG_AC : 0));
 	if (!(gate->type & 1))
 		vm_set_if(vm, 0);
 	pv_page(vm)->cpl = new_cpl;
@@ -229,10 +258,12 @@ static bool deliver(struct vm *vm, u8 vector, enum event_kind kind, bool has_err
 	if (has_error)
 		frame[n++] = error;
 	size = gate.type & 8 ? 4 : 2;
-	if (!stack_push(vm, &stack, frame, n, size, inner ? (stack.ss.selector & ~3) | ext : ext))
+	if (!stack_has_room(vm, &stack, n, size, inner ? (stack.ss.selector & ~3) | ext : ext))
 		return false;
 	if (gate.offset > cs.limit)
 		return raise_error(vm, EXC_GP, ext);
+	if (!stack_push(vm, &stack, frame, n, size))
+		return false;
 	if (vm86)
 		leave_vm86(vm);
 	return enter_handler(vm, &gate, &cs, inner ? seg_dpl(&cs) : cpl, &stack, inner);
@@ -286,6 +317,8 @@ static bool reflect_event(struct vm *vm, u8 vector, enum event_kind kind, bool h
 			error = 0;
 			continue;
 		}
+		/* The image of any fault has RF set (SDM vol. 3, 17.3.1.1). */
+		vm->cpu.rflags |= FLAG_RF;
 		vector = second;
 		has_error = vm->exc.has_error;
 		error = vm->exc.error;
@@ -307,5 +340,6 @@ bool reflect_soft(struct vm *vm, u8 vector, unsigned length)
 bool reflect_exception(struct vm *vm)
 {
 	commit_cr2(vm);
+	vm->cpu.rflags |= FLAG_RF;
 	return reflect(vm, vm->exc.vector, EVENT_FAULT, vm->exc.has_error, vm->exc.error);
 }

@@ -25,15 +25,19 @@ bool reflect_exception(struct vm *vm);
 
 /* Replace the low bytes of the stack pointer that the stack segment's B bit selects. */
 void stack_set(struct vm *vm, u32 sp);
-/* Write `n` (at most 35) dwords or words (`size` 4 or 2), the last one at the lowest address, below
- * SS:ESP of the given stack. The new stack pointer is returned in *sp. */
 struct stack {
 	struct segment ss;
 	u32 sp;
 	bool user; /* rights of the accesses */
 };
-bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned n, unsigned size,
-		u32 fault_error);
+/* Is there room for `n` dwords or words (`size` 4 or 2)? If not, #SS(fault_error) is raised. */
+bool stack_has_room(struct vm *vm, const struct stack *stack, unsigned n, unsigned size,
+		    u32 fault_error);
+/* Could they be written as far as paging goes? If not, the page fault is raised. */
+bool stack_probe(struct vm *vm, const struct stack *stack, unsigned n, unsigned size);
+/* Write them (at most 35) where there is room, the last one at the lowest address, below SS:ESP of
+ * the given stack, which is moved. */
+bool stack_push(struct vm *vm, struct stack *stack, const u32 *values, unsigned n, unsigned size);
 /* SS:ESP for privilege level `cpl` from the TSS, checked; `ext` is the EXT bit of error codes. */
 bool stack_from_tss(struct vm *vm, unsigned cpl, u32 ext, struct stack *stack);
 

@@ -32,6 +32,11 @@ static inline bool seg_is_writable_data(const struct segment *s)
 {
 	return (s->attr & (SEG_S | SEG_TYPE_CODE | SEG_TYPE_WRITE)) == (SEG_S | SEG_TYPE_WRITE);
 }
+/* Of a TSS, busy or not. */
+static inline bool seg_is_tss16(const struct segment *s)
+{
+	return !(s->attr & 8);
+}
 static inline bool seg_is_null(u16 selector)
 {
 	return !(selector & ~3);

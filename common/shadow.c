@@ -157,16 +157,27 @@ static bool user_is_limited(const struct vm *vm)
 	return seg_is_abi_user(vm, vm->cpu.seg[SEG_CS].selector);
 }
 
+static bool is_supervisor(const struct shadow *s, u32 page)
+{
+	return s->record[page] && !(s->record[page] & SHADOW_USER);
+}
+
+/* Neighbours go together: what this costs is calls of the host. */
 static void hide_supervisor(struct vm *vm, u32 end_slot)
 {
 	struct shadow *s = vm_shadow(vm);
 
 	for (u32 slot = 0; slot < end_slot; slot++) {
-		u32 page = slot * SHADOW_SLOT;
+		const u32 end = (slot + 1) * SHADOW_SLOT;
 
-		for (; s->supervisor[slot] && page < (slot + 1) * SHADOW_SLOT; page++)
-			if (s->record[page] && !(s->record[page] & SHADOW_USER))
-				shadow_drop(vm, page, page + 1);
+		for (u32 page = slot * SHADOW_SLOT; s->supervisor[slot] && page < end; page++) {
+			const u32 first = page;
+
+			while (page < end && is_supervisor(s, page))
+				page++;
+			if (page > first)
+				shadow_drop(vm, first, page);
+		}
 	}
 }
 

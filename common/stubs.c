@@ -95,7 +95,7 @@ static bool read_stack(struct vm *vm, struct stubs *s)
 	u16 selector, inner;
 	u64 desc;
 
-	if (seg_is_null(tr->selector) || tr->limit < ss1 + 3 ||
+	if (seg_is_null(tr->selector) || seg_is_tss16(tr) || tr->limit < ss1 + 3 ||
 	    !mem_read(vm, (u32)(tr->base + ss0), &selector, 2, false) || (selector & 3) ||
 	    !seg_descriptor(vm, selector, &desc))
 		return false;

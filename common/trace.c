@@ -3,6 +3,7 @@
  */
 #include "trace.h"
 #include "clock.h"
+#include "fnv.h"
 #include "pv.h"
 
 /* Is there a better cause of a trap than this? */
@@ -13,17 +14,17 @@ static bool says_little(u32 event)
 
 #define ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
-/* FNV-1a over what the guest's code has made of its registers. Arithmetic flags are undefined
- * behind many instructions; a register may hold some that were pushed. */
+/* Of what the guest's code has made of its registers. Arithmetic flags are undefined behind many
+ * instructions; a register may hold some that were pushed. */
 static u32 digest(const struct vm *vm)
 {
 	const struct vcpu *cpu = &vm->cpu;
 	const u32 mask = vm->common_cpu ? ~ARITHMETIC : ~0u;
-	u32 hash = 2166136261u;
+	u32 hash = FNV32_START;
 
 	for (unsigned i = 0; i < GPR_R8; i++)
-		hash = (hash ^ ((u32)cpu->gpr[i] & mask)) * 16777619u;
-	return (hash ^ ((u32)cpu->rflags & mask)) * 16777619u;
+		hash = fnv32_add(hash, (u32)cpu->gpr[i] & mask);
+	return fnv32_add(hash, (u32)cpu->rflags & mask);
 }
 
 void trace(struct vm *vm, enum event event, u64 a, u64 b)

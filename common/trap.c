@@ -256,10 +256,15 @@ static enum core_next finish(struct vm *vm, enum emu result, bool stepping)
 		break;
 	case EMU_NEXT:
 	case EMU_DONE:
+	case EMU_IRET:
+	case EMU_HANDLER:
 		if (clock_flips(vm))
 			vm->cpu.gpr[GPR_BX] ^= 1;
-		vm->cpu.rflags &= ~(u64)FLAG_RF;
-		if (stepping && (vm->cpu.rflags & FLAG_TF)) {
+		if (result == EMU_NEXT || result == EMU_DONE)
+			vm->cpu.rflags &= ~(u64)FLAG_RF;
+		/* Behind an instruction that began with TF, even if it was iret that took it away.
+		 */
+		if (stepping && result != EMU_HANDLER) {
 			vm->cpu.dr[6] |= DR6_BS;
 			if (!reflect(vm, EXC_DB, EVENT_FAULT, false, 0))
 				return CORE_EXIT;

@@ -10,8 +10,9 @@
 	 FLAG_DF | FLAG_OF | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_ID)
 #define ATTR_DEFINED (SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_DB | SEG_G)
 #define TYPE_LDT     2
-#define TYPE_TSS     9 /* or busy: 11 */
+#define TYPE_TSS     1 /* each of the two below, or both, may be set as well */
 #define TYPE_BUSY    2
+#define TYPE_32	     8
 
 static bool within(u64 value, u64 mask)
 {
@@ -61,7 +62,7 @@ static bool segments_valid(const struct vcpu *cpu)
 		if (!segment_valid(reg, &cpu->seg[reg]))
 			return false;
 	return system_valid(&cpu->ldtr, TYPE_LDT, 0) &&
-	       system_valid(&cpu->tr, TYPE_TSS, TYPE_BUSY) && !(cpu->gdtr.base >> 32) &&
+	       system_valid(&cpu->tr, TYPE_TSS, TYPE_BUSY | TYPE_32) && !(cpu->gdtr.base >> 32) &&
 	       !(cpu->idtr.base >> 32);
 }
 

@@ -15,6 +15,7 @@
 #include "host.h"
 #include "pic.h"
 #include "pit.h"
+#include "port-window.h"
 #include "shadow.h"
 #include "trace.h"
 #include "vcpu.h"
@@ -61,6 +62,7 @@ struct vm {
 	struct vm_stats stats;
 	struct trace_ring *trace; /* the host's, set before core_reset() */
 	struct device_pages devices;
+	struct port_window window;
 	u32 irq_lines;	   /* levels asked for by the VMM; written by it, atomically; above them a
 			    * count of DEVICE_NEWS */
 	u32 irq_seen;	   /* of these, what the interrupt controller has been told */

@@ -94,6 +94,23 @@ static void report_undriven(const struct run *r)
 			fprintf(stderr, "plex86: %s\n", text);
 }
 
+/* The guest whose end has been reported, for a debugger to look at later. */
+static void save_crash(struct run *r)
+{
+	const char *path = r->options.crash_snapshot;
+	struct snapshot_result result;
+	bool ok;
+
+	loop_lock(&r->loop);
+	ok = machine_snapshot(&r->machine, path, &result, &r->error);
+	loop_unlock(&r->loop);
+	if (ok)
+		fprintf(stderr, "plex86: snapshot '%s': %.1f MB (plex86 resume --gdb-wait %s)\n",
+			path, result.bytes / 1e6, path);
+	else
+		fprintf(stderr, "plex86: %s\n", r->error.text);
+}
+
 static void write_results(struct run *r)
 {
 	char text[STATS_TEXT_SIZE];
@@ -101,6 +118,8 @@ static void write_results(struct run *r)
 
 	if (!report_crash(r))
 		report_undriven(r);
+	else if (r->options.crash_snapshot)
+		save_crash(r);
 	if (!r->options.stats)
 		return;
 	machine_stats(&r->machine, &stats);
@@ -201,9 +220,10 @@ static void describe_machine(struct run *r)
 	c->multiboot = r->image.kind == IMAGE_MULTIBOOT;
 	snprintf(c->cmdline, sizeof(c->cmdline), "%s", r->cmdline);
 	/* What a recording has had of its file is nowhere but there. */
-	if (!r->options.record && !r->options.replay)
+	if (!r->options.record && !r->options.replay && !r->pc.wanted)
 		r->machine.about = c;
 	r->machine.snapshot_to = r->options.snapshot_to;
+	r->machine.save_end = r->options.crash_snapshot != NULL;
 }
 
 /* The snapshot cannot be had. */
@@ -221,6 +241,16 @@ static unsigned boot_patience(const struct run *r)
 	return r->image.abi ? BOOT_PATIENCE_S : BOOT_PATIENCE_STOCK_S;
 }
 
+/* A debugger that comes first finds the guest as it was saved. */
+static bool take_up_saved(struct run *r)
+{
+	if (!snapshot_restore(r->snapshot, &r->machine, &r->error))
+		return false;
+	return !r->options.gdb_wait || engine_take_up(r->engine) ||
+	       error_set(&r->error, "snapshot '%s': the engine does not start with it",
+			 r->options.snapshot);
+}
+
 static int run_engine(struct run *r, struct console *console)
 {
 	struct machine *m = &r->machine;
@@ -231,14 +261,14 @@ static int run_engine(struct run *r, struct console *console)
 		return failed(r, STATUS_USAGE);
 	}
 	drop_files(r);
-	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->loop, &r->error) &&
+	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->pc, &r->loop, &r->error) &&
 	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
 		describe_machine(r);
-		if (r->snapshot && !snapshot_restore(r->snapshot, m, &r->error))
+		if (r->snapshot && !take_up_saved(r))
 			return give_up(r, console);
-		if (!r->snapshot && r->image.kind != IMAGE_MULTIBOOT && run_is_pipe(r))
+		if (!r->snapshot && image_is_linux(&r->image) && !r->pc.wanted && run_is_pipe(r))
 			input_gate_hold(&m->input, boot_patience(r));
 		m->trace = r->trace;
 		m->deterministic = r->options.deterministic;
@@ -266,6 +296,7 @@ static int run_engine(struct run *r, struct console *console)
 static void end_devices(struct run *r)
 {
 	loop_stop(&r->loop);
+	pc_destroy(&r->pc);
 	hal_destroy(&r->hal);
 	/* Who went back in a replay has another one. */
 	engine_destroy(r->machine.engine ? r->machine.engine : r->engine);
@@ -289,7 +320,7 @@ static int run_with_loop(struct run *r)
 		.receive = machine_input,
 		.event = machine_console_event,
 		.owner = &r->machine,
-		.quote_pipe = r->image.kind != IMAGE_MULTIBOOT,
+		.quote_pipe = image_is_linux(&r->image) && !r->pc.wanted,
 	};
 	const struct engine_config engine_config = {
 		.ram_size = r->options.memory,
@@ -302,7 +333,9 @@ static int run_with_loop(struct run *r)
 		.common_cpu = r->options.common_cpu,
 		.stop_at = r->options.stop_after,
 		.flip_at = r->options.test_flip,
-		.level_irqs = r->hal.count ? hal_irqs() : 0,
+		.level_irqs = r->pc.wanted   ? PC_LEVEL_IRQS
+			      : r->hal.count ? hal_irqs()
+					     : 0,
 	};
 	struct console *console = console_open(&r->loop, &console_config, &r->error);
 	int status;
@@ -400,11 +433,13 @@ int run_options_run(struct run_options *o, struct snapshot *snapshot, char **all
 	profile_close(&r->profile);
 	console_target_close(&r->console);
 	recording_end(&r->recording);
+	pc_destroy(&r->pc);
 	hal_destroy(&r->hal);
 	snapshot_close(r->snapshot);
 	symbols_free(r->symbols);
 	blob_free(&r->kernel);
 	blob_free(&r->initrd);
+	blob_free(&r->video);
 	options_free(&r->options);
 	kit_free(&r->kit);
 	free(r);

@@ -5,20 +5,12 @@
  * which makes it unlikely that two that are alike are not the same.
  */
 #include "console-route.h"
-
-static u64 hash_of(const u8 *data, size_t n)
-{
-	u64 hash = 0xcbf29ce484222325; /* FNV-1a */
-
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ data[i]) * 0x100000001b3;
-	return hash;
-}
+#include "../common/fnv.h"
 
 /* Has this line been there before? Remembers it. */
 static bool seen(struct console_route *r, const u8 *line, size_t n)
 {
-	const u64 hash = hash_of(line, n);
+	const u64 hash = fnv64(line, n);
 
 	for (unsigned i = 0; i < r->lines; i++)
 		if (r->hash[i] == hash)

@@ -475,13 +475,13 @@ static void check_emulator(struct check *c)
 	signal(SIGXFSZ, before);
 	if (e) {
 		engine_destroy(e);
-		SET(found, "libunicorn runs, and is one that is known");
+		SET(found, "plex86-emulator runs, and libunicorn does what it relies on");
 		return;
 	}
 	c->status = CHECK_LIMITED;
 	SET(found, "%s", why);
-	SET(cost, "only kernels that were built for plex86 run (no --engine emulator or hybrid)");
-	SET(fix, "install libunicorn-dev 2.0.1 and build plex86 again");
+	SET(cost, "no guests but those made for plex86");
+	SET(fix, "apt-get install libunicorn-dev (Debian 12), build plex86 again");
 }
 
 static const struct {

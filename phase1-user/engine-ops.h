@@ -32,6 +32,7 @@ struct engine_ops {
 	void (*device_changed)(struct engine *e);
 	u64 (*take_bells)(struct engine *e);
 	void (*ring)(struct engine *e, u64 bells);
+	struct port_window *(*window)(struct engine *e); /* NULL: none */
 	bool (*is_idle)(struct engine *e);
 	void (*kick)(struct engine *e);
 	void (*stop)(struct engine *e);

@@ -31,6 +31,8 @@ static const char *step_remedy(u32 step)
 		return "; the host kernel needs CONFIG_MODIFY_LDT_SYSCALL (see `plex86 doctor`)";
 	case STEP_JAIL:
 		return "; the host kernel needs seccomp filters, or use --no-jail";
+	case STEP_EMULATOR:
+		return " (this build knows 2.0.1.post1 of Debian 12 alone: docs/emulator.md)";
 	case STEP_TRAPS:
 		return "; the host kernel has no Syscall User Dispatch: do not use --no-jail here";
 	default:

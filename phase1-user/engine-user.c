@@ -185,6 +185,11 @@ static void user_add_device(struct engine *engine, unsigned index, const struct 
 	e->shared->vm.devices.page[index] = *page;
 }
 
+static struct port_window *user_window(struct engine *engine)
+{
+	return &user_of(engine)->shared->vm.window;
+}
+
 static void user_device_changed(struct engine *engine)
 {
 	struct user *e = user_of(engine);
@@ -387,6 +392,7 @@ static const struct engine_ops ops = {
 	.device_changed = user_device_changed,
 	.take_bells = user_take_bells,
 	.ring = user_ring,
+	.window = user_window,
 	.is_idle = user_is_idle,
 	.kick = user_kick,
 	.stop = user_stop,

@@ -46,6 +46,11 @@ bool engine_needs_note(const char *name)
 	return !strcmp(name, ENGINE_DEFAULT) || !strcmp(name, ENGINE_KMOD);
 }
 
+const char *engine_name(unsigned i)
+{
+	return i < ARRAY_SIZE(engines) ? engines[i].name : NULL;
+}
+
 /* ------------------------------------------------------------- memory ---- */
 
 void *engine_create_memory(const char *name, u64 size, int *fd)
@@ -176,6 +181,18 @@ void engine_run(struct engine *e, struct vm_exit *exit)
 	memset(exit, 0, sizeof(*exit));
 	e->ops->run(e, exit);
 	sanitize_exit(exit);
+}
+
+bool engine_take_up(struct engine *e)
+{
+	const u64 bells = engine_take_bells(e);
+	struct vm_exit exit;
+
+	engine_kick(e);
+	engine_run(e, &exit);
+	if (bells)
+		engine_ring(e, bells);
+	return exit.kind == EXIT_KICKED || exit.kind == EXIT_SHUTDOWN || exit.kind == EXIT_HALTED;
 }
 
 void engine_get_state(struct engine *e, struct vm *state)
@@ -325,6 +342,31 @@ u64 engine_take_bells(struct engine *e)
 void engine_ring(struct engine *e, u64 bells)
 {
 	e->ops->ring(e, bells);
+}
+
+u32 engine_offer(struct engine *e, u16 port, const u8 *data, u32 n)
+{
+	struct port_window *w = e->ops->window ? e->ops->window(e) : NULL;
+
+	if (!w)
+		return 0;
+	n = n < PORT_WINDOW_BYTES ? n : PORT_WINDOW_BYTES;
+	__atomic_store_n(&w->end, 0, __ATOMIC_RELAXED);
+	memcpy(w->data, data, n);
+	w->port = port;
+	w->used = 0;
+	__atomic_store_n(&w->end, n, __ATOMIC_RELEASE);
+	return n;
+}
+
+u32 engine_take_back(struct engine *e)
+{
+	struct port_window *w = e->ops->window ? e->ops->window(e) : NULL;
+
+	if (!w)
+		return 0;
+	__atomic_store_n(&w->end, 0, __ATOMIC_RELAXED);
+	return __atomic_load_n(&w->used, __ATOMIC_RELAXED);
 }
 
 bool engine_is_idle(struct engine *e)

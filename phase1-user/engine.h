@@ -40,6 +40,8 @@ struct engine *engine_create(const char *name, const struct engine_config *cfg, 
 bool engine_exists(const char *name);
 /* Does it run the guest's kernel natively, so that this must have been built for it? */
 bool engine_needs_note(const char *name);
+/* The names, by number; NULL behind the last. */
+const char *engine_name(unsigned i);
 void engine_destroy(struct engine *e);
 /* How many guest address spaces keep their mappings while others run: at least 1. */
 unsigned engine_spaces(const struct engine *e);
@@ -58,6 +60,9 @@ void engine_set_cpu(struct engine *e, const struct vcpu *cpu);
 /* In place of engine_set_cpu(): go on with a machine at rest. Its RAM and device pages are there
  * already, and its devices have been added. STATE_INVALID also if the engine refuses it. */
 enum state_error engine_set_state(struct engine *e, const struct machine_state *s);
+/* An engine takes up that state when it first runs, and can be looked at only then: have it do so,
+ * and stand there. False: it cannot. */
+bool engine_take_up(struct engine *e);
 
 /* For a debugger, while the guest stands still (EXIT_DEBUG, EXIT_KICKED): what it wants from now
  * on, until it says otherwise; and of `cpu` the general registers, rip, and those of rflags that
@@ -93,6 +98,12 @@ u64 engine_take_bells(struct engine *e);
 /* Have engine_run() return soon for these, to go on with what was too much at once. On the thread
  * that calls it. */
 void engine_ring(struct engine *e, u64 bells);
+/* Have the guest read `n` bytes at `port` without exits, all but the last of them
+ * (common/port-window.h); there is one such window. Returns how many it has taken into that: 0
+ * where an engine has none. */
+u32 engine_offer(struct engine *e, u16 port, const u8 *data, u32 n);
+/* Close it, the guest standing at an exit: how many of them have been read. */
+u32 engine_take_back(struct engine *e);
 /* Does the guest wait for an interrupt at this moment? Any thread. */
 bool engine_is_idle(struct engine *e);
 /* Make engine_run() return EXIT_KICKED soon. */

@@ -69,22 +69,30 @@ static char *above_program(void)
 	return realpath(exe, NULL);
 }
 
+static bool has_scripts(const char *dir)
+{
+	return dir && has(dir, "guest/build-kernel", X_OK) && has(dir, "guest/build-rootfs", X_OK);
+}
+
+/* The scripts of a source tree build into it, installed ones into the user's directory. */
 static void find_places(struct kit *kit)
 {
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
 	char *above = above_program();
+	char *installed = above ? text("%s/share/plex86", above) : NULL;
 
-	if (above && has(above, "guest/build-kernel", X_OK) &&
-	    has(above, "guest/build-rootfs", X_OK)) {
+	if (has_scripts(above)) {
 		kit->tree = above;
+		kit->marked = true;
 		add_place(kit, text("%s/build/guest", above));
+	} else if (has_scripts(installed)) {
+		kit->tree = installed;
 	}
 	if (data && data[0] == '/')
 		add_place(kit, text("%s/plex86", data));
 	else if (home && home[0] == '/')
 		add_place(kit, text("%s/.local/share/plex86", home));
-	if (above)
-		add_place(kit, text("%s/share/plex86", above));
+	add_place(kit, installed);
 	if (above != kit->tree)
 		free(above);
 }
@@ -94,7 +102,7 @@ static void find_places(struct kit *kit)
 static char *find(const struct kit *kit, const char *name, const char *mark)
 {
 	for (unsigned i = 0; i < kit->places; i++) {
-		if (i == 0 && kit->tree && mark && !has(kit->place[i], mark, F_OK))
+		if (i == 0 && kit->marked && mark && !has(kit->place[i], mark, F_OK))
 			continue;
 		if (has(kit->place[i], name, F_OK))
 			return text("%s/%s", kit->place[i], name);
@@ -343,7 +351,8 @@ void kit_free(struct kit *kit)
 {
 	for (unsigned i = 0; i < kit->places; i++)
 		free(kit->place[i]);
-	free(kit->tree);
+	if (kit->marked)
+		free(kit->tree); /* else it is one of the places */
 	free(kit->kernel);
 	free(kit->initrd);
 	free(kit->image);

@@ -5,8 +5,9 @@
  *
  * Owns: what a name is, where it is looked for, and having what is missing built. A program in its
  * source tree looks into build/guest first; then into directories laid out like it, for the user
- * ($XDG_DATA_HOME/plex86) and for all (../share/plex86 beside the program). Only in a source tree
- * is anything built: by the tree's own scripts, whose progress goes to standard error.
+ * ($XDG_DATA_HOME/plex86) and for all (../share/plex86 beside the program). What is missing is
+ * built by the tree's own scripts, or by those that are installed (../share/plex86/guest), which
+ * build into the user's directory; their progress goes to standard error.
  */
 #ifndef PLEX86_KIT_H
 #define PLEX86_KIT_H
@@ -17,7 +18,8 @@
 
 /* Zero is a good beginning. */
 struct kit {
-	char *tree; /* the source tree this program lies in, or NULL */
+	char *tree;  /* where guest/ with the scripts is, or NULL */
+	bool marked; /* it is a source tree: only kernels whose build has ended count there */
 	char *place[KIT_PLACES];
 	unsigned places;
 	char *kernel, *initrd, *image; /* what the functions below return */

@@ -5,6 +5,7 @@
  */
 #include "machine.h"
 
+#include "pc.h"
 #include "travel.h"
 
 /* ---- standing still ---- */
@@ -247,6 +248,17 @@ static void show_stats(struct machine *m)
 	console_message(m->console, text);
 }
 
+/* A snapshot wants the guest between two instructions, and the answer to its last access given. */
+static void come_to_rest(struct machine *m, const struct vm_exit *last)
+{
+	struct vm_exit exit;
+
+	if (last->kind != EXIT_IO && last->kind != EXIT_MMIO)
+		return;
+	engine_kick(m->engine);
+	engine_run(m->engine, &exit);
+}
+
 void machine_run(struct machine *m)
 {
 	struct vm_exit exit = {.kind = EXIT_NONE};
@@ -269,7 +281,11 @@ void machine_run(struct machine *m)
 			show_stats(m);
 		loop_unlock(m->loop);
 	}
+	if (m->save_end)
+		come_to_rest(m, &exit);
 	loop_lock(m->loop);
+	if (m->pc)
+		pc_end(m->pc);
 	console_route_booted(&m->route);
 	loop_unlock(m->loop);
 }

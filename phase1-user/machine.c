@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "hal/agent.h"
 #include "hal/virtio-console.h"
+#include "pc.h"
 #include "snapshot/request.h"
 
 /* ---- ending ---- */
@@ -116,6 +117,8 @@ void machine_update_size(struct machine *m)
 {
 	unsigned columns, rows;
 
+	if (m->pc)
+		pc_redraw(m->pc);
 	if (m->hvc && console_size(m->console, &columns, &rows))
 		virtio_console_resize(m->hvc, columns, rows);
 }
@@ -174,10 +177,18 @@ static void console_out(void *opaque, const u8 *data, size_t n)
 	goal_look(&m->goal, data, n);
 }
 
+/* Is the console a screen and a keyboard? */
+static bool has_screen(const struct machine *m)
+{
+	return m->pc && !m->pc->serial;
+}
+
 static void serial_out(void *opaque, const u8 *data, size_t n)
 {
 	struct machine *m = opaque;
 
+	if (has_screen(m))
+		return;
 	/* A driver that wants to be told of input serves a program. */
 	if (m->route.booting && serial_room(&m->serial))
 		console_route_booted(&m->route);
@@ -234,6 +245,8 @@ size_t machine_input_room(void *owner)
 {
 	struct machine *m = owner;
 
+	if (has_screen(m))
+		return pc_input_room(m->pc);
 	if (m->deterministic)
 		return m->recorder ? recorder_room(m->recorder, input_gate_room(&m->input)) : 0;
 	if (!hvc_runs(m))
@@ -248,6 +261,8 @@ size_t machine_input(void *owner, const u8 *data, size_t len)
 	struct machine *m = owner;
 	size_t taken;
 
+	if (has_screen(m))
+		return pc_input(m->pc, data, len);
 	if (hvc_runs(m))
 		return virtio_console_input(m->hvc, data, len);
 	taken = m->recorder ? recorder_input(m->recorder, data, len)
@@ -301,6 +316,56 @@ static void device_release(void *opaque, u64 gpa, u64 len)
 	engine_release_ram(m->engine, gpa, len);
 }
 
+static void pc_irq(void *opaque, unsigned irq, bool level)
+{
+	struct machine *m = opaque;
+
+	engine_set_irq(m->engine, irq, level);
+}
+
+/* What the screen says: to whom it is drawn need not be told. */
+static void pc_says(void *opaque, const u8 *data, size_t n)
+{
+	struct machine *m = opaque;
+
+	if (!m->pc->terminal)
+		console_write(m->console, data, n);
+	goal_look(&m->goal, data, n);
+}
+
+static void pc_draws(void *opaque, const u8 *data, size_t n)
+{
+	struct machine *m = opaque;
+
+	console_write(m->console, data, n);
+}
+
+static u32 pc_offers(void *opaque, u16 port, const u8 *data, u32 n)
+{
+	struct machine *m = opaque;
+
+	return engine_offer(m->engine, port, data, n);
+}
+
+static u32 pc_takes_back(void *opaque)
+{
+	struct machine *m = opaque;
+
+	return engine_take_back(m->engine);
+}
+
+static bool build_pc(struct machine *m, u64 ram_size, struct pc *pc, struct error *e)
+{
+	const struct pc_owner owner = {pc_irq,	     guest_reset,    pc_says,
+				       pc_draws,     pc_offers,	     pc_takes_back,
+				       input_opened, device_warning, m};
+
+	if (!pc->wanted)
+		return true;
+	m->pc = pc;
+	return pc_attach(pc, &owner, &m->bus, engine_ram(m->engine), ram_size, m->loop, e);
+}
+
 /* Tell the core where the guest sees the devices' registers. */
 static void add_device_pages(struct machine *m, const struct hal *hal)
 {
@@ -325,7 +390,8 @@ static void connect_hvc(struct machine *m, struct hal *hal)
 		virtio_console_connect(m->hvc, &config);
 }
 
-static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct error *e)
+static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct pc *pc,
+			struct error *e)
 {
 	const struct virtio_board board = {
 		.ram = {engine_ram(m->engine), ram_size},
@@ -342,7 +408,7 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 	bus_init(&m->bus);
 	serial_init(&m->serial, &serial);
 	m->debugport = (struct debugport){console_out, guest_exited, m};
-	m->reset = (struct reset){.reset = guest_reset, .opaque = m};
+	m->reset = (struct reset){.reset = guest_reset, .opaque = m, .has_keyboard = pc->wanted};
 	m->pm = (struct acpi_pm){.power_off = guest_powered_off, .opaque = m};
 	if (!serial_register(&m->serial, &m->bus, SERIAL_COM1) ||
 	    !debugport_register(&m->debugport, &m->bus) || !reset_register(&m->reset, &m->bus) ||
@@ -357,7 +423,7 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 	m->route.booting = m->hvc != NULL;
 	m->hal = hal;
 	add_device_pages(m, hal);
-	return hal_attach(hal, &m->bus, &board, m->loop, e);
+	return build_pc(m, ram_size, pc, e) && hal_attach(hal, &m->bus, &board, m->loop, e);
 }
 
 /* ---- signals ---- */
@@ -400,7 +466,7 @@ static bool watch_signals(struct machine *m, struct error *e)
 /* ---- beginning and end ---- */
 
 bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
-		  struct loop *loop, struct error *e)
+		  struct pc *pc, struct loop *loop, struct error *e)
 {
 	memset(m, 0, sizeof(*m));
 	m->engine = engine;
@@ -411,7 +477,7 @@ bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct
 	m->input.opened = input_opened;
 	m->input.idle = guest_idles;
 	m->input.owner = m;
-	return build_board(m, ram_size, hal, e) && watch_signals(m, e) &&
+	return build_board(m, ram_size, hal, pc, e) && watch_signals(m, e) &&
 	       input_gate_init(&m->input, loop, &m->serial, e);
 }
 

@@ -61,6 +61,7 @@ struct machine_debugger {
 	 * machine_pause(), before anything comes of the exit. */
 	bool (*exited)(struct machine_debugger *debugger, const struct vm_exit *exit);
 };
+struct pc;
 struct snapshot_config;
 struct travel;
 
@@ -85,6 +86,7 @@ struct machine {
 	struct hal *hal;
 	struct hal_device *hvc;	  /* NULL: none */
 	struct hal_device *agent; /* NULL: none */
+	struct pc *pc;		  /* --machine pc; NULL: none */
 	struct console_route route;
 	struct events events;
 	struct loop_source signals;
@@ -100,6 +102,7 @@ struct machine {
 	struct machine_debugger *debugger;   /* NULL: none */
 	const struct snapshot_config *about; /* what a snapshot says of it; NULL: there are none */
 	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
+	bool save_end;			     /* of a run: one may be taken then */
 	bool snapshot_wanted;
 	struct machine_job snapshot_job;
 	enum machine_end end;
@@ -107,10 +110,10 @@ struct machine {
 	struct vm_exit exit; /* END_CRASH, END_GONE */
 };
 
-/* Build the board around an engine with `ram_size` bytes of RAM, the devices of `hal` on it.
- * machine_run() needs m->console and m->started as well. */
+/* Build the board around an engine with `ram_size` bytes of RAM, the devices of `hal` on it and, if
+ * it is wanted, those of `pc`. machine_run() needs m->console and m->started as well. */
 bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
-		  struct loop *loop, struct error *e);
+		  struct pc *pc, struct loop *loop, struct error *e);
 /* Have the run end after `timeout_ns` (0: never), and when a line of the guest's console has the
  * regular expression `expect` in it (NULL: never). */
 bool machine_set_goal(struct machine *m, u64 timeout_ns, const char *expect, struct error *e);

@@ -28,7 +28,7 @@ static const char help[] =
 	"  replay    run a recorded guest again, event by event\n"
 	"  doctor    tell what this host offers to plex86, what is missing and how to fix it\n"
 	"  help      show this text, or that of a command: plex86 help run\n"
-	"  version   show the version\n"
+	"  version   show the version and what was compiled in\n"
 	"\n"
 	"plex86 COMMAND --help says more about each.\n"
 	"\n"

@@ -155,6 +155,7 @@ enum {
 	OPT_KMOD,
 	OPT_STOP_AFTER,
 	OPT_SNAPSHOT_TO,
+	OPT_CRASH_SNAPSHOT,
 	OPT_RECORD,
 	OPT_REPLAY,
 	OPT_TEST_DEBUG,
@@ -162,6 +163,8 @@ enum {
 	OPT_COMMON_CPU,
 	OPT_GDB,
 	OPT_GDB_WAIT,
+	OPT_MACHINE,
+	OPT_BIOS,
 };
 
 static const struct option long_options[] = {
@@ -170,6 +173,8 @@ static const struct option long_options[] = {
 	{"image", required_argument, NULL, OPT_IMAGE},
 	{"append", required_argument, NULL, 'a'},
 	{"memory", required_argument, NULL, 'm'},
+	{"machine", required_argument, NULL, OPT_MACHINE},
+	{"bios", required_argument, NULL, OPT_BIOS},
 	{"disk", required_argument, NULL, 'd'},
 	{"net", required_argument, NULL, 'n'},
 	{"share", required_argument, NULL, 's'},
@@ -186,6 +191,7 @@ static const struct option long_options[] = {
 	{"expect", required_argument, NULL, OPT_EXPECT},
 	{"trace", required_argument, NULL, OPT_TRACE},
 	{"snapshot-to", required_argument, NULL, OPT_SNAPSHOT_TO},
+	{"snapshot-on-crash", required_argument, NULL, OPT_CRASH_SNAPSHOT},
 	{"json", required_argument, NULL, OPT_JSON},
 	{"no-jail", no_argument, NULL, OPT_NO_JAIL},
 	{"engine", required_argument, NULL, OPT_ENGINE},
@@ -201,6 +207,16 @@ static const struct option long_options[] = {
 	{"gdb-wait", no_argument, NULL, OPT_GDB_WAIT},
 	{"no-fast-paths", no_argument, NULL, OPT_NO_FAST_PATHS},
 	{NULL, 0, NULL, 0}};
+
+static bool take_machine(struct run_options *o, struct error *e)
+{
+	o->pc_serial = !strcmp(optarg, "pc,serial");
+	o->pc = o->pc_serial || !strcmp(optarg, "pc");
+	if (o->pc || !strcmp(optarg, "plex86"))
+		return true;
+	return error_set(e, "machine '%s': there is none of this name (plex86, pc, pc,serial)",
+			 optarg);
+}
 
 static bool take_option(struct run_options *o, int option, struct error *e)
 {
@@ -240,6 +256,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 		return true;
 	case OPT_SNAPSHOT_TO:
 		o->snapshot_to = optarg;
+		return true;
+	case OPT_CRASH_SNAPSHOT:
+		o->crash_snapshot = optarg;
 		return true;
 	case OPT_NO_FAST_PATHS:
 		o->no_fast_paths = true;
@@ -300,6 +319,11 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case OPT_NO_JAIL:
 		o->no_jail = true;
 		return true;
+	case OPT_MACHINE:
+		return take_machine(o, e);
+	case OPT_BIOS:
+		o->bios = optarg;
+		return true;
 	}
 	return false;
 }
@@ -344,6 +368,38 @@ static bool complete_image(struct run_options *o, struct error *e)
 	return o->net_given || add_net(o, "user", e);
 }
 
+/* A PC has no more than what its systems know, and begins with its firmware or a kernel. */
+static bool check_pc(struct run_options *o, struct error *e)
+{
+	if (!o->pc && o->bios)
+		return error_set(e, "run: --bios '%s': only --machine pc begins with firmware",
+				 o->bios);
+	if (!o->pc)
+		return true;
+	if (o->kernel && o->bios)
+		return error_set(e,
+				 "run: --bios '%s' and -k '%s': a machine begins with one of them",
+				 o->bios, o->kernel);
+	if (!o->kernel && (!strcmp(o->engine, ENGINE_DEFAULT) || !strcmp(o->engine, ENGINE_KMOD)))
+		return error_set(e,
+				 "run: --machine pc with --engine %s: firmware begins in real "
+				 "mode, which only an emulator runs (leave --engine away)",
+				 o->engine);
+	if (o->image || o->command)
+		return error_set(e, "run: --machine pc: --image and commands are for Linux on the "
+				    "usual machine");
+	if (o->deterministic)
+		return error_set(e, "run: --machine pc: it cannot be --deterministic, for what it "
+				    "shows and reads depends on the host's time");
+	for (unsigned i = 0; i < o->devices; i++)
+		if (strcmp(o->device[i].option, "disk"))
+			return error_set(e,
+					 "run: --machine pc with --%s '%s': of these it has disks "
+					 "(-d) alone",
+					 o->device[i].option, o->device[i].spec);
+	return true;
+}
+
 /* What would bring the host's time or the outside world into a run that must not know them. */
 static bool check_deterministic(const struct run_options *o, struct error *e)
 {
@@ -355,6 +411,9 @@ static bool check_deterministic(const struct run_options *o, struct error *e)
 				 "run: --record '%s': only a deterministic run can be repeated: "
 				 "give --deterministic as well",
 				 o->record);
+	if (o->record && o->crash_snapshot)
+		return error_set(e, "run: --snapshot-on-crash with --record: a recorded run cannot "
+				    "be saved (replay it: plex86 replay --gdb)");
 	if (o->deterministic && o->devices)
 		return error_set(e,
 				 "run: --deterministic with --%s '%s': what a device does "
@@ -367,7 +426,7 @@ static bool take_options(struct run_options *o, int argc, char **argv, struct er
 {
 	int option;
 
-	*o = (struct run_options){.append = "", .engine = ENGINE_DEFAULT};
+	*o = (struct run_options){.append = ""};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "+:k:i:a:m:d:n:s:vh", long_options, NULL)) != -1) {
 		if (option == ':' || option == '?')
@@ -375,6 +434,10 @@ static bool take_options(struct run_options *o, int argc, char **argv, struct er
 		if (!take_option(o, option, e))
 			return false;
 	}
+	if (!o->engine)
+		o->engine = o->pc ? ENGINE_EMULATOR : ENGINE_DEFAULT;
+	if (o->gdb_wait && !o->gdb)
+		o->gdb = "";
 	return true;
 }
 
@@ -386,16 +449,14 @@ bool options_parse_run(struct run_options *o, int argc, char **argv, struct erro
 		return true;
 	if (!take_command(o, argc, argv, e))
 		return false;
-	if (o->gdb_wait && !o->gdb)
-		o->gdb = "";
 	if (!o->memory)
 		o->memory = o->image ? MEMORY_DEFAULT_IMAGE : MEMORY_DEFAULT;
 	if (o->image && !complete_image(o, e))
 		return false;
-	if (!o->kernel)
+	if (!o->kernel && !o->pc)
 		return error_set(e, "run: no kernel given (-k KERNEL or --image IMAGE; see plex86 "
 				    "run --help)");
-	return check_deterministic(o, e);
+	return check_pc(o, e) && check_deterministic(o, e);
 }
 
 /* What only a machine that is new can be asked for. */
@@ -408,6 +469,8 @@ static const char *not_of_resume(const struct run_options *o)
 		{"-k", o->kernel != NULL},
 		{"-i", o->initrd != NULL},
 		{"--image", o->image != NULL},
+		{"--machine", o->pc},
+		{"--bios", o->bios != NULL},
 		{"-a", o->append[0] != '\0'},
 		{"-m", o->memory != 0},
 		{"--deterministic", o->deterministic},

@@ -23,7 +23,9 @@ struct device_option {
 #define DEVICE_OPTIONS_MAX 16
 
 struct run_options {
-	const char *kernel;
+	const char *kernel;  /* NULL: none, the machine begins with its firmware */
+	const char *bios;    /* --bios, NULL: the usual one */
+	bool pc, pc_serial;  /* --machine pc, and with its serial port for a console */
 	const char *initrd;  /* NULL: none */
 	const char *engine;  /* --engine, or what is taken without */
 	bool engine_given;
@@ -33,6 +35,7 @@ struct run_options {
 	u64 memory;
 	const char *json;	     /* --json, a file or fd:N; NULL: none */
 	const char *snapshot_to;     /* --snapshot-to, NULL: none */
+	const char *crash_snapshot;  /* --snapshot-on-crash, NULL: none */
 	const char *snapshot;	     /* of plex86 resume: the file to go on from */
 	const char *trace;	     /* file for --trace, NULL: none */
 	const char *console;	     /* --console, NULL: the standard streams */

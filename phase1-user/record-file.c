@@ -12,15 +12,6 @@
 #define MAGIC	      "plex86-record 1"
 #define FILE_MAX_SIZE ((size_t)64 << 20)
 
-u64 record_digest(const u8 *data, size_t size)
-{
-	u64 digest = 0xcbf29ce484222325ull; /* FNV-1a */
-
-	for (size_t i = 0; i < size; i++)
-		digest = (digest ^ data[i]) * 0x100000001b3ull;
-	return digest;
-}
-
 /* ---- writing ---- */
 
 static void put_word(FILE *file, const char *word)

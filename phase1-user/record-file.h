@@ -29,8 +29,8 @@ struct record_input {
 };
 
 struct record_run {
-	char *kernel, *initrd; /* initrd NULL: none */
-	u64 kernel_digest, initrd_digest;
+	char *kernel, *initrd;		  /* initrd NULL: none */
+	u64 kernel_digest, initrd_digest; /* fnv64() of the files */
 	u64 memory;
 	char *cmdline;
 	char *command[RECORD_WORDS_MAX + 1]; /* NULL-terminated; [0] NULL: none */
@@ -51,8 +51,5 @@ void record_free(struct record_run *run);
 int record_write_run(FILE *file, const struct record_run *run);
 int record_write_input(FILE *file, const struct record_input *input);
 int record_write_end(FILE *file, u64 events, const char *how, u64 value);
-
-/* Of a file's bytes. */
-u64 record_digest(const u8 *data, size_t size);
 
 #endif

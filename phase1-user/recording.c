@@ -2,6 +2,7 @@
  * A run and what is recorded of it: see recording.h.
  */
 #include "recording.h"
+#include "../common/fnv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ static bool note_file(char **path, u64 *digest, const char *what, const struct b
 	if (!blob->data)
 		return true;
 	*path = realpath(blob->path, NULL);
-	*digest = record_digest(blob->data, blob->size);
+	*digest = fnv64(blob->data, blob->size);
 	return *path || error_set(e, "record: %s '%s': %s", what, blob->path, strerror(errno));
 }
 
@@ -53,7 +54,7 @@ static bool is_same(const struct blob *blob, const char *path, u64 digest)
 {
 	if (!blob->data || !path)
 		return !blob->data && !path;
-	return record_digest(blob->data, blob->size) == digest;
+	return fnv64(blob->data, blob->size) == digest;
 }
 
 static bool begin_replay(struct recording *rec, const struct run_options *o,

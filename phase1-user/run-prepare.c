@@ -11,6 +11,9 @@
 #include "cmdline.h"
 #include "snapshot/about.h"
 
+#define FIRMWARE       "/usr/share/seabios/bios.bin"
+#define VIDEO_FIRMWARE "/usr/share/seabios/vgabios-isavga.bin"
+
 bool run_is_pipe(const struct run *r)
 {
 	if (r->console.kind == TARGET_STDIO)
@@ -39,7 +42,7 @@ static bool compose_cmdline(struct run *r)
 		.devices = devices,
 		.append = o->append,
 		.command = o->command,
-		.tsc_khz = r->image.kind == IMAGE_MULTIBOOT ? 0 : run_khz(r),
+		.tsc_khz = image_is_linux(&r->image) ? run_khz(r) : 0,
 		.verbose = o->verbose,
 		.pipe = run_is_pipe(r) || o->deterministic,
 		.captured = is_captured(r),
@@ -49,7 +52,7 @@ static bool compose_cmdline(struct run *r)
 	};
 
 	hal_cmdline(&r->hal, devices, sizeof(devices));
-	if (r->image.kind != IMAGE_MULTIBOOT)
+	if (image_is_linux(&r->image))
 		return cmdline_linux(&config, r->cmdline, sizeof(r->cmdline), &r->error);
 	if (o->command)
 		return error_set(&r->error,
@@ -72,7 +75,7 @@ static bool add_unasked(struct run *r)
 	/* Whoever names a console shall have that one. */
 	const char *not = cmdline_names_console(r->options.append) ? "virtio-console" : "";
 
-	if (r->image.kind == IMAGE_MULTIBOOT || r->options.deterministic)
+	if (!image_is_linux(&r->image) || r->options.pc || r->options.deterministic)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (!strcmp(kinds[i], not ))
@@ -100,12 +103,39 @@ static bool open_saved_devices(struct run *r)
 	return true;
 }
 
+/* Lines as on a PC's screen, if the console is a terminal. */
+static bool is_terminal(const struct run *r)
+{
+	return r->console.kind == TARGET_PTY ||
+	       (r->console.kind == TARGET_STDIO && isatty(STDOUT_FILENO));
+}
+
+static bool open_pc(struct run *r)
+{
+	const struct run_options *o = &r->options;
+	struct pc *pc = &r->pc;
+
+	pc->wanted = true;
+	pc->firmware = r->image.kind == IMAGE_FIRMWARE;
+	pc->serial = o->pc_serial;
+	pc->terminal = is_terminal(r);
+	pc->verbose = o->verbose;
+	pc->video = r->video.data;
+	pc->video_size = r->video.size;
+	for (unsigned i = 0; i < o->devices; i++)
+		if (!pc_add_disk(pc, o->device[i].spec, &r->error))
+			return false;
+	return true;
+}
+
 static bool open_devices(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
 	if (r->snapshot)
 		return open_saved_devices(r);
+	if (o->pc)
+		return open_pc(r);
 	if (!add_unasked(r))
 		return false;
 	for (unsigned i = 0; i < o->devices; i++)
@@ -136,10 +166,36 @@ static bool take_name(struct run *r)
 	return true;
 }
 
+/* Firmware of Debian's, from where it is installed. */
+static bool read_firmware_file(struct run *r, struct blob *blob, const char *path)
+{
+	if (!access(path, R_OK))
+		return blob_read(blob, "firmware", path, &r->error);
+	return error_set(
+		&r->error,
+		"firmware '%s': %s (it is in the package seabios: apt-get install seabios; "
+		"--bios FILE names another one)",
+		path, strerror(errno));
+}
+
+static bool read_firmware(struct run *r)
+{
+	struct run_options *o = &r->options;
+
+	o->kernel = o->bios ? o->bios : FIRMWARE;
+	if (!read_firmware_file(r, &r->kernel, o->kernel) ||
+	    !image_is_firmware(&r->image, &r->kernel, &r->error))
+		return false;
+	stat(o->kernel, &r->kernel_file);
+	return read_firmware_file(r, &r->video, VIDEO_FIRMWARE);
+}
+
 static bool read_guest(struct run *r)
 {
 	const struct run_options *o = &r->options;
 
+	if (!o->kernel)
+		return read_firmware(r);
 	if (!find_guest(r) || !blob_read(&r->kernel, "kernel", o->kernel, &r->error) ||
 	    !image_identify(&r->image, &r->kernel, &r->error))
 		return false;
@@ -159,7 +215,8 @@ static bool read_saved_guest(struct run *r)
 	strcpy(r->cmdline, "");
 	if (strlen(c->cmdline) < sizeof(r->cmdline))
 		strcpy(r->cmdline, c->cmdline);
-	if (snapshot_kernel_is(c, &r->kernel_file) && (r->options.trace || r->options.profile))
+	if (snapshot_kernel_is(c, &r->kernel_file) &&
+	    (r->options.trace || r->options.profile || r->options.gdb))
 		blob_read(&r->kernel, "kernel", c->kernel, &ignored);
 	return true;
 }

@@ -11,12 +11,13 @@
 #include <sys/stat.h>
 #include "control.h"
 #include "event-file.h"
-#include "gdb.h"
+#include "gdb/gdb.h"
 #include "hang.h"
 #include "kit.h"
 #include "loader/loader.h"
 #include "machine.h"
 #include "options.h"
+#include "pc.h"
 #include "profile.h"
 #include "recording.h"
 #include "snapshot/snapshot.h"
@@ -31,7 +32,9 @@ struct run {
 	struct blob kernel, initrd; /* until they are in guest RAM */
 	struct stat kernel_file;
 	struct image image;
+	struct blob video; /* firmware of the VGA of machine pc */
 	struct hal hal;
+	struct pc pc;
 	struct console_target console;
 	struct control *control;   /* NULL: none */
 	struct event_file *events; /* NULL: none */

@@ -2,25 +2,17 @@
  * Counting by name: see tally.h.
  */
 #include "tally.h"
+#include "../common/fnv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SIZE_FIRST 256u /* a power of two */
 
-static u32 hash_of(const char *name)
-{
-	u32 hash = 2166136261u; /* FNV-1a */
-
-	for (; *name; name++)
-		hash = (hash ^ (u8)*name) * 16777619u;
-	return hash;
-}
-
 /* Where `name` is or would be. */
 static struct tally_entry *place_of(const struct tally *t, const char *name)
 {
-	u32 i = hash_of(name) & (t->size - 1);
+	u32 i = fnv32_text(name) & (t->size - 1);
 
 	while (t->entry[i].name && strcmp(t->entry[i].name, name))
 		i = (i + 1) & (t->size - 1);

@@ -119,16 +119,6 @@ static unsigned station_before(const struct travel *t, u64 events)
 	return i;
 }
 
-/* An engine takes up a state when it first runs, and can be looked at only then. */
-static bool take_up(struct engine *engine)
-{
-	struct vm_exit exit;
-
-	engine_kick(engine);
-	engine_run(engine, &exit);
-	return exit.kind == EXIT_KICKED;
-}
-
 /* Be there, on another engine: this one has run. */
 static bool go_to_station(struct travel *t, unsigned i)
 {
@@ -145,7 +135,7 @@ static bool go_to_station(struct travel *t, unsigned i)
 	if (ok) {
 		m->engine = fresh;
 		ok = snapshot_restore(s, m, &t->error) &&
-		     (take_up(fresh) || error_set(&t->error, "the engine does not start"));
+		     (engine_take_up(fresh) || error_set(&t->error, "the engine does not start"));
 		engine_destroy(ok ? old : fresh);
 		if (!ok)
 			m->engine = old;
@@ -257,17 +247,14 @@ static bool count_steps(struct travel *t, const struct look *here, u64 *steps)
 	return false;
 }
 
-/* Where is it? A guest that has ended has done so in the instruction that made its last event, and
- * stands nowhere. */
-static bool find_place(struct travel *t, struct look *here, bool ended)
+/* Where is it? */
+static bool find_place(struct travel *t, struct look *here)
 {
 	struct look now;
 
 	*here = (struct look){0};
-	if (!look(t, here))
-		return false;
-	return ended || (go_to_station(t, station_before(t, here->events)) &&
-			 run_until(t, here->events, &now) && count_steps(t, here, &here->steps));
+	return look(t, here) && go_to_station(t, station_before(t, here->events)) &&
+	       run_until(t, here->events, &now) && count_steps(t, here, &here->steps);
 }
 
 static enum travel_result go_to(struct travel *t, u64 events, u64 steps)
@@ -330,7 +317,7 @@ enum travel_result travel_step_back(struct travel *t, bool ended)
 	if (!t->stations)
 		return TRAVEL_LOST;
 	t->machine->muted = true;
-	if (!find_place(t, &here, ended))
+	if (!find_place(t, &here))
 		return arrive(t, TRAVEL_LOST);
 	if (here.steps && !ended)
 		return arrive(t, go_to(t, here.events, here.steps - 1));
@@ -402,7 +389,7 @@ enum travel_result travel_run_back(struct travel *t, const struct debug_request 
 	if (!t->stations)
 		return TRAVEL_LOST;
 	t->machine->muted = true;
-	if (!find_place(t, &here, ended))
+	if (!find_place(t, &here))
 		return arrive(t, TRAVEL_LOST);
 	for (unsigned i = station_before(t, here.events) + 1; i-- > 0;) {
 		if (!count_hits(t, i, &here, ended, points, 0, &hits, exit))

@@ -42,6 +42,9 @@ CODE(k_int, SET_TF, "nop; int $0x50; nop; nop");
 CODE(k_trap, SET_TF, "nop; movl %cr3, %eax; nop; " RAW "inb $0x21, %al; nop");
 CODE(k_fault, SET_TF, "nop; movl 0x40000000, %eax; nop; nop");
 CODE(k_es, SET_TF, "nop; movl $0x18, %eax; movl %eax, %es; nop; nop");
+/* The trap is that of an instruction that began with TF: also of iret, which takes it away. */
+#define IRET_TO(cs) "pushl $2; pushl $" #cs "; pushl $1f; "
+CODE(k_iret, IRET_TO(0x10) SET_TF, "nop; " RAW_IRET "; nop; 1: nop; nop");
 u8 scratch[8];
 
 static u32 handler_tf;
@@ -67,7 +70,7 @@ static void kernel(void)
 	} t[] = {
 		{SNIPPET(k_plain), 5}, {SNIPPET(k_branch), 9}, {SNIPPET(k_call), 6},
 		{SNIPPET(k_rep), 6},   {SNIPPET(k_int), 3},    {SNIPPET(k_trap), 5},
-		{SNIPPET(k_fault), 4}, {SNIPPET(k_es), 5},
+		{SNIPPET(k_fault), 4}, {SNIPPET(k_es), 5},     {SNIPPET(k_iret), 5},
 	};
 
 	trap_handlers[0x50] = look;
@@ -94,6 +97,7 @@ UCODE(u_int3, "", "nop; int3; nop; nop");
 UCODE(u_fault, "", "nop; movl 0x40000000, %eax; nop; nop");
 UCODE(u_pushf, "", "nop; " RAW_PUSHF "; popl %eax; nop; nop");
 UCODE(u_rep, "", "movl $3, %ecx; movl $user_stack, %edi; rep stosb; nop; nop");
+UCODE(u_iret, IRET_TO(0x23), "nop; " RAW_IRET "; nop; 1: nop; nop");
 UCODE(u_loop, "", "movl $2000, %ecx; xorl %eax, %eax; 1: addl %ecx, %eax; loop 1b");
 
 static void returning(struct regs *r)
@@ -116,7 +120,8 @@ static void run_stepped(const struct snippet *s, u32 n, bool tf)
 static void user(void)
 {
 	static const struct snippet t[] = {SNIPPET(u_plain), SNIPPET(u_int),   SNIPPET(u_int80),
-					   SNIPPET(u_int3),  SNIPPET(u_pushf), SNIPPET(u_rep)};
+					   SNIPPET(u_int3),  SNIPPET(u_pushf), SNIPPET(u_rep),
+					   SNIPPET(u_iret)};
 
 	set_gate(0x50, ACC_P | ACC_DPL(3) | ACC_INTGATE);
 	set_gate(0x80, ACC_P | ACC_DPL(3) | ACC_TRAPGATE);

@@ -178,6 +178,9 @@ void cpu_load(struct vm *vm)
 		c->eflags = ((u32)vm->cpu.rflags & ~FLAG_IOPL) | FLAG_IF;
 		load_host_segments(vm, c);
 	}
+	/* Linear addresses have 32 bits; the library adds 64. */
+	if ((c->seg[SEG_CS].base + c->eip) >> 32)
+		c->seg[SEG_CS].base -= 1ull << 32;
 	/* It has no meaning here: no breakpoints are in the debug registers. */
 	c->eflags &= ~(u64)FLAG_RF;
 	emulated_derive();

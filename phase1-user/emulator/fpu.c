@@ -23,6 +23,8 @@ struct legacy {
 	u8 xmm[16][16];
 };
 
+#define FCW_INIT      0x37f
+#define MXCSR_INIT    0x1f80
 #define TAG_EMPTY     3u
 #define TOP_OF(fsw)   ((fsw) >> 11 & 7u)
 #define MXCSR_MASK    0xffffu
@@ -92,9 +94,16 @@ static void take(const struct legacy *area)
 	emulated_write(UC_X86_REG_MXCSR, &area->mxcsr);
 }
 
+void fpu_init(void)
+{
+	const struct legacy area = {.fcw = FCW_INIT, .mxcsr = MXCSR_INIT};
+
+	take(&area);
+}
+
 void fpu_take_back(void)
 {
-	struct legacy area = {.fcw = 0x37f, .mxcsr = 0x1f80};
+	struct legacy area = {.fcw = FCW_INIT, .mxcsr = MXCSR_INIT};
 	u64 present;
 
 	/* What is not here is not taken: whoever comes next has it to do. */
@@ -104,11 +113,12 @@ void fpu_take_back(void)
 	/* A component that is not there is in its initial state. */
 	if (present & XCR0_X87) {
 		memcpy(&area, shared->fpu.area, sizeof(area) - sizeof(area.xmm));
-		area.mxcsr = 0x1f80;
+		area.mxcsr = MXCSR_INIT;
 	}
 	if (present & XCR0_SSE) {
-		memcpy(&area.mxcsr, shared->fpu.area + 24, sizeof(area.mxcsr));
-		memcpy(area.xmm, shared->fpu.area + 160, sizeof(area.xmm));
+		memcpy(&area.mxcsr, shared->fpu.area + offsetof(struct legacy, mxcsr),
+		       sizeof(area.mxcsr));
+		memcpy(area.xmm, shared->fpu.area + offsetof(struct legacy, xmm), sizeof(area.xmm));
 	}
 	take(&area);
 	shared->fpu.changed = false;

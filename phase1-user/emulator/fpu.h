@@ -10,6 +10,9 @@
 
 #include "../../common/types.h"
 
+/* As a process has them when it begins: the library's are all zero. */
+void fpu_init(void);
+
 /* The guest comes from, or goes to, a vcpu process. */
 void fpu_left(void);
 void fpu_pass(void);

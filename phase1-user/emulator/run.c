@@ -101,7 +101,9 @@ const char *run_open(struct vm *vm)
 	if (!why)
 		why = emulated_open(vm->ram, vm->ram_size + HOST_EXTRA_BYTES, &owner);
 	if (!why && !code_open(vm))
-		why = "no memory";
+		why = "there is no memory";
+	if (!why)
+		fpu_init();
 	return why;
 }
 
@@ -177,6 +179,8 @@ static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
 		return vm->levels ? fault(vm, &instruction) : host_soft(vm, e);
 	case STOP_PAGE:
 		return page(vm, e);
+	case STOP_WRAPPED:
+		return CORE_RESUME;
 	case STOP_INSTRUCTION:
 		return fault(vm, &instruction);
 	case STOP_LIBRARY:

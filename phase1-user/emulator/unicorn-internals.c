@@ -4,6 +4,7 @@
  * The names that end in _x86_64 are the library's. Those defined here take the place of its own.
  */
 #include "unicorn-internals.h"
+#include "flags.h"
 #include "../../common/host.h"
 
 #include <dlfcn.h>
@@ -128,6 +129,30 @@ void check_exit_request_x86_64(void *context)
 	(void)context;
 }
 
+/* An instruction is given up: its registers as they were in front of it. `data`: its linear
+ * address, and the form of the flags. */
+void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2]);
+void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2])
+{
+	static void (*original)(void *, void *, const u64 *);
+	const u32 la = (u32)data[0], room = PAGE_SIZE_4K - (la & (PAGE_SIZE_4K - 1));
+	struct emulated_mapping m;
+	u32 form;
+
+	if (!original)
+		original = (void (*)(void *, void *, const u64 *))dlsym(
+			RTLD_NEXT, "restore_state_to_opc_x86_64");
+	original(env, block, data);
+	/* It has been translated, so it can be read. */
+	if (!self.owner->page(la, false, true, (emulated_cpu()->hflags & EMULATED_CPL) == 3, &m) ||
+	    m.physical >= self.size)
+		return;
+	form = flags_form(self.ram + m.physical + (PAGE_SIZE_4K - room), room < 16 ? room : 16,
+			  (u32)data[1]);
+	if (form != (u32)data[1])
+		emulated_cpu()->cc_op = form;
+}
+
 static void set_page(void *cpu, u32 la, const struct emulated_mapping *m, int mmu)
 {
 	tlb_set_page_with_attrs_x86_64(cpu, la & ~0xfffu, m->physical, 0,
@@ -146,9 +171,12 @@ bool x86_cpu_tlb_fill_x86_64(void *cpu, u64 address, int size, int access, int m
 {
 	const bool write = access == ACCESS_STORE, fetch = access == ACCESS_FETCH;
 	const bool user = mmu == MMU_USER;
+	const struct emulated_cpu *c = emulated_cpu();
 	struct emulated_mapping m;
 
 	(void)size;
+	if (fetch && address >> 32 && (c->seg[SEG_CS].base + c->eip) >> 32)
+		leave(STOP_WRAPPED, host_pc);
 	if (self.owner->page(address, write, fetch, user, &m)) {
 		set_page(cpu, address, &m, mmu);
 		return true;
@@ -160,6 +188,20 @@ bool x86_cpu_tlb_fill_x86_64(void *cpu, u64 address, int size, int access, int m
 	self.exit->fetch = fetch;
 	self.exit->user = user;
 	leave(STOP_PAGE, host_pc);
+}
+
+#define ARITHMETIC_FLAGS 0x8d5u /* CF PF AF ZF SF OF */
+
+/* Where an instruction faults that had its flags computed first, what is taken for them may be an
+ * operand: IOPL, VM and all. Arithmetic flags are all that may come of it. */
+u32 cpu_cc_compute_all_x86_64(void *env, int op);
+u32 cpu_cc_compute_all_x86_64(void *env, int op)
+{
+	static u32 (*original)(void *, int);
+
+	if (!original)
+		original = (u32(*)(void *, int))dlsym(RTLD_NEXT, "cpu_cc_compute_all_x86_64");
+	return original(env, op) & ARITHMETIC_FLAGS;
 }
 
 static u32 no_pages[8];

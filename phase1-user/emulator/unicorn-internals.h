@@ -38,10 +38,11 @@ struct emulated_cpu {
 
 /* Why emulated_execute() came back. */
 enum emulated_stop {
-	STOP_INTERRUPT,	  /* interrupted() said so */
-	STOP_EXCEPTION,	  /* the guest's own: vector, error */
-	STOP_SOFT,	  /* int n, int3 or into at eip: vector, length */
-	STOP_PAGE,	  /* page() said so: address, write, fetch, user */
+	STOP_INTERRUPT, /* interrupted() said so */
+	STOP_EXCEPTION, /* the guest's own: vector, error */
+	STOP_SOFT,	/* int n, int3 or into at eip: vector, length */
+	STOP_WRAPPED, /* CS's base and eip have come to add up to another 4 GiB: load them again */
+	STOP_PAGE,    /* page() said so: address, write, fetch, user */
 	STOP_INSTRUCTION, /* the instruction at eip is not the library's to carry out */
 	STOP_LIBRARY,	  /* it has given up: error */
 };

@@ -471,11 +471,11 @@ static bool is_nbd(const char *name)
 	return !strncmp(name, "nbd", 3) && strstr(name, "://");
 }
 
-static struct hal_device *open_spec(char *spec, struct error *e)
+/* Cuts the name off `spec`. */
+static struct block *open_spec(char *spec, struct error *e)
 {
 	struct block_options options = {0};
 	char *rest = spec, *name = hal_next_word(&rest);
-	struct block *b;
 
 	if (!name[0]) {
 		error_set(e, "disk '': no file given");
@@ -483,21 +483,34 @@ static struct hal_device *open_spec(char *spec, struct error *e)
 	}
 	if (!parse_options(&options, rest, name, e))
 		return NULL;
-	b = is_nbd(name) ? block_nbd_open(name, options, e) : block_file_open(name, options, e);
-	return b ? disk_create(b, name, e) : NULL;
+	return is_nbd(name) ? block_nbd_open(name, options, e) : block_file_open(name, options, e);
+}
+
+struct block *disk_open_block(const char *spec, char **name, struct error *e)
+{
+	struct block *b;
+
+	*name = strdup(spec);
+	if (!*name) {
+		error_set(e, "disk '%s': out of memory", spec);
+		return NULL;
+	}
+	b = open_spec(*name, e);
+	if (!b)
+		free(*name);
+	return b;
 }
 
 static struct hal_device *disk_open(const char *spec, struct error *e)
 {
-	char *copy = strdup(spec);
+	char *name;
+	struct block *b = disk_open_block(spec, &name, e);
 	struct hal_device *d;
 
-	if (!copy) {
-		error_set(e, "disk '%s': out of memory", spec);
+	if (!b)
 		return NULL;
-	}
-	d = open_spec(copy, e);
-	free(copy);
+	d = disk_create(b, name, e);
+	free(name);
 	return d;
 }
 

@@ -13,6 +13,9 @@
  * number. */
 struct hal_device *disk_create(struct block *b, const char *name, struct error *e);
 
+/* What -d names, for whatever kind of disk; its name without options is the caller's to free. */
+struct block *disk_open_block(const char *spec, char **name, struct error *e);
+
 extern const struct hal_kind hal_disk;
 
 #endif

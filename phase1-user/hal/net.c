@@ -6,6 +6,7 @@
  * backend's business (netdev.h). There is no control queue: the card is always promiscuous.
  */
 #include "netdev.h"
+#include "../../common/fnv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,16 +351,6 @@ static void net_destroy(struct hal_device *d)
 	free(n);
 }
 
-/* FNV-1a. */
-static u32 hash_of(const char *text)
-{
-	u32 hash = 0x811c9dc5u;
-
-	while (*text)
-		hash = (hash ^ (u8)*text++) * 0x01000193u;
-	return hash;
-}
-
 struct hal_device *net_create(struct netdev *backend, const u8 *mac, const char *spec)
 {
 	struct net *n = calloc(1, sizeof(*n));
@@ -368,7 +359,7 @@ struct hal_device *net_create(struct netdev *backend, const u8 *mac, const char 
 		return NULL;
 	n->backend = backend;
 	backend->net = n;
-	n->spec_hash = hash_of(spec);
+	n->spec_hash = fnv32_text(spec);
 	n->fixed_mac = mac;
 	if (mac)
 		memcpy(n->config.mac, mac, sizeof(n->config.mac));

@@ -16,10 +16,10 @@
 /* No keyboard controller: as a floating bus, except that its input buffer is empty, because
  * reboot code waits for that before it sends the reset command. */
 #define KEYBOARD_STATUS 0xfd
-#define PULSE_MASK      0xf1 /* pulse output lines low: those with a 0 bit; line 0 is reset */
-#define PULSE_RESET     0xf0
+#define PULSE_MASK	0xf1 /* pulse output lines low: those with a 0 bit; line 0 is reset */
+#define PULSE_RESET	0xf0
 
-#define PORT_92     0x92
+#define PORT_92	    0x92
 #define FAST_RESET  0x01
 #define A20_ENABLED 0x02
 
@@ -85,6 +85,6 @@ bool reset_register(struct reset *r, struct bus *b)
 {
 	r->control = r->port92 = 0;
 	return bus_register_io(b, PORT_PCI, PCI_PORTS, &pci_ops, r) &&
-	       bus_register_io(b, PORT_KEYBOARD, 1, &keyboard_ops, r) &&
+	       (r->has_keyboard || bus_register_io(b, PORT_KEYBOARD, 1, &keyboard_ops, r)) &&
 	       bus_register_io(b, PORT_92, 1, &port92_ops, r);
 }

@@ -240,6 +240,8 @@ bool image_load(const struct image *im, const struct boot *boot, struct vcpu *cp
 		return bzimage_load(&l, cpu);
 	case IMAGE_MULTIBOOT:
 		return multiboot_load(&l, cpu);
+	case IMAGE_FIRMWARE:
+		return firmware_load(&l, cpu);
 	}
 	return error_set(e, "kernel '%s': unknown kind %d", im->file.path, im->kind);
 }

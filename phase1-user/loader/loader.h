@@ -17,6 +17,7 @@ enum image_kind {
 	IMAGE_ELF,	 /* a Linux vmlinux: 32-bit boot protocol */
 	IMAGE_BZIMAGE,	 /* a Linux bzImage: the same, self-extracting */
 	IMAGE_MULTIBOOT, /* Multiboot 1, ELF or with address fields */
+	IMAGE_FIRMWARE,	 /* a PC's BIOS: begins at the reset vector, in real mode */
 };
 
 struct blob {
@@ -38,6 +39,11 @@ struct boot_device {
 	u32 base, size, irq;
 };
 
+static inline bool image_is_linux(const struct image *im)
+{
+	return im->kind == IMAGE_ELF || im->kind == IMAGE_BZIMAGE;
+}
+
 /* What to boot and where. */
 struct boot {
 	u8 *ram;
@@ -55,6 +61,9 @@ void blob_free(struct blob *blob);
 
 /* Recognise `file`, which must outlive `im`. */
 bool image_identify(struct image *im, const struct blob *file, struct error *e);
+
+/* The same of a PC's firmware, of whose bytes nothing can be recognised but their number. */
+bool image_is_firmware(struct image *im, const struct blob *file, struct error *e);
 
 /* Put it into RAM and set what the boot protocol defines in `cpu`, leaving the rest of `cpu` in
  * its state after reset. RAM must be zero. */

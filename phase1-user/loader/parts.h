@@ -75,6 +75,8 @@ bool multiboot_recognise(struct image *im);
 bool multiboot_identify(struct image *im, struct error *e);
 bool multiboot_load(struct loading *l, struct vcpu *cpu);
 
+bool firmware_load(struct loading *l, struct vcpu *cpu);
+
 /* boot_params as the 32-bit boot protocol wants them. `header`: from a bzImage, or NULL. */
 struct setup_header;
 bool boot_params_place(struct loading *l, const struct setup_header *header, u32 entry,

@@ -8,7 +8,7 @@
 #ifndef PLEX86_MOCK_MACHINE_H
 #define PLEX86_MOCK_MACHINE_H
 
-#include "../../phase1-user/gdb-session.h"
+#include "../../phase1-user/gdb/session.h"
 
 struct mock_machine {
 	struct machine machine;

@@ -300,6 +300,22 @@ static void test_pci_probe_is_no_reset(void **state)
 	assert_int_equal(e.resets, 0);
 }
 
+/* A board with a keyboard controller has that port for it. */
+static void test_keyboard_is_another(void **state)
+{
+	struct events e = {0};
+	struct reset r = {.reset = on_reset, .opaque = &e, .has_keyboard = true};
+	struct bus b;
+
+	(void)state;
+	bus_init(&b);
+	assert_true(reset_register(&r, &b));
+	out(&b, 0x64, 1, 0xfe);
+	assert_int_equal(e.resets, 0);
+	out(&b, 0xcf9, 1, 0x06);
+	assert_int_equal(e.resets, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_reset_ports),
 		cmocka_unit_test(test_power_ports),
 		cmocka_unit_test(test_pci_probe_is_no_reset),
+		cmocka_unit_test(test_keyboard_is_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

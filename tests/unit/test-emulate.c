@@ -377,6 +377,18 @@ static void test_instruction_straddles_absent_page(void **state)
 	assert_int_equal(vm->cpu.cr2, 0x11000);
 }
 
+/* The same at the end of 4 GiB: that it begins anew is none of the exceptions raised before. */
+static void test_instruction_straddles_4_gib(void **state)
+{
+	struct vm *vm = *state;
+
+	vm->cpu.seg[SEG_CS].base = AT_CODE + 2; /* offset -2 is AT_CODE */
+	vm->cpu.rip = 0xfffffffe;
+	poke(vm, AT_CODE, (const u8[]){0x0f, 0x01}, 2); /* lgdt, so far */
+	raise(vm, EXC_DE);
+	assert_fault(vm, trap_gp(vm), EXC_GP, 0, 0xfffffffe);
+}
+
 static void test_instruction_straddles_limit(void **state)
 {
 	struct vm *vm = *state;
@@ -470,6 +482,7 @@ int main(void)
 		VM_TEST(test_fetch_next_to_an_absent_page),
 		VM_TEST(test_instruction_straddles_absent_page),
 		VM_TEST(test_instruction_straddles_limit),
+		VM_TEST(test_instruction_straddles_4_gib),
 		VM_TEST(test_single_step),
 		VM_TEST(test_single_step_of_int),
 		VM_TEST(test_single_step_of_a_fault),

@@ -1,11 +1,11 @@
 /*
- * Unit tests of phase1-user/gdb-memory.c and gdb-info-memory.c: guest memory through page tables
+ * Unit tests of phase1-user/gdb/memory.c and gdb-info-memory.c: guest memory through page tables
  * of all kinds.
  */
 #include "mock-host.h"
 
 #include <string.h>
-#include "../../phase1-user/gdb-info.h"
+#include "../../phase1-user/gdb/info.h"
 
 #define HIGH 0xc0000000u
 

@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/gdb-packet.c and gdb-text.c: what a peer may send, and what is sent.
+ * Unit tests of phase1-user/gdb/packet.c and text.c: what a peer may send, and what is sent.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/gdb-packet.h"
-#include "../../phase1-user/gdb-text.h"
+#include "../../phase1-user/gdb/packet.h"
+#include "../../phase1-user/gdb/text.h"
 
 static struct gdb_reader reader;
 

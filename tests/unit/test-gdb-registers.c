@@ -1,12 +1,12 @@
 /*
- * Unit tests of phase1-user/gdb-registers.c and gdb-fpu.c: registers as bytes, what may be written,
+ * Unit tests of phase1-user/gdb/registers.c and fpu.c: registers as bytes, what may be written,
  * and the target description.
  */
 #include "mock-host.h"
 
 #include <stdio.h>
 #include <string.h>
-#include "../../phase1-user/gdb-registers.h"
+#include "../../phase1-user/gdb/registers.h"
 
 static struct gdb_cpu cpu;
 

@@ -563,6 +563,9 @@ static void test_monitor(void **state)
 	assert_begins(monitor("phys 0x100000000 1"), "'0x100000000': not a number");
 	assert_begins(monitor("trace on"), "no trace file");
 	assert_begins(monitor("trace what"), "trace: on or off");
+	assert_begins(monitor("snapshot saved"), "saved: 1.5 MB in 0.25 s");
+	assert_begins(monitor("snapshot refused"), "snapshot 'refused': no");
+	assert_begins(monitor("snapshot"), "usage: snapshot FILE");
 	assert_begins(monitor("reset"), "a reset is not supported");
 	assert_begins(monitor("info"), "no such command");
 	assert_begins(monitor("info x"), "no such command");

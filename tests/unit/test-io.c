@@ -73,6 +73,42 @@ static void test_own_chips_need_no_exit(void **state)
 	assert_int_equal(vm->cpu.gpr[GPR_AX] >> 8 & 0xff, 0x80); /* valid RAM and time */
 }
 
+/* What a device has ready is read without exits, but for the last of it. */
+static void test_window(void **state)
+{
+	struct vm *vm = *state;
+	struct port_window *w = &vm->window;
+
+	w->port = PORT;
+	w->end = 5;
+	mem_copy(w->data, "\x11\x22\x33\x44\x55", 5);
+	vm->cpu.gpr[GPR_AX] = 0;
+	vm->cpu.gpr[GPR_DX] = PORT;
+	assert_next(vm, gp(vm, 0x66, 0xed), AT_CODE + 2);
+	assert_int_equal(vm->cpu.gpr[GPR_AX], 0x2211);
+	assert_io_exit(vm, gp(vm, 0xed), PORT, 4, false, 0); /* there are 3 */
+	assert_next(vm, answer(vm, 0), AT_CODE + 3);
+	assert_next(vm, gp(vm, 0xec), AT_CODE + 4);
+	assert_int_equal(vm->cpu.gpr[GPR_AX] & 0xff, 0x33);
+	assert_int_equal(w->used, 3);
+	assert_io_exit(vm, gp(vm, 0x66, 0xed), PORT, 2, false, 0); /* these are the last */
+	assert_next(vm, answer(vm, 0), AT_CODE + 6);
+	assert_io_exit(vm, gp(vm, 0xee), PORT, 1, true, 0); /* writes are not for it */
+	assert_next(vm, core_resume(vm), AT_CODE + 7);
+	vm->cpu.gpr[GPR_DX] = PORT + 1;
+	assert_io_exit(vm, gp(vm, 0xec), PORT + 1, 1, false, 0);
+	assert_next(vm, answer(vm, 0), AT_CODE + 8);
+	/* Nor is anything outside of it. */
+	vm->cpu.gpr[GPR_DX] = PORT;
+	w->used = 0xfffffff0;
+	assert_io_exit(vm, gp(vm, 0xec), PORT, 1, false, 0);
+	assert_next(vm, answer(vm, 0), AT_CODE + 9);
+	w->used = 0;
+	w->end = PORT_WINDOW_BYTES + 1;
+	assert_io_exit(vm, gp(vm, 0xec), PORT, 1, false, 0);
+	assert_next(vm, answer(vm, 0), AT_CODE + 10);
+}
+
 static void test_programming_the_timer_arms_it(void **state)
 {
 	struct vm *vm = *state;
@@ -292,6 +328,7 @@ int main(void)
 		VM_TEST(test_in),
 		VM_TEST(test_out),
 		VM_TEST(test_own_chips_need_no_exit),
+		VM_TEST(test_window),
 		VM_TEST(test_programming_the_timer_arms_it),
 		VM_TEST(test_iopl),
 		VM_TEST(test_bitmap),

@@ -351,6 +351,33 @@ static void test_multiboot(void **state)
 
 /* ---- what is refused ---- */
 
+/* A PC's firmware lies below 1 MiB and begins at the reset vector. */
+static void test_firmware(void **state)
+{
+	static u8 bytes[0x21000];
+	const struct blob blob = {"b", bytes, 0x20000}, odd = {"b", bytes, 0x10010},
+			  large = {"b", bytes, 0x21000};
+	struct attempt a = {.boot = {.ram = ram, .ram_size = RAM_SIZE, .cmdline = ""}};
+
+	(void)state;
+	memset(bytes, 0xea, sizeof(bytes));
+	memset(ram, 0, RAM_SIZE);
+	assert_true(image_is_firmware(&a.im, &blob, &a.e));
+	assert_false(image_is_linux(&a.im));
+	assert_true(image_load(&a.im, &a.boot, &a.cpu, &a.e));
+	assert_int_equal(ram[0xdffff], 0);
+	assert_int_equal(ram[0xe0000], 0xea);
+	assert_int_equal(ram[0xfffff], 0xea);
+	assert_int_equal(ram[0x100000], 0);
+	assert_int_equal(a.cpu.cr0 & (CR0_PE | CR0_PG), 0);
+	assert_int_equal(a.cpu.seg[SEG_CS].base + a.cpu.rip, 0xffff0);
+	assert_int_equal(a.cpu.seg[SEG_DS].base, 0);
+	assert_int_equal(a.cpu.seg[SEG_SS].limit, 0xffff);
+	assert_false(image_is_firmware(&a.im, &odd, &a.e));
+	assert_false(image_is_firmware(&a.im, &large, &a.e));
+	assert_non_null(strstr(a.e.text, "firmware 'b': 135168 bytes"));
+}
+
 static void test_refused_elf(void **state)
 {
 	struct file f;
@@ -583,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_packings),
 		cmocka_unit_test(test_bzimage_initrd_limit),
 		cmocka_unit_test(test_multiboot),
+		cmocka_unit_test(test_firmware),
 		cmocka_unit_test(test_refused_elf),
 		cmocka_unit_test(test_refused_bzimage),
 		cmocka_unit_test(test_refused_multiboot),

@@ -112,6 +112,35 @@ static void test_options(void **state)
 	options_free(&o);
 }
 
+static void test_machine(void **state)
+{
+	struct run_options o;
+	struct error e;
+
+	(void)state;
+	assert_true(PARSE(&o, &e, "-k", "K"));
+	assert_false(o.pc);
+	assert_string_equal(o.engine, "user");
+	options_free(&o);
+	assert_true(PARSE(&o, &e, "--machine", "pc", "-d", "D", "-d", "E,ro"));
+	assert_true(o.pc && !o.pc_serial && !o.kernel);
+	assert_string_equal(o.engine, "emulator");
+	options_free(&o);
+	assert_true(PARSE(&o, &e, "--machine", "pc,serial", "-k", "K", "--engine", "user"));
+	assert_true(o.pc && o.pc_serial);
+	assert_string_equal(o.engine, "user");
+	options_free(&o);
+	assert_false(PARSE(&o, &e, "--machine", "vax"));
+	assert_non_null(strstr(e.text, "machine 'vax'"));
+	assert_false(PARSE(&o, &e, "--machine", "pc", "--engine", "user"));
+	assert_non_null(strstr(e.text, "real mode"));
+	assert_false(PARSE(&o, &e, "-k", "K", "--bios", "B"));
+	assert_false(PARSE(&o, &e, "--machine", "pc", "-k", "K", "--bios", "B"));
+	assert_false(PARSE(&o, &e, "--machine", "pc", "-n", "user"));
+	assert_false(PARSE(&o, &e, "--machine", "pc", "--deterministic"));
+	assert_false(PARSE(&o, &e, "--machine", "pc", "--image", "I"));
+}
+
 static void test_gdb(void **state)
 {
 	struct run_options o;
@@ -404,20 +433,14 @@ static void test_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_gdb),
-		cmocka_unit_test(test_deterministic),
-		cmocka_unit_test(test_bad_options),
-		cmocka_unit_test(test_cmdline),
+		cmocka_unit_test(test_sizes),		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_machine),		cmocka_unit_test(test_gdb),
+		cmocka_unit_test(test_deterministic),	cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_cmdline),		cmocka_unit_test(test_command),
 		cmocka_unit_test(test_stock_cmdline),
-		cmocka_unit_test(test_command),
-		cmocka_unit_test(test_cmdline_limit),
-		cmocka_unit_test(test_symbols),
-		cmocka_unit_test(test_symbols_by_name),
-		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_image),
-		cmocka_unit_test(test_too_many_devices),
+		cmocka_unit_test(test_cmdline_limit),	cmocka_unit_test(test_symbols),
+		cmocka_unit_test(test_symbols_by_name), cmocka_unit_test(test_json),
+		cmocka_unit_test(test_image),		cmocka_unit_test(test_too_many_devices),
 		cmocka_unit_test(test_streams),
 	};
 
