@@ -138,7 +138,9 @@ static u16 native_selector(const struct vm *vm, enum seg_reg reg, const struct s
 	if (reg == SEG_CS)
 		return is_flat(seg) ? HOST_FLAT_CS : 0;
 	if (vm->native)
-		return 0;
+		return seg->selector == HOST_FLAT_DS && is_flat(seg) && seg_is_writable_data(seg)
+			       ? HOST_FLAT_DS
+			       : 0;
 	if (is_flat(seg) && seg_is_writable_data(seg) && !(seg->attr & SEG_TYPE_DOWN)) {
 		/* Code may load HOST_FLAT_DS without a trap, and that must show: another flat
 		 * selector gets a host selector of its own. SS is not loaded like that. */

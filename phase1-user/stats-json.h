@@ -8,7 +8,7 @@
 
 struct json_t;
 
-/* {"uptime_ns", "idle_ns", "traps": {NAME: {"count", "ns"}...}, "exits": ..., "events": {NAME:
+/* {"uptime_ns", "idle_ns", "traps": {NAME: {"count", "ns"}...}, "handovers": ..., "exits": ..., "events": {NAME:
  * COUNT...}}, without what did not happen. */
 struct json_t *stats_to_json(const struct stats *s);
 /* False: that is none. Names need not be known here. */

@@ -352,6 +352,8 @@ UNDEFINED(rdpmc)
 
 /* ---- extended state ---- */
 
+#define MXCSR_RESERVED 0xffff0000u
+
 static _Noreturn void raise_exception(u8 vector, uintptr_t host_pc)
 {
 	self.exit->vector = vector;
@@ -398,6 +400,19 @@ u64 helper_xgetbv_x86_64(void *env, u32 index)
 	if (index)
 		raise_exception(EXC_GP, CALLER);
 	return self.owner->xcr0();
+}
+
+/* The library takes reserved bits, with which the host's CPU would fault when it is given them. */
+void helper_ldmxcsr_x86_64(void *env, u32 value);
+void helper_ldmxcsr_x86_64(void *env, u32 value)
+{
+	static void (*original)(void *, u32);
+
+	if (value & MXCSR_RESERVED)
+		raise_exception(EXC_GP, CALLER);
+	if (!original)
+		original = (void (*)(void *, u32))dlsym(RTLD_NEXT, "helper_ldmxcsr_x86_64");
+	original(env, value);
 }
 
 /* CR0.TS does not decide alone whether there is an FPU. */
