@@ -467,5 +467,11 @@ struct engine *engine_emulator_create(const struct engine_config *cfg, char *err
 
 struct engine *engine_hybrid_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
+	/* Its system calls do not trap, and the page they go through is in no emulated kernel. */
+	if (cfg->abi) {
+		snprintf(err, err_size,
+			 "engine 'hybrid': the kernel was built for plex86: take --engine user");
+		return NULL;
+	}
 	return create_emulated(ENGINE_HYBRID, VCPU_PROGRAM, true, cfg, err, err_size);
 }
