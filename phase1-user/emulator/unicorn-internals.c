@@ -461,26 +461,6 @@ static uc_err map_memory(void)
 			   device_write, NULL);
 }
 
-/* What its translator can do, and what it looks at to know whether it may: its models of CPUs lack
- * half of it. Not here: RDRAND and RDSEED, which ask the host for a system call. */
-static void set_features(void)
-{
-	enum { LEAF1_EDX = 0, LEAF1_ECX = 1, LEAF7_EBX = 2, EXT1_EDX = 6, EXT1_ECX = 7, ALL = 8 };
-	static const u32 words[ALL] = {
-		/* FPU DE PSE TSC MSR PAE CX8 PGE CMOV CLFSH MMX FXSR SSE SSE2 */
-		[LEAF1_EDX] = 0x0788a17d,
-		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE */
-		[LEAF1_ECX] = 0x06d80203,
-		/* BMI1 BMI2 ERMS ADX CLFLUSHOPT */
-		[LEAF7_EBX] = 0x00880308,
-		[EXT1_EDX] = 0x00100000, /* NX */
-		[EXT1_ECX] = 0x00000120, /* LZCNT PREFETCHW */
-	};
-
-	for (unsigned i = 0; i < ALL; i++)
-		((u64 *)(self.env + ENV_FEATURES))[i] = words[i];
-}
-
 bool emulated_is_known(void)
 {
 	static const char *const replaced[] = {
@@ -527,6 +507,6 @@ const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner)
 	*(void **)((u8 *)self.uc + UC_STOP_INTERRUPT) = (void *)never_stop;
 	*(u32 *)(self.cpu + CPU_INTERRUPT_REQUEST) |= ALWAYS_ASK;
 	emulated_cpu()->hflags2 |= EMULATED_GIF;
-	set_features();
+	emulated_set_features(true);
 	return NULL;
 }

@@ -90,6 +90,8 @@ struct emulated_owner {
 /* Make it, with `ram` of `size` bytes. NULL, or why not. One at a time. */
 const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner);
 void emulated_close(void);
+/* With XSAVE and its like, as it begins, or without: they are undefined then, at any CPL. */
+void emulated_set_features(bool xsave);
 /* Do the structures and functions seem to be where they should? Before anything is done with it. */
 bool emulated_is_known(void);
 struct emulated_cpu *emulated_cpu(void);
