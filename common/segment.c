@@ -138,7 +138,9 @@ static u16 native_selector(const struct vm *vm, enum seg_reg reg, const struct s
 	if (reg == SEG_CS)
 		return is_flat(seg) ? HOST_FLAT_CS : 0;
 	if (vm->native)
-		return 0;
+		return seg->selector == HOST_FLAT_DS && is_flat(seg) && seg_is_writable_data(seg)
+			       ? HOST_FLAT_DS
+			       : 0;
 	if (is_flat(seg) && seg_is_writable_data(seg) && !(seg->attr & SEG_TYPE_DOWN)) {
 		/* Code may load HOST_FLAT_DS without a trap, and that must show: another flat
 		 * selector gets a host selector of its own. SS is not loaded like that. */
@@ -160,7 +162,8 @@ static bool stop_for_segment(struct vm *vm, u16 selector)
 }
 
 /* Where the host has a segment for which it has no selector. User code of the hybrid engine reads
- * what it finds there: that differs from the guest's selector in the table's bit only, if it can. */
+ * what it finds there: that differs from the guest's selector in the table's bit only, if it can.
+ */
 static enum host_slot slot_for(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 {
 	const unsigned index = seg->selector >> 3;

@@ -144,9 +144,9 @@ static void give_turn(struct user *e)
  * next one looks by itself before it runs any. */
 static void signal_active(struct user *e)
 {
-	u32 active = emulator_runs(e) ? e->emulator
-				      : __atomic_load_n(&e->shared->vm.pool.active,
-							__ATOMIC_SEQ_CST);
+	u32 active = emulator_runs(e)
+			     ? e->emulator
+			     : __atomic_load_n(&e->shared->vm.pool.active, __ATOMIC_SEQ_CST);
 
 	if (active < e->processes && e->pid[active] > 0 && !e->dead)
 		kill(e->pid[active], SIGUSR1);
@@ -467,5 +467,11 @@ struct engine *engine_emulator_create(const struct engine_config *cfg, char *err
 
 struct engine *engine_hybrid_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
+	/* Its system calls do not trap, and the page they go through is in no emulated kernel. */
+	if (cfg->abi) {
+		snprintf(err, err_size,
+			 "engine 'hybrid': the kernel was built for plex86: take --engine user");
+		return NULL;
+	}
 	return create_emulated(ENGINE_HYBRID, VCPU_PROGRAM, true, cfg, err, err_size);
 }

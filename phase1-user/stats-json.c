@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include "events.h"
 
-static const char *const kind_names[STATS_KINDS] = {"traps", "exits", "events"};
+static const char *const kind_names[STATS_KINDS] = {"traps", "handovers", "exits", "events"};
 
 static json_t *row_to_json(const struct stats_row *r)
 {
@@ -23,10 +23,10 @@ json_t *stats_to_json(const struct stats *s)
 		kinds[i] = json_object();
 	for (unsigned i = 0; i < s->rows; i++)
 		json_object_set_new(kinds[s->row[i].kind], s->row[i].name, row_to_json(&s->row[i]));
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "uptime_ns", json_u64(s->ns), "idle_ns",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "uptime_ns", json_u64(s->ns), "idle_ns",
 			 json_u64(s->idle_ns), kind_names[STATS_TRAP], kinds[STATS_TRAP],
-			 kind_names[STATS_EXIT], kinds[STATS_EXIT], kind_names[STATS_EVENT],
-			 kinds[STATS_EVENT]);
+			 kind_names[STATS_HANDOVER], kinds[STATS_HANDOVER], kind_names[STATS_EXIT],
+			 kinds[STATS_EXIT], kind_names[STATS_EVENT], kinds[STATS_EVENT]);
 }
 
 static u64 number(const json_t *json)

@@ -41,6 +41,9 @@ void stats_collect(struct stats *s, const struct vm_stats *v, u64 ns, u64 tsc,
 	for (unsigned i = 0; i < EV_COUNT; i++)
 		stats_add(s, STATS_TRAP, event_text(i)->name, v->traps[i],
 			  ns_of(v->trap_time[i], tsc_khz));
+	for (unsigned i = 0; i < EV_COUNT; i++)
+		stats_add(s, STATS_HANDOVER, event_text(i)->name, v->handovers[i],
+			  ns_of(v->handover_time[i], tsc_khz));
 	for (unsigned i = 0; i < EXIT_COUNT; i++)
 		stats_add(s, STATS_EXIT, vm_exit_text(i), v->exits[i],
 			  ns_of(v->exit_time[i], tsc_khz));
@@ -135,6 +138,7 @@ static void put_section(struct text *t, const struct stats *s, enum stats_kind k
 {
 	static const char *const heads[STATS_KINDS] = {
 		"plex86: traps by cause, with the time spent on them in plex86\n",
+		"plex86: hand-overs to the emulator by cause, with the time spent there\n",
 		"plex86: exits to the devices (their time is part of that above)\n",
 		"plex86: events (one trap may have several)\n",
 	};

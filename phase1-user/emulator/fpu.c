@@ -1,6 +1,6 @@
 /*
- * The FPU's registers for others, as an XSAVE area: for the VMM at the exits where it may want them,
- * for the hybrid engine's vcpu processes; and see fpu.h.
+ * The FPU's registers for others, as an XSAVE area: for the VMM at the exits where it may want
+ * them, for the hybrid engine's vcpu processes; and see fpu.h.
  */
 #include "fpu.h"
 #include "../vcpu/handover.h"
@@ -59,6 +59,7 @@ void fpu_give(void)
 	emulated_read(UC_X86_REG_FPSW, &area.fsw);
 	emulated_read(UC_X86_REG_FPTAG, &tags);
 	emulated_read(UC_X86_REG_MXCSR, &area.mxcsr);
+	area.mxcsr &= MXCSR_MASK;
 	for (unsigned i = 0; i < REGISTERS; i++) {
 		const unsigned physical = (TOP_OF(area.fsw) + i) % REGISTERS;
 		u8 value[16] = {0};

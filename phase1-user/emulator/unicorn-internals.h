@@ -114,6 +114,9 @@ void emulated_drop_code(u64 gpa);
 void emulated_read(int reg, void *value);
 void emulated_write(int reg, const void *value);
 
+/* Of the instruction that `host_pc` belongs to: an exception without an error code. */
+_Noreturn void emulated_raise(u8 vector, uintptr_t host_pc);
+const struct emulated_owner *emulated_owner(void);
 /* Memory as the instruction that `host_pc` belongs to reaches it. If it faults they do not return.
  */
 void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc);

@@ -180,7 +180,7 @@ static void test_status(void **state)
 	assert_string_equal(ask("{\"execute\":\"stats\"}"),
 			    "{\"return\":{\"uptime_ns\":5000000000,\"idle_ns\":7,\"traps\":{"
 			    "\"io\":{\"count\":3,\"ns\":300},"
-			    "\"cr\":{\"count\":9223372036854775807,\"ns\":1}},\"exits\":{},"
+			    "\"cr\":{\"count\":9223372036854775807,\"ns\":1}},\"handovers\":{},\"exits\":{},"
 			    "\"events\":{\"irq\":2}}}");
 }
 
