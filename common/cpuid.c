@@ -37,7 +37,7 @@
 /* Leaf 0x80000007 EDX: invariant TSC. */
 #define EXT7_EDX BIT(8)
 
-/* Of these words, what the emulator has as well (phase1-user/emulator/unicorn-internals.c). */
+/* Of these words, what the emulator has as well (phase1-user/emulator/unicorn-features.c). */
 #define COMMON_LEAF1_EAX 0x000506e3u
 #define COMMON_LEAF1_ECX (LEAF1_ECX & ~LEAF1_ECX_RDRAND)
 #define COMMON_LEAF7_EBX (BIT(3) | BIT(8) | BIT(9) | BIT(19) | BIT(23))

@@ -47,8 +47,8 @@ static bool is_ours(u16 selector)
 	return (selector & 4) && slot >= HOST_SLOT_SEG0 && slot < HOST_SLOT_SEG0 + SEG_COUNT;
 }
 
-/* What it stands for: the segment of a register that holds it, or, if none does any more, what is in
- * the host's slot. */
+/* What it stands for: the segment of a register that holds it, or, if none does any more, what is
+ * in the host's slot. */
 static struct segment of_ours(const struct vm *vm, const struct vcpu *before, u16 selector)
 {
 	struct segment seg;

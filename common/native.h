@@ -11,8 +11,8 @@
 
 /* Can the CPU run what vm->cpu says, as user code of a host process? */
 bool native_runs(const struct vm *vm);
-/* Somebody else has run the guest, up to code that is ours to run: have the host's segment registers
- * hold what vm->cpu.seg[] does. CORE_EXIT: vm->exit says why not. */
+/* Somebody else has run the guest, up to code that is ours to run: have the host's segment
+ * registers hold what vm->cpu.seg[] does. CORE_EXIT: vm->exit says why not. */
 enum core_next native_enter(struct vm *vm);
 
 enum native_loads {

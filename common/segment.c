@@ -162,7 +162,8 @@ static bool stop_for_segment(struct vm *vm, u16 selector)
 }
 
 /* Where the host has a segment for which it has no selector. User code of the hybrid engine reads
- * what it finds there: that differs from the guest's selector in the table's bit only, if it can. */
+ * what it finds there: that differs from the guest's selector in the table's bit only, if it can.
+ */
 static enum host_slot slot_for(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 {
 	const unsigned index = seg->selector >> 3;

@@ -32,8 +32,9 @@ void trace(struct vm *vm, enum event event, u64 a, u64 b)
 	struct trace_ring *ring = vm->trace;
 	struct trace_record *r = &ring->record[ring->head % TRACE_RING];
 	/* Nothing has been done for this trap yet: spare reading the TSC. */
-	const u64 time = vm->stats.trap.cause == EV_TRAP && !vm->clock.deterministic ? vm->stats.trap.begun
-										: clock_tsc(vm);
+	const u64 time = vm->stats.trap.cause == EV_TRAP && !vm->clock.deterministic
+				 ? vm->stats.trap.begun
+				 : clock_tsc(vm);
 
 	vm->stats.count[event]++;
 	clock_event(vm, event);

@@ -89,7 +89,7 @@ struct trace_ring {
  * idling not; the host's own share of it cannot be seen here. */
 struct vm_stats {
 	u64 count[EV_COUNT];
-	u64 traps[EV_COUNT], trap_time[EV_COUNT]; /* by cause */
+	u64 traps[EV_COUNT], trap_time[EV_COUNT];	  /* by cause */
 	u64 handovers[EV_COUNT], handover_time[EV_COUNT]; /* to the emulator, by the trap's cause */
 	u64 exits[EXIT_COUNT],
 		exit_time[EXIT_COUNT]; /* by kind: until the VMM gave the turn back */
@@ -98,7 +98,7 @@ struct vm_stats {
 	struct vm_stats_trap {
 		u64 begun;
 		u32 cause; /* enum event */
-	} trap; /* being dealt with */
+	} trap;		   /* being dealt with */
 };
 
 /* Text of an event's name and of its two arguments. */
@@ -118,8 +118,8 @@ void stats_trap_begins(struct vm *vm);
 void stats_trap_ends(struct vm *vm);
 /* Within it: an exit of this kind, which began at host_tsc() `since`, is over. */
 void stats_exit_ends(struct vm *vm, u32 kind, u64 since);
-/* Within it: the guest has been in the emulator since host_tsc() `since`, which is not the trap's time;
- * `trap` is as it was then. */
+/* Within it: the guest has been in the emulator since host_tsc() `since`, which is not the trap's
+ * time; `trap` is as it was then. */
 void stats_handover_ends(struct vm *vm, const struct vm_stats_trap *trap, u64 since);
 /* Within it, around an idle wait. */
 void stats_idle_begins(struct vm *vm);

@@ -577,8 +577,6 @@ enum core_next core_start(struct vm *vm)
 	 * and its TLS selectors the descriptors they name, before registers can hold them. */
 	if (!shadow_load_cr3(vm))
 		return CORE_EXIT;
-	if (vm->native && !seg_init(vm))
-		return CORE_EXIT;
 	if (!vm->levels && (!seg_sync_tls(vm) || !core_load_segments(vm)))
 		return CORE_EXIT;
 	return core_kick(vm);

@@ -68,7 +68,7 @@ plex86_package(plex86 misc
 VT-x or AMD-V, no kernel module, no root. The kernel is built to be friendly
 to it (package plex86-guest); disks, networks, shared folders and consoles
 are virtio devices."
-  RECOMMENDS "plex86-guest" SUGGESTS "plex86-dkms, qemu-system-common, gdb")
+  RECOMMENDS "plex86-guest" SUGGESTS "plex86-dkms, qemu-system-common, gdb, seabios")
 plex86_package(plex86-guest misc
   "scripts that make kernels and images for plex86"
   "Builds guest kernels of Debian's kernel sources, without patching them, and

@@ -26,9 +26,10 @@ const char replay_help[] =
 	"on behind it.\n"
 	"\n"
 	"With --gdb the debugger can go back as well (reverse-stepi, reverse-continue): by snapshots that\n"
-	"are kept in TMPDIR or /tmp meanwhile. What it has written into the guest is then lost.\n"
+	"are kept in TMPDIR or /tmp meanwhile. What it has written into the guest is then lost. Not in a\n"
+	"guest with disks: that can only go on.\n"
 	"\n"
-	"Kernel and initrd must lie where they lay, unchanged.\n"
+	"Kernel, initrd and disks must lie where they lay, unchanged.\n"
 	"\n"
 	"Exit status: as of plex86 run; 127 too if it did not go as recorded.\n";
 
@@ -40,7 +41,7 @@ static int failed(const char *text)
 
 static int run_again(char **options, int count, char *file, struct record_run *run, char **all_argv)
 {
-	char *argv[2 * OPTIONS_MAX + RECORD_WORDS_MAX], memory[24];
+	char *argv[2 * OPTIONS_MAX + 2 * RECORD_DISKS_MAX + RECORD_WORDS_MAX], memory[24];
 	int n = 0;
 
 	snprintf(memory, sizeof(memory), "%" PRIu64 "K", run->memory >> 10);
@@ -55,6 +56,10 @@ static int run_again(char **options, int count, char *file, struct record_run *r
 	if (run->initrd) {
 		argv[n++] = (char *)"-i";
 		argv[n++] = run->initrd;
+	}
+	for (unsigned i = 0; i < run->disks; i++) {
+		argv[n++] = (char *)"-d";
+		argv[n++] = run->disk[i].spec;
 	}
 	memcpy(argv + n, options, count * sizeof(*argv));
 	n += count;

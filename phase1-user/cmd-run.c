@@ -195,6 +195,15 @@ static int run_machine(struct run *r)
 	impatient = m->end == END_QUIT || m->end == END_SIGNAL || m->end == END_OUTPUT ||
 		    m->end == END_LATE;
 	r->stuck = !console_close(m->console, impatient ? PATIENCE_MS : -1);
+	/* What was written last is lost like the rest, though the guest has ended meanwhile. */
+	if ((m->end == END_VALUE || m->end == END_HALTED) && m->output_error &&
+	    m->output_error != EPIPE) {
+		m->end = END_OUTPUT;
+		m->value = m->output_error;
+		status = verdict_status(m, &r->options);
+	}
+	if (r->console.kind == TARGET_STDIO)
+		pc_leave_terminal(&r->pc);
 	write_results(r);
 	if (verdict_explain(m, &r->options, &r->error))
 		failed(r, status);
@@ -261,7 +270,8 @@ static int run_engine(struct run *r, struct console *console)
 		return failed(r, STATUS_USAGE);
 	}
 	drop_files(r);
-	if (machine_init(m, r->engine, r->options.memory, &r->hal, &r->pc, &r->loop, &r->error) &&
+	if (machine_init(m, r->engine, r->options.memory, r->options.deterministic, &r->hal, &r->pc,
+			 &r->loop, &r->error) &&
 	    machine_set_goal(m, r->options.timeout_ns, r->options.expect, &r->error) && watch(r)) {
 		m->console = console;
 		m->started = r->tsc;
@@ -271,7 +281,6 @@ static int run_engine(struct run *r, struct console *console)
 		if (!r->snapshot && image_is_linux(&r->image) && !r->pc.wanted && run_is_pipe(r))
 			input_gate_hold(&m->input, boot_patience(r));
 		m->trace = r->trace;
-		m->deterministic = r->options.deterministic;
 		m->recorder = r->recording.recorder;
 		if (m->recorder)
 			recorder_attach(m->recorder, r->engine, &m->serial, r->options.stop_after);
@@ -306,7 +315,8 @@ static void end_devices(struct run *r)
 /* A debugger of a replay can go back. */
 static bool plan_travel(struct run *r, const struct engine_config *config)
 {
-	if (!r->options.replay || !r->gdb)
+	/* Devices belong to the engine they were made for. */
+	if (!r->options.replay || !r->gdb || r->hal.count)
 		return true;
 	r->travel = travel_create(&r->machine, r->options.engine, config, &r->about, &r->error);
 	return r->travel != NULL;

@@ -144,9 +144,9 @@ static void give_turn(struct user *e)
  * next one looks by itself before it runs any. */
 static void signal_active(struct user *e)
 {
-	u32 active = emulator_runs(e) ? e->emulator
-				      : __atomic_load_n(&e->shared->vm.pool.active,
-							__ATOMIC_SEQ_CST);
+	u32 active = emulator_runs(e)
+			     ? e->emulator
+			     : __atomic_load_n(&e->shared->vm.pool.active, __ATOMIC_SEQ_CST);
 
 	if (active < e->processes && e->pid[active] > 0 && !e->dead)
 		kill(e->pid[active], SIGUSR1);

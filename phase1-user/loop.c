@@ -82,7 +82,9 @@ void loop_stop(struct loop *loop)
 {
 	if (!loop->running)
 		return;
-	eventfd_write(loop->stop_fd, 1);
+	/* It must hear of it, or we would wait for it for ever. */
+	while (eventfd_write(loop->stop_fd, 1))
+		;
 	pthread_join(loop->thread, NULL);
 	loop->running = false;
 }

@@ -155,6 +155,7 @@ void machine_console_event(void *owner, enum console_event event, int error)
 		machine_update_size(m);
 		break;
 	case CONSOLE_LOST:
+		m->output_error = error;
 		machine_end_run(m, END_OUTPUT, error);
 		break;
 	case CONSOLE_STATS:
@@ -400,6 +401,7 @@ static bool build_board(struct machine *m, u64 ram_size, struct hal *hal, struct
 		.irq = device_changed,
 		.again = device_again,
 		.release = device_release,
+		.at_once = m->deterministic,
 		.warn = device_warning,
 		.opaque = m,
 	};
@@ -465,12 +467,13 @@ static bool watch_signals(struct machine *m, struct error *e)
 
 /* ---- beginning and end ---- */
 
-bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
-		  struct pc *pc, struct loop *loop, struct error *e)
+bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, bool deterministic,
+		  struct hal *hal, struct pc *pc, struct loop *loop, struct error *e)
 {
 	memset(m, 0, sizeof(*m));
 	m->engine = engine;
 	m->loop = loop;
+	m->deterministic = deterministic;
 	pthread_cond_init(&m->moved, NULL);
 	m->signals.fd = -1;
 	m->input.timer.fd = m->goal.timer.fd = -1;

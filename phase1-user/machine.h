@@ -72,6 +72,7 @@ struct machine {
 	struct trace_file *trace;  /* NULL: none */
 	struct recorder *recorder; /* NULL: none */
 	struct travel *travel;	   /* of a replay under a debugger; NULL: none */
+	int output_error;	   /* the console's output could not be written: why, or 0 */
 	bool travelled;		 /* since it last stood at its end, it has been brought elsewhere */
 	enum machine_end ending; /* what the guest has asked for by a port, and */
 	u32 ending_value;
@@ -93,7 +94,7 @@ struct machine {
 	struct tsc_sample started;
 	bool stats_wanted;
 	bool booted;	      /* somebody in the guest has opened the agent's port */
-	bool deterministic;   /* nothing the user types reaches the guest */
+	bool deterministic;   /* its time is its own: nothing the user types reaches the guest */
 	bool debugged;	      /* tests: by nobody who wants to see a stop */
 	unsigned paused;      /* PAUSE_* */
 	bool still;	      /* the run thread waits: it is paused */
@@ -112,8 +113,8 @@ struct machine {
 
 /* Build the board around an engine with `ram_size` bytes of RAM, the devices of `hal` on it and, if
  * it is wanted, those of `pc`. machine_run() needs m->console and m->started as well. */
-bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, struct hal *hal,
-		  struct pc *pc, struct loop *loop, struct error *e);
+bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, bool deterministic,
+		  struct hal *hal, struct pc *pc, struct loop *loop, struct error *e);
 /* Have the run end after `timeout_ns` (0: never), and when a line of the guest's console has the
  * regular expression `expect` in it (NULL: never). */
 bool machine_set_goal(struct machine *m, u64 timeout_ns, const char *expect, struct error *e);

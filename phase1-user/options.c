@@ -368,6 +368,26 @@ static bool complete_image(struct run_options *o, struct error *e)
 	return o->net_given || add_net(o, "user", e);
 }
 
+/* A disk that is always the same can be had again. */
+static bool check_devices(const struct run_options *o, struct error *e)
+{
+	for (unsigned i = 0; i < o->devices; i++) {
+		const struct device_option *d = &o->device[i];
+
+		if (strcmp(d->option, "disk"))
+			return error_set(e,
+					 "run: --deterministic with --%s '%s': what a device does "
+					 "depends on the host's time (only disks can be)",
+					 d->option, d->spec);
+		if (strstr(d->spec, "://") || (!strstr(d->spec, ",ro") && !strstr(d->spec, ",cow")))
+			return error_set(e,
+					 "run: --deterministic with --disk '%s': it has to be the "
+					 "same the next time (a file with ,ro or ,cow)",
+					 d->spec);
+	}
+	return true;
+}
+
 /* A PC has no more than what its systems know, and begins with its firmware or a kernel. */
 static bool check_pc(struct run_options *o, struct error *e)
 {
@@ -414,12 +434,7 @@ static bool check_deterministic(const struct run_options *o, struct error *e)
 	if (o->record && o->crash_snapshot)
 		return error_set(e, "run: --snapshot-on-crash with --record: a recorded run cannot "
 				    "be saved (replay it: plex86 replay --gdb)");
-	if (o->deterministic && o->devices)
-		return error_set(e,
-				 "run: --deterministic with --%s '%s': what a device does "
-				 "depends on the host's time (put files into the initrd, -i)",
-				 o->device[0].option, o->device[0].spec);
-	return true;
+	return !o->deterministic || check_devices(o, e);
 }
 
 static bool take_options(struct run_options *o, int argc, char **argv, struct error *e)

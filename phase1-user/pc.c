@@ -95,6 +95,19 @@ void pc_end(struct pc *pc)
 	for (unsigned i = 0; i <= SETTLED; i++)
 		show(pc);
 	screen_text_end(&pc->text);
+}
+
+static void write_to_terminal(void *opaque, const u8 *data, size_t n)
+{
+	(void)opaque;
+	fwrite(data, 1, n, stdout);
+	fflush(stdout);
+}
+
+/* Who does not wait for the output's end would miss that of the colours. */
+void pc_leave_terminal(struct pc *pc)
+{
+	pc->ansi.out = write_to_terminal;
 	screen_ansi_end(&pc->ansi);
 }
 

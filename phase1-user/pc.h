@@ -76,6 +76,8 @@ bool pc_attach(struct pc *pc, const struct pc_owner *owner, struct bus *bus, u8 
 	       struct loop *loop, struct error *e);
 /* The guest has stopped: show what is left. */
 void pc_end(struct pc *pc);
+/* The console is closed, and was on standard output: leave the terminal as others expect it. */
+void pc_leave_terminal(struct pc *pc);
 /* The terminal is another one, or of another size. */
 void pc_redraw(struct pc *pc);
 

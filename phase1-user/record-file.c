@@ -40,7 +40,13 @@ int record_write_run(FILE *file, const struct record_run *run)
 		fprintf(file, "initrd %016" PRIx64 " ", run->initrd_digest);
 		put_word(file, run->initrd);
 	}
-	fprintf(file, "memory %" PRIu64 "\ncmdline ", run->memory);
+	fprintf(file, "memory %" PRIu64 "\n", run->memory);
+	for (unsigned i = 0; i < run->disks; i++) {
+		fprintf(file, "disk %" PRIu64 " %" PRIu64 " ", run->disk[i].size,
+			run->disk[i].changed_ns);
+		put_word(file, run->disk[i].spec);
+	}
+	fprintf(file, "cmdline ");
 	put_word(file, run->cmdline);
 	for (char *const *word = run->command; *word; word++) {
 		fprintf(file, "command ");
@@ -130,6 +136,18 @@ static bool parse_file(char *line, char **path, u64 *digest)
 	return *path != NULL;
 }
 
+static bool parse_disk(struct record_run *run, char *line)
+{
+	struct record_disk *d = &run->disk[run->disks];
+
+	if (run->disks == RECORD_DISKS_MAX || !parse_number(next_word(&line), 10, &d->size) ||
+	    !parse_number(next_word(&line), 10, &d->changed_ns))
+		return false;
+	d->spec = decoded(line);
+	run->disks += d->spec != NULL;
+	return d->spec != NULL;
+}
+
 static bool parse_command(struct record_run *run, char *line)
 {
 	unsigned n = 0;
@@ -203,6 +221,8 @@ static bool parse_line(struct record_run *run, char *line)
 		return parse_file(line, &run->initrd, &run->initrd_digest);
 	if (!strcmp(what, "memory"))
 		return parse_number(line, 10, &run->memory);
+	if (!strcmp(what, "disk"))
+		return parse_disk(run, line);
 	if (!strcmp(what, "cmdline"))
 		return !run->cmdline && (run->cmdline = decoded(line));
 	if (!strcmp(what, "command"))
@@ -286,6 +306,8 @@ void record_free(struct record_run *run)
 	free(run->kernel);
 	free(run->initrd);
 	free(run->cmdline);
+	for (unsigned i = 0; i < run->disks; i++)
+		free(run->disk[i].spec);
 	for (char **word = run->command; *word; word++)
 		free(*word);
 	free(run->input);

@@ -5,6 +5,7 @@
  *   plex86-record 1
  *   kernel|initrd DIGEST PATH
  *   memory BYTES
+ *   disk SIZE CHANGED SPEC      one each, in their order
  *   cmdline TEXT                the guest's command line
  *   command WORD                one each
  *   input EVENTS HEX            bytes for the serial port, at this count of guest-visible events
@@ -20,6 +21,7 @@
 #include "error.h"
 
 #define RECORD_WORDS_MAX 256
+#define RECORD_DISKS_MAX 16
 #define RECORD_INPUT_MAX 64 /* bytes of one line */
 
 struct record_input {
@@ -28,10 +30,18 @@ struct record_input {
 	u8 data[RECORD_INPUT_MAX];
 };
 
+/* While its file has that size and was changed then, it is the same. */
+struct record_disk {
+	char *spec; /* as of --disk; NULL: none */
+	u64 size, changed_ns;
+};
+
 struct record_run {
 	char *kernel, *initrd;		  /* initrd NULL: none */
 	u64 kernel_digest, initrd_digest; /* fnv64() of the files */
 	u64 memory;
+	struct record_disk disk[RECORD_DISKS_MAX];
+	unsigned disks;
 	char *cmdline;
 	char *command[RECORD_WORDS_MAX + 1]; /* NULL-terminated; [0] NULL: none */
 	struct record_input *input;	     /* in the order of their events */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "snapshot/about.h"
 
 /* Found again from wherever it is replayed. */
 static bool note_file(char **path, u64 *digest, const char *what, const struct blob *blob,
@@ -32,6 +33,60 @@ static bool note_words(struct record_run *run, char *const *words, struct error 
 	return true;
 }
 
+/* What tells a disk's file from another, or itself at another time. */
+static bool look_at_disk(struct record_disk *d, const char *spec)
+{
+	const size_t length = strcspn(spec, ",");
+	char *path = strndup(spec, length);
+	struct stat st;
+	const bool ok = path && !stat(path, &st);
+
+	free(path);
+	if (!ok)
+		return false;
+	d->size = st.st_size;
+	d->changed_ns = about_changed_ns(&st);
+	return true;
+}
+
+/* Other devices a recorded run has none. */
+static bool note_disks(struct record_run *run, const struct run_options *o, struct error *e)
+{
+	_Static_assert(RECORD_DISKS_MAX >= DEVICE_OPTIONS_MAX, "there is room for each");
+
+	for (unsigned i = 0; i < o->devices; i++) {
+		const char *given = o->device[i].spec;
+		char spec[SNAPSHOT_TEXT];
+
+		about_absolute(spec, sizeof(spec), given, 0);
+		if (!look_at_disk(&run->disk[i], spec))
+			return error_set(e, "record: disk '%s': %s", given, strerror(errno));
+		run->disk[i].spec = strdup(spec);
+		if (!run->disk[i].spec)
+			return error_set(e, "record: out of memory");
+		run->disks++;
+	}
+	return true;
+}
+
+static bool same_disks(const struct record_run *run, const struct run_options *o, struct error *e)
+{
+	for (unsigned i = 0; i < run->disks; i++) {
+		const struct record_disk *was = &run->disk[i];
+		struct record_disk is;
+
+		if (!look_at_disk(&is, was->spec) || is.size != was->size ||
+		    is.changed_ns != was->changed_ns)
+			return error_set(e,
+					 "replay '%s': disk '%s' has been changed since the "
+					 "recorded run, or is another one",
+					 o->replay, was->spec);
+	}
+	return o->devices == run->disks ||
+	       error_set(e, "replay '%s': with the disks of the recorded run, and no others",
+			 o->replay);
+}
+
 static bool begin_record(struct recording *rec, const struct run_options *o,
 			 const struct blob *kernel, const struct blob *initrd, const char *cmdline,
 			 struct error *e)
@@ -40,7 +95,7 @@ static bool begin_record(struct recording *rec, const struct run_options *o,
 
 	if (!note_file(&run->kernel, &run->kernel_digest, "kernel", kernel, e) ||
 	    !note_file(&run->initrd, &run->initrd_digest, "initrd", initrd, e) ||
-	    !note_words(run, o->command, e))
+	    !note_disks(run, o, e) || !note_words(run, o->command, e))
 		return false;
 	run->memory = o->memory;
 	run->cmdline = strdup(cmdline);
@@ -73,6 +128,8 @@ static bool begin_replay(struct recording *rec, const struct run_options *o,
 				 o->replay, o->initrd ? o->initrd : "");
 	if (run->memory != o->memory || strlen(run->cmdline) > CMDLINE_MAX)
 		return error_set(e, "replay '%s': not with these options", o->replay);
+	if (!same_disks(run, o, e))
+		return false;
 	strcpy(cmdline, run->cmdline);
 	rec->recorder = recorder_replay(run);
 	return rec->recorder || error_set(e, "replay '%s': out of memory", o->replay);

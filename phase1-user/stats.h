@@ -15,10 +15,10 @@
 #define STATS_TEXT_SIZE 12288
 
 enum stats_kind {
-	STATS_TRAP, /* traps by their cause, with the time the monitor spent on them */
-	STATS_HANDOVER, /* the hybrid engine's: of user code to the emulator, by the trap's cause, with
-			 * the time that the guest spent there */
-	STATS_EXIT, /* exits to the VMM by kind; their time is part of that of traps */
+	STATS_TRAP,	/* traps by their cause, with the time the monitor spent on them */
+	STATS_HANDOVER, /* the hybrid engine's: of user code to the emulator, by the trap's cause,
+			 * with the time that the guest spent there */
+	STATS_EXIT,	/* exits to the VMM by kind; their time is part of that of traps */
 	STATS_EVENT,
 	STATS_KINDS
 };

@@ -163,7 +163,9 @@ static int wait_for_news(struct machine *m, enum core_next *next)
 	go_home(m);
 	if (!yield_to_host() || idle(m, m->vm.exit.deadline))
 		return -EINTR;
-	/* A kick is for look() to see. */
+	/* A kick is for look() to see; what is due the core looks at now, or a guest that goes on
+	 * waiting would not sleep. */
+	WRITE_ONCE(m->due, false);
 	m->core_ran = true;
 	*next = READ_ONCE(m->kick) ? CORE_RESUME : core_kick(&m->vm);
 	return 0;

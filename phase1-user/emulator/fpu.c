@@ -1,6 +1,6 @@
 /*
- * The FPU's registers for others, as an XSAVE area: for the VMM at the exits where it may want them,
- * for the hybrid engine's vcpu processes; and see fpu.h.
+ * The FPU's registers for others, as an XSAVE area: for the VMM at the exits where it may want
+ * them, for the hybrid engine's vcpu processes; and see fpu.h.
  */
 #include "fpu.h"
 #include "../vcpu/handover.h"

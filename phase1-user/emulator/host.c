@@ -54,9 +54,9 @@ enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descrip
 
 #define LEAF_POWER 0x80000007u /* the TSC's invariance, which is the host's */
 
-#define BIT(n)		    (1u << (n))
-#define LEAF1_ECX_VECTORS   (BIT(12) | BIT(26) | BIT(27) | BIT(28) | BIT(29)) /* FMA to F16C */
-#define LEAF7_EBX_VECTORS   (BIT(5) | BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
+#define BIT(n)		  (1u << (n))
+#define LEAF1_ECX_VECTORS (BIT(12) | BIT(26) | BIT(27) | BIT(28) | BIT(29)) /* FMA to F16C */
+#define LEAF7_EBX_VECTORS (BIT(5) | BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
 
 /* Beside vcpu processes: what the host has as well as the emulated CPU; and the vector registers,
  * which user code finds on the host and the guest's kernel is to keep for it (xsave.c). */

@@ -102,9 +102,11 @@ const char *run_open(struct vm *vm)
 		why = emulated_open(vm->ram, vm->ram_size + HOST_EXTRA_BYTES, &owner);
 	if (!why && !code_open(vm))
 		why = "there is no memory";
-	if (!why)
-		fpu_init();
-	return why;
+	if (why)
+		return why;
+	fpu_init();
+	emulated_set_features(shared->hybrid.on);
+	return NULL;
 }
 
 /* ---- what a stop is to the core ---- */

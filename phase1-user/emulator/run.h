@@ -11,8 +11,8 @@
  *   RUN_EXIT    vm->exit is for the VMM: go on with run_until_resume(CORE_EXIT)
  *   RUN_KICKED  the VMM wants something: go on with run_until_resume(CORE_RESUME)
  *   RUN_USER    if asked for (`until_user`): the guest has come to user code that can run natively,
- *               and none of it has run. Somebody else may run it from vm->cpu, or run_guest() again,
- *               with until_user false for as long as it is to stay here.
+ *               and none of it has run. Somebody else may run it from vm->cpu, or run_guest()
+ * again, with until_user false for as long as it is to stay here.
  *
  * Between two calls anything may be done to vm->cpu, and to guest RAM if run_others_wrote() is
  * called then. Page-table accessed and dirty bits are in the guest's tables, as always; the FPU's

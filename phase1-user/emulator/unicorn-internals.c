@@ -44,8 +44,6 @@ _Noreturn void cpu_loop_exit_restore_x86_64(void *cpu, uintptr_t host_pc);
 void tlb_set_page_with_attrs_x86_64(void *cpu, u64 la, u64 physical, u32 attributes, int prot,
 				    int mmu, u64 size);
 void tlb_flush_x86_64(void *cpu);
-u32 cpu_ldl_data_ra_x86_64(void *env, u64 la, uintptr_t host_pc);
-void cpu_stl_data_ra_x86_64(void *env, u64 la, u32 value, uintptr_t host_pc);
 void tlb_flush_page_x86_64(void *cpu, u64 la);
 void tlb_set_dirty_x86_64(void *cpu, u64 la);
 void tlb_reset_dirty_x86_64(void *cpu, u64 host, u64 length);
@@ -350,81 +348,16 @@ UNDEFINED(rdtscp)
 UNDEFINED(rdpmc)
 #pragma GCC diagnostic pop
 
-/* ---- extended state ---- */
-
-#define MXCSR_RESERVED 0xffff0000u
-
-static _Noreturn void raise_exception(u8 vector, uintptr_t host_pc)
+_Noreturn void emulated_raise(u8 vector, uintptr_t host_pc)
 {
 	self.exit->vector = vector;
 	self.exit->error = 0;
 	leave(STOP_EXCEPTION, host_pc);
 }
 
-void helper_xsave_x86_64(void *env, u64 la, u64 mask);
-void helper_xsave_x86_64(void *env, u64 la, u64 mask)
+const struct emulated_owner *emulated_owner(void)
 {
-	const u8 vector = self.owner->xsave(la, mask, false, CALLER);
-
-	(void)env;
-	if (vector)
-		raise_exception(vector, CALLER);
-}
-
-void helper_xsaveopt_x86_64(void *env, u64 la, u64 mask);
-void helper_xsaveopt_x86_64(void *env, u64 la, u64 mask)
-{
-	const u8 vector = self.owner->xsave(la, mask, true, CALLER);
-
-	(void)env;
-	if (vector)
-		raise_exception(vector, CALLER);
-}
-
-void helper_xrstor_x86_64(void *env, u64 la, u64 mask);
-void helper_xrstor_x86_64(void *env, u64 la, u64 mask)
-{
-	const u8 vector = self.owner->xrstor(la, mask, CALLER);
-
-	(void)env;
-	if (vector)
-		raise_exception(vector, CALLER);
-}
-
-u64 helper_xgetbv_x86_64(void *env, u32 index);
-u64 helper_xgetbv_x86_64(void *env, u32 index)
-{
-	(void)env;
-	if (!(emulated_cpu()->cr[4] & CR4_OSXSAVE))
-		raise_exception(EXC_UD, CALLER);
-	if (index)
-		raise_exception(EXC_GP, CALLER);
-	return self.owner->xcr0();
-}
-
-/* The library takes reserved bits, with which the host's CPU would fault when it is given them. */
-void helper_ldmxcsr_x86_64(void *env, u32 value);
-void helper_ldmxcsr_x86_64(void *env, u32 value)
-{
-	static void (*original)(void *, u32);
-
-	if (value & MXCSR_RESERVED)
-		raise_exception(EXC_GP, CALLER);
-	if (!original)
-		original = (void (*)(void *, u32))dlsym(RTLD_NEXT, "helper_ldmxcsr_x86_64");
-	original(env, value);
-}
-
-/* CR0.TS does not decide alone whether there is an FPU. */
-void helper_clts_x86_64(void *env);
-void helper_clts_x86_64(void *env)
-{
-	struct emulated_cpu *c = emulated_cpu();
-
-	(void)env;
-	c->cr[0] &= ~(u64)CR0_TS;
-	if (self.owner->has_fpu())
-		c->hflags &= ~EMULATED_TS;
+	return self.owner;
 }
 
 /* ---- device memory ---- */
@@ -463,25 +396,6 @@ void emulated_derive(void)
 void emulated_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 {
 	cpu_x86_cpuid_x86_64(self.env, leaf, subleaf, &out[0], &out[1], &out[2], &out[3]);
-}
-
-void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc)
-{
-	for (u32 i = 0; i < n; i += sizeof(u32)) {
-		const u32 value = cpu_ldl_data_ra_x86_64(self.env, (u32)(la + i), host_pc);
-
-		memcpy((u8 *)bytes + i, &value, sizeof(value));
-	}
-}
-
-void emulated_store(u32 la, const void *bytes, u32 n, uintptr_t host_pc)
-{
-	for (u32 i = 0; i < n; i += sizeof(u32)) {
-		u32 value;
-
-		memcpy(&value, (const u8 *)bytes + i, sizeof(value));
-		cpu_stl_data_ra_x86_64(self.env, (u32)(la + i), value, host_pc);
-	}
 }
 
 void emulated_flush(void)
@@ -547,26 +461,6 @@ static uc_err map_memory(void)
 			   device_write, NULL);
 }
 
-/* What its translator can do, and what it looks at to know whether it may: its models of CPUs lack
- * half of it. Not here: RDRAND and RDSEED, which ask the host for a system call. */
-static void set_features(void)
-{
-	enum { LEAF1_EDX = 0, LEAF1_ECX = 1, LEAF7_EBX = 2, EXT1_EDX = 6, EXT1_ECX = 7, ALL = 8 };
-	static const u32 words[ALL] = {
-		/* FPU DE PSE TSC MSR PAE CX8 PGE CMOV CLFSH MMX FXSR SSE SSE2 */
-		[LEAF1_EDX] = 0x0788a17d,
-		/* SSE3 PCLMULQDQ SSSE3 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE */
-		[LEAF1_ECX] = 0x06d80203,
-		/* BMI1 BMI2 ERMS ADX CLFLUSHOPT */
-		[LEAF7_EBX] = 0x00880308,
-		[EXT1_EDX] = 0x00100000, /* NX */
-		[EXT1_ECX] = 0x00000120, /* LZCNT PREFETCHW */
-	};
-
-	for (unsigned i = 0; i < ALL; i++)
-		((u64 *)(self.env + ENV_FEATURES))[i] = words[i];
-}
-
 bool emulated_is_known(void)
 {
 	static const char *const replaced[] = {
@@ -613,6 +507,6 @@ const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner)
 	*(void **)((u8 *)self.uc + UC_STOP_INTERRUPT) = (void *)never_stop;
 	*(u32 *)(self.cpu + CPU_INTERRUPT_REQUEST) |= ALWAYS_ASK;
 	emulated_cpu()->hflags2 |= EMULATED_GIF;
-	set_features();
+	emulated_set_features(true);
 	return NULL;
 }

@@ -32,8 +32,8 @@ struct emulated_cpu {
 	u64 cr[5];
 };
 
-#define EMULATED_CPL	0x3u /* in hflags */
-#define EMULATED_SHADOW 0x8u /* in hflags: behind sti or mov ss */
+#define EMULATED_CPL	0x3u   /* in hflags */
+#define EMULATED_SHADOW 0x8u   /* in hflags: behind sti or mov ss */
 #define EMULATED_TS	0x800u /* in hflags: CR0.TS, as far as FPU instructions go */
 
 /* Why emulated_execute() came back. */
@@ -90,6 +90,8 @@ struct emulated_owner {
 /* Make it, with `ram` of `size` bytes. NULL, or why not. One at a time. */
 const char *emulated_open(u8 *ram, u64 size, const struct emulated_owner *owner);
 void emulated_close(void);
+/* With XSAVE and its like, as it begins, or without: they are undefined then, at any CPL. */
+void emulated_set_features(bool xsave);
 /* Do the structures and functions seem to be where they should? Before anything is done with it. */
 bool emulated_is_known(void);
 struct emulated_cpu *emulated_cpu(void);
@@ -112,7 +114,11 @@ void emulated_drop_code(u64 gpa);
 void emulated_read(int reg, void *value);
 void emulated_write(int reg, const void *value);
 
-/* Memory as the instruction that `host_pc` belongs to reaches it. If it faults they do not return. */
+/* Of the instruction that `host_pc` belongs to: an exception without an error code. */
+_Noreturn void emulated_raise(u8 vector, uintptr_t host_pc);
+const struct emulated_owner *emulated_owner(void);
+/* Memory as the instruction that `host_pc` belongs to reaches it. If it faults they do not return.
+ */
 void emulated_load(u32 la, void *bytes, u32 n, uintptr_t host_pc);
 void emulated_store(u32 la, const void *bytes, u32 n, uintptr_t host_pc);
 

@@ -305,8 +305,12 @@ static void take_chain(struct disk *d, const struct virtq_chain *c)
 	q->status = status_byte(c);
 	q->written = c->in_bytes == 1;
 	status = begin(d, q, c);
-	if (status != SUBMITTED)
+	if (status != SUBMITTED) {
 		complete(d, q, status);
+	} else if (d->hal.virtio.board->at_once) {
+		d->block->ops->kick(d->block);
+		d->block->ops->drain(d->block);
+	}
 }
 
 /* Take all chains there are. False if a request makes no sense: nobody could be told how it went.

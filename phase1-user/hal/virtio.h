@@ -66,6 +66,9 @@ struct virtio_board {
 	void (*release)(void *opaque, u64 gpa, u64 len);
 	/* The file that RAM is, from its beginning: for backends in other processes. */
 	int ram_fd;
+	/* What a driver asks for is to be done when it gets to run again: nothing that it can see
+	 * may depend on how long the host takes. */
+	bool at_once;
 	/* A line for the user about a device that misbehaves. */
 	void (*warn)(void *opaque, const char *text);
 	void *opaque;

@@ -9,13 +9,12 @@
 #include <string.h>
 #include "../hal/netdev.h"
 
-static u64 changed_ns(const struct stat *st)
+u64 about_changed_ns(const struct stat *st)
 {
 	return st->st_mtim.tv_sec * 1000000000ull + st->st_mtim.tv_nsec;
 }
 
-/* `text`, the path in it, which begins behind `prefix` bytes and ends at a comma, made absolute. */
-static void put_absolute(char *to, size_t size, const char *text, size_t prefix)
+void about_absolute(char *to, size_t size, const char *text, size_t prefix)
 {
 	const size_t end = prefix + strcspn(text + prefix, ",");
 	char path[PATH_MAX], real[PATH_MAX];
@@ -51,9 +50,9 @@ static void put_spec(struct snapshot_device *to, const char *spec, const struct 
 	const bool net = !strcmp(to->option, "net");
 
 	if (!strcmp(to->option, "disk") && !strstr(spec, "://"))
-		put_absolute(to->spec, sizeof(to->spec), spec, 0);
+		about_absolute(to->spec, sizeof(to->spec), spec, 0);
 	else if (net && !strncmp(spec, "lan=", 4))
-		put_absolute(to->spec, sizeof(to->spec), spec, 4);
+		about_absolute(to->spec, sizeof(to->spec), spec, 4);
 	else
 		snprintf(to->spec, sizeof(to->spec), "%s", spec);
 	if (net)
@@ -87,9 +86,9 @@ void snapshot_about(struct snapshot_config *c, const struct run_options *o, cons
 	c->deterministic = o->deterministic;
 	c->no_fast_paths = o->no_fast_paths;
 	c->command = o->command != NULL;
-	put_absolute(c->kernel, sizeof(c->kernel), o->kernel, 0);
+	about_absolute(c->kernel, sizeof(c->kernel), o->kernel, 0);
 	c->kernel_size = kernel->st_size;
-	c->kernel_changed_ns = changed_ns(kernel);
+	c->kernel_changed_ns = about_changed_ns(kernel);
 	snprintf(c->name, sizeof(c->name), "%.*s", (int)sizeof(c->name) - 1,
 		 slash ? slash + 1 : o->kernel);
 	put_devices(c, o, hal);
@@ -98,7 +97,7 @@ void snapshot_about(struct snapshot_config *c, const struct run_options *o, cons
 bool snapshot_kernel_is(const struct snapshot_config *c, struct stat *kernel)
 {
 	if (!stat(c->kernel, kernel) && (u64)kernel->st_size == c->kernel_size &&
-	    changed_ns(kernel) == c->kernel_changed_ns)
+	    about_changed_ns(kernel) == c->kernel_changed_ns)
 		return true;
 	memset(kernel, 0, sizeof(*kernel));
 	return false;

@@ -1,11 +1,11 @@
 /*
- * The hybrid engine's two sides: the vcpu processes run the guest's plain user code, the emulator all
- * else. They pass the guest to one another, and share the core's shadows.
+ * The hybrid engine's two sides: the vcpu processes run the guest's plain user code, the emulator
+ * all else. They pass the guest to one another, and share the core's shadows.
  *
  * Owns: struct hybrid, in the shared memory. For the emulator the shadows' records are what is
  * mapped. For a vcpu process they are what it may map, when user code faults; what the emulator has
- * taken away meanwhile it unmaps before the guest runs (`stale`). Pages of RAM that the emulator has
- * translated are not mapped writable, so that it hears of code that is written.
+ * taken away meanwhile it unmaps before the guest runs (`stale`). Pages of RAM that the emulator
+ * has translated are not mapped writable, so that it hears of code that is written.
  */
 #ifndef PLEX86_VCPU_HYBRID_H
 #define PLEX86_VCPU_HYBRID_H
@@ -27,8 +27,9 @@ struct hybrid_map {
 enum { FRAME_PLAIN, FRAME_TRANSLATED, FRAME_WRITTEN };
 
 struct hybrid {
-	bool on; /* set by the VMM before the start */
-	bool flush; /* the vcpu processes have taken records away: the emulator may know them still */
+	bool on;    /* set by the VMM before the start */
+	bool flush; /* the vcpu processes have taken records away: the emulator may know them still
+		     */
 	u8 frame[HYBRID_FRAMES]; /* FRAME_*; WRITTEN: since it was translated, by user code */
 	bool written;		 /* there are some of these */
 	u64 translations;	 /* how often a page has become TRANSLATED */
@@ -37,7 +38,8 @@ struct hybrid {
 
 struct vm;
 
-/* For the emulator: the core has taken [la, la + len) of the active shadow away, or put another page there. */
+/* For the emulator: the core has taken [la, la + len) of the active shadow away, or put another
+ * page there. */
 void hybrid_forget(struct hybrid *h, u32 active, u64 la, u64 len);
 
 /* ---- the vcpu processes' side ---- */

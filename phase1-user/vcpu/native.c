@@ -1,9 +1,12 @@
 /*
- * The vcpu processes' side of the hybrid engine: passing the guest to the emulator and taking it back.
+ * The vcpu processes' side of the hybrid engine: passing the guest to the emulator and taking it
+ * back.
  *
- * Owns: what of the machine must be brought in line when the guest comes from there: the mappings of
- * this process, segment registers, FPU and timer. hybrid.h has what both sides know of each other.
+ * Owns: what of the machine must be brought in line when the guest comes from there: the mappings
+ * of this process, segment registers, FPU and timer. hybrid.h has what both sides know of each
+ * other.
  */
+#include "../../common/segment.h"
 #include "vcpu.h"
 
 /* Where these lie differs from program to program, but not among the vcpu processes. */
@@ -62,7 +65,7 @@ void run_until_native(enum core_next next)
 
 void native_start(struct vm *vm)
 {
-	enum core_next next = core_start(vm);
+	enum core_next next = seg_init(vm) ? core_start(vm) : CORE_EXIT;
 
 	/* A machine that is not new may be at user code. */
 	if (next == CORE_RESUME && native_runs(vm))

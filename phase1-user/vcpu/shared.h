@@ -1,11 +1,11 @@
 /*
  * What the VMM and the vcpu processes of a machine share: a memfd mapped by all.
  *
- * Owns: the hand-over protocol. `turn` says whose vm->exit and vm->cpu are; the others wait on it as
- * a futex. Of the vcpu processes one runs, number vm.pool.active; for the others see baton.h. With
- * the hybrid engine there is the emulator beside them, which runs what they cannot (hybrid.c). The
- * VMM trusts nothing in here: guest code that broke out of its 32-bit world could have written all
- * of it.
+ * Owns: the hand-over protocol. `turn` says whose vm->exit and vm->cpu are; the others wait on it
+ * as a futex. Of the vcpu processes one runs, number vm.pool.active; for the others see baton.h.
+ * With the hybrid engine there is the emulator beside them, which runs what they cannot (hybrid.c).
+ * The VMM trusts nothing in here: guest code that broke out of its 32-bit world could have written
+ * all of it.
  */
 #ifndef PLEX86_VCPU_SHARED_H
 #define PLEX86_VCPU_SHARED_H
@@ -20,7 +20,7 @@
 #define VCPU_FD_SHARED 4 /* struct vcpu_shared */
 
 enum vcpu_turn {
-	TURN_VCPU,     /* the vcpu processes, or the emulator if that is all there is */
+	TURN_VCPU, /* the vcpu processes, or the emulator if that is all there is */
 	TURN_VMM,
 	TURN_EMULATOR, /* the hybrid engine's */
 };

@@ -341,7 +341,7 @@ int main(int argc, char **argv)
 		[FAULT] = "faulted", [SKIPPED] = "skipped",
 	};
 	static const struct suite suite = {"model-paging", run,	     RAM_SIZE,
-					   100000,	   outcomes, ARRAY_SIZE(outcomes)};
+					   60000,	   outcomes, ARRAY_SIZE(outcomes)};
 
 	return suite_main(&suite, argc, argv);
 }

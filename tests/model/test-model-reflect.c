@@ -216,7 +216,7 @@ int main(int argc, char **argv)
 		[SKIPPED] = "skipped",
 	};
 	static const struct suite suite = {"model-reflect", run,      MACHINE_RAM,
-					   60000,	    outcomes, ARRAY_SIZE(outcomes)};
+					   40000,	    outcomes, ARRAY_SIZE(outcomes)};
 
 	return suite_main(&suite, argc, argv);
 }

@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 		[VM86] = "vm86", [SKIPPED] = "skipped",
 	};
 	static const struct suite suite = {"model-segment", run,      MACHINE_RAM,
-					   60000,	    outcomes, ARRAY_SIZE(outcomes)};
+					   40000,	    outcomes, ARRAY_SIZE(outcomes)};
 
 	return suite_main(&suite, argc, argv);
 }

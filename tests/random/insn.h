@@ -63,6 +63,7 @@ enum left_out {
 	BUG_RET_IMM,	    /* takes its operand for a signed one */
 	BUG_UD,		    /* opcodes that are not there are taken, or touch memory first */
 	BUG_CONSTANT,	    /* FLDL2T and its kin are not rounded */
+	BUG_FLD,	    /* does not look at NaNs and unsupported formats */
 	BUG_FIST,	    /* what is too large is not the integer indefinite */
 	BUG_INT1,
 	BUG_CMPPS,     /* predicates above 7 are #UD */
@@ -77,7 +78,6 @@ enum left_out {
 	BUG_LONG,	 /* CR2 of what is several accesses: 80 bits, PUSHA */
 	BUG_RMW,	 /* the write of a read-modify-write is reported as a read */
 	BUG_MMX,	 /* exponents are not set; what faults has switched to MMX already */
-	BUG_PRECISION,	 /* precision control rounds loads as well */
 	BUG_FSW,	 /* exception flags of x87 */
 	BUG_MXCSR,	 /* exception flags of SSE */
 };

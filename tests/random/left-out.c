@@ -110,6 +110,13 @@ static const struct rule rules[] = {
 	{MAP_0F, 0xe7, 0xef, P_F2 | P_F3, EXTS, ANY, BUG_UD},
 	{MAP_0F, 0xf1, 0xfe, P_F2 | P_F3, EXTS, ANY, BUG_UD},
 	{MAP_0F, 0xba, 0xba, P_ANY, 0x0f, ANY, BUG_UD},
+	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(1), MEM, BUG_FIST},
+	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(0), MEM, BUG_FLD},
+	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(0), MEM, BUG_FLD},
+	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5), MEM, BUG_FLD},
+	{MAP_1, 0xc0, 0xc1, P_ANY, EXT(2) | EXT(3), MEM, BUG_FAULT_FLAGS}, /* rcl, rcr */
+	{MAP_1, 0xd0, 0xd3, P_ANY, EXT(2) | EXT(3), MEM, BUG_FAULT_FLAGS},
+	{MAP_0F, 0x2c, 0x2d, P_NONE, EXTS, MEM, BUG_PUNPCKL},
 	{MAP_1, 0xf1, 0xf1, P_ANY, EXTS, ANY, BUG_INT1},
 	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5) | EXT(6), REG, BUG_FCOMI},
 	{MAP_1, 0xdf, 0xdf, P_ANY, EXT(5) | EXT(6), REG, BUG_FCOMI},
@@ -161,6 +168,8 @@ unsigned insn_left_out(const struct key *k)
 		return OUT_IMPL; /* bswap of 16 bits */
 	if (k->map == MAP_1 && k->opcode == 0xc8 && k->size16)
 		return BUG_ENTER16;
+	if (k->map == MAP_1 && k->opcode == 0xc8)
+		return BUG_ENTER;
 	if (k->map == MAP_0F && k->opcode == 0xc2 && k->immediate > 7)
 		return BUG_CMPPS;
 	const unsigned ext = 1u << (k->modrm >> 3 & 7), mod = k->modrm >= 0xc0 ? REG : MEM;
@@ -210,8 +219,6 @@ unsigned insn_left_out_of_soup(const struct key *k)
 		return why;
 	if (k->map == MAP_1 && k->opcode == 0x9d)
 		return OUT_STEPS;
-	if (k->map == MAP_1 && k->opcode == 0xc8)
-		return BUG_ENTER;
 	if (k->map == MAP_1 && k->opcode == 0x60)
 		return BUG_LONG;
 	return wants_alignment(k) ? BUG_ALIGN : COMPARED;
@@ -231,8 +238,9 @@ _Bool insn_is_long(const struct key *k)
 {
 	const unsigned reg = k->modrm >> 3 & 7;
 
-	if (k->map == MAP_1 && (k->opcode == 0x60 || k->opcode == 0x61))
-		return 1; /* pusha, popa */
+	if (k->map == MAP_1 &&
+	    (k->opcode == 0x60 || k->opcode == 0x61 || (k->opcode & 0xfe) == 0xa6))
+		return 1; /* pusha, popa, cmps */
 	return k->map == MAP_1 && k->modrm < 0xc0 &&
 	       ((k->opcode == 0xdb && (reg == 5 || reg == 7)) ||
 		(k->opcode == 0xdf && (reg == 4 || reg == 6)));

@@ -120,7 +120,7 @@ void guest_main(void)
 	const struct options o = read_options();
 
 	paging_init();
-	run_init(o.seed);
+	run_init(&o);
 	run_all(&o);
 	for (u32 i = 0; i < ARRAY_SIZE(ended); i++)
 		if (ended[i] && !o.drop)

@@ -98,7 +98,7 @@ struct outcome {
 	u32 cr2;
 	struct fxsave fpu;
 };
-void run_init(u32 seed);
+void run_init(const struct options *o);
 /* Run what has been laid out. Memory is as it was left until run_restore(). */
 void run(const struct sequence *s, const struct options *o, u32 number, struct outcome *out);
 /* What of memory has changed goes into a hash, and is undone; `show` is told of each changed dword.

@@ -23,6 +23,11 @@ static struct {
 	struct fpu_track fpu;
 } step;
 
+static bool compares(const struct options *o, enum left_out bug)
+{
+	return o->bugs >> (bug - BUG_FIRST) & 1;
+}
+
 /* ---- Pages ---- */
 
 static void show_page(u32 linear, u32 physical, u32 rights)
@@ -40,8 +45,10 @@ static u32 pages(u32 n)
 }
 
 /* Not code: user code that goes there runs on it. No values that are addresses of TEXT. */
-static u32 pattern_word(struct rng *r, u32 at)
+static u32 pattern_word(struct rng *r, u32 at, bool nans)
 {
+	if (nans && one_in(r, 4))
+		return 0x7f800001 + rng_below(r, 0x3ffffe); /* signalling */
 	switch (rng_below(r, 8)) {
 	case 0:
 		return DATA + rng_below(r, DATA_SIZE);
@@ -80,9 +87,10 @@ static void fpu_init(void)
 	asm volatile("fxsave %0" : "=m"(start_fpu));
 }
 
-void run_init(u32 seed)
+void run_init(const struct options *o)
 {
-	struct rng r = {mix(0x64617461, seed)};
+	const bool nans = compares(o, BUG_FLD);
+	struct rng r = {mix(0x64617461, o->seed)};
 
 	code_page = pages(TEXT_SIZE / PAGE);
 	data_page = pages(DATA_SIZE / PAGE);
@@ -90,9 +98,9 @@ void run_init(u32 seed)
 	stack_page = pages(1);
 	pattern = (u32 *)pages((DATA_SIZE + STACK_SIZE) / PAGE);
 	for (u32 i = 0; i < WORDS; i++)
-		*word_at(i) = pattern[i] = pattern_word(&r, i);
+		*word_at(i) = pattern[i] = pattern_word(&r, i, nans);
 	for (u32 i = 0; i < PAGE / 4; i++)
-		((u32 *)fixed_page)[i] = pattern_word(&r, i);
+		((u32 *)fixed_page)[i] = pattern_word(&r, i, nans);
 	for (u32 i = 0; i < TEXT_SIZE; i++)
 		((u8 *)code_page)[i] = 0xcc;
 	for (u32 at = 0; at < TEXT_SIZE; at += PAGE)
@@ -166,11 +174,6 @@ static bool in_user_pages(u32 eip)
 	return (eip >= TEXT && eip <= TEXT + TEXT_SIZE - 16) ||
 	       (eip >= DATA && eip <= FIXED + PAGE - 16) ||
 	       (eip >= STACK && eip <= STACK + STACK_SIZE - 16);
-}
-
-static bool compares(const struct options *o, enum left_out bug)
-{
-	return o->bugs >> (bug - BUG_FIRST) & 1;
 }
 
 static bool is_fault(u32 vector)
@@ -296,13 +299,17 @@ static void copy_code(const struct sequence *s, bool in)
 static u32 undefined_flags(const struct sequence *s, const struct options *o)
 {
 	const u32 at = trap.eip - s->start.eip;
+	u32 undefined = 0;
+	bool found = false;
 
 	if (o->mode == MODE_SOUP)
 		return undefined_after(step.eip);
 	for (u32 n = 0; n <= s->items; n++)
-		if (at == s->offset[n])
-			return s->undefined[n];
-	return s->any_undefined;
+		if (at == s->offset[n]) { /* several, where items are left out */
+			undefined |= s->undefined[n];
+			found = true;
+		}
+	return found ? undefined : s->any_undefined;
 }
 
 void run(const struct sequence *s, const struct options *o, u32 number, struct outcome *out)
@@ -311,7 +318,7 @@ void run(const struct sequence *s, const struct options *o, u32 number, struct o
 	struct user_state start = s->start;
 
 	copy_code(s, true);
-	fill_fpu(&out->fpu, s->fpu.valid, compares(o, BUG_PRECISION), &r);
+	fill_fpu(&out->fpu, s->fpu.valid, compares(o, BUG_FLD), &r);
 	ticks = 0;
 	step.stepping = o->mode == MODE_SOUP;
 	step.left = STEPS;
@@ -342,7 +349,7 @@ void run(const struct sequence *s, const struct options *o, u32 number, struct o
 	if (!compares(o, BUG_FAULT_FLAGS) && faulted_in(out, insn_loses_flags))
 		out->r.eflags = 0; /* whatever: not only of the arithmetic ones */
 	if (!compares(o, BUG_LONG) && faulted_in(out, insn_is_long))
-		out->cr2 = 0;
+		out->cr2 = out->r.error = 0;
 	copy_code(s, false);
 }
 

@@ -1,6 +1,6 @@
 /*
- * segments: do the selectors of a stock kernel do what they should in its programs? A program without
- * libc for i386 Linux.
+ * segments: do the selectors of a stock kernel do what they should in its programs? A program
+ * without libc for i386 Linux.
  *
  * The host has other segments under the same numbers: 0x33 is 64-bit code there and 0x7b cannot be
  * written through, and loading them does not trap. Exit status: 0, or the number of what failed.

@@ -33,10 +33,13 @@ static void assert_refused(const char *text, const char *why)
 
 static void test_round_trip(void **state)
 {
-	char kernel[] = "/a kernel%\n", cmdline[] = "", word[] = "sh", odd[] = "\x7f\xff ;";
+	char disk[] = "/a disk,ro", kernel[] = "/a kernel%\n", cmdline[] = "", word[] = "sh",
+	     odd[] = "\x7f\xff ;";
 	struct record_run run = {.kernel = kernel,
 				 .kernel_digest = ~0ull,
 				 .memory = 1 << 20,
+				 .disk = {{disk, 512, ~0ull}, {disk, 1024, 7}},
+				 .disks = 2,
 				 .cmdline = cmdline,
 				 .command = {word, odd}},
 			  again;
@@ -58,6 +61,10 @@ static void test_round_trip(void **state)
 	assert_string_equal(again.cmdline, "");
 	assert_string_equal(again.command[1], odd);
 	assert_null(again.command[2]);
+	assert_int_equal(again.disks, 2);
+	assert_string_equal(again.disk[0].spec, disk);
+	assert_int_equal(again.disk[0].changed_ns, ~0ull);
+	assert_int_equal(again.disk[1].size, 1024);
 	assert_int_equal(again.inputs, 2);
 	assert_int_equal(again.input[1].events, 7);
 	assert_memory_equal(again.input[1].data, input.data, 3);
@@ -99,6 +106,10 @@ static void test_damaged(void **state)
 		"command %4\n",
 		"command %00\n",
 		"command a b\n",
+		"disk 512\n",
+		"disk 512 x /d\n",
+		"disk 512 7 /d e\n",
+		"disk 512 7\n",
 		"nonsense\n",
 		"\n",
 		"end 5 a-word-that-is-longer-than-any-of-ours 0\n",
@@ -110,6 +121,10 @@ static void test_damaged(void **state)
 		snprintf(text, sizeof(text), "%s%s", HEAD, lines[i]);
 		assert_refused(text, "is damaged");
 	}
+	memcpy(text, HEAD, sizeof(HEAD));
+	for (unsigned i = 0; i <= RECORD_DISKS_MAX; i++)
+		strcat(text, "disk 512 7 /d\n");
+	assert_refused(text, "line 21 is damaged");
 	assert_refused("\x7f"
 		       "ELF\n",
 		       "not a recorded run");

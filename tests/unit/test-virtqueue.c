@@ -1,105 +1,7 @@
 /*
  * Unit tests of the virtqueue: chains, broken rings, notifications, the event index.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "../../phase1-user/hal/virtqueue.h"
-
-#define RAM_SIZE 65536u
-#define SIZE	 8u
-#define DESC	 0x1000u
-#define AVAIL	 0x2000u
-#define USED	 0x3000u
-#define TABLE	 0x4000u /* an indirect one */
-#define BUFFER	 0x8000u
-
-#define NEXT	 1u
-#define WRITE	 2u
-#define INDIRECT 4u
-
-struct desc {
-	u64 addr;
-	u32 len;
-	u16 flags, next;
-};
-
-static struct guest_ram ram;
-static struct virtqueue q;
-static struct virtq_chain chain;
-
-/* ---- the driver's side ---- */
-
-static u16 *word(u64 gpa)
-{
-	return (u16 *)(ram.base + gpa);
-}
-
-static void set_desc(u64 table, unsigned i, u64 addr, u32 len, u16 flags, u16 next)
-{
-	const struct desc d = {addr, len, flags, next};
-
-	memcpy(ram.base + table + i * sizeof(d), &d, sizeof(d));
-}
-
-static void offer(u16 head)
-{
-	u16 *index = word(AVAIL + 2);
-
-	*word(AVAIL + 4 + 2 * (*index % SIZE)) = head;
-	++*index;
-}
-
-static u16 avail_event(void)
-{
-	return *word(USED + 4 + 8 * SIZE);
-}
-
-static void set_used_event(u16 event)
-{
-	*word(AVAIL + 4 + 2 * SIZE) = event;
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	/* On the heap, at its exact size: ASan watches both ends. */
-	ram = (struct guest_ram){calloc(1, RAM_SIZE), RAM_SIZE};
-	q = (struct virtqueue){
-		.ram = &ram, .size = SIZE, .desc = DESC, .avail = AVAIL, .used = USED};
-	q.indirect = true;
-	assert_true(virtqueue_start(&q));
-	q.ready = true;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	free(ram.base);
-	return 0;
-}
-
-/* The queue must be broken by taking the chain at descriptor 0, and stay silent. */
-static void assert_breaks(const char *why)
-{
-	offer(0);
-	assert_false(virtqueue_pop(&q, &chain));
-	assert_non_null(q.broken);
-	if (!strstr(q.broken, why))
-		fail_msg("broken because '%s', not '%s'", q.broken, why);
-	assert_false(virtqueue_pop(&q, &chain));
-	assert_false(virtqueue_has_work(&q));
-	assert_false(virtqueue_enable_notify(&q));
-	virtqueue_push(&q, 0, 0);
-	assert_int_equal(*word(USED + 2), 0);
-	assert_false(virtqueue_wants_interrupt(&q));
-}
+#include "virtqueue-bench.h"
 
 /* ---- set-up ---- */
 
@@ -480,92 +382,6 @@ static void copies(void **state)
 	assert_int_equal(ram.base[BUFFER + 43], 0);
 }
 
-/* ---- notifications ---- */
-
-static void interrupt_flag(void **state)
-{
-	(void)state;
-	assert_false(virtqueue_wants_interrupt(&q)); /* nothing pushed */
-	virtqueue_push(&q, 0, 0);
-	assert_true(virtqueue_wants_interrupt(&q));
-	assert_false(virtqueue_wants_interrupt(&q)); /* once for each */
-	*word(AVAIL) = 1;
-	virtqueue_push(&q, 0, 0);
-	assert_false(virtqueue_wants_interrupt(&q));
-	*word(AVAIL) = 0;
-	virtqueue_push(&q, 0, 0);
-	assert_true(virtqueue_wants_interrupt(&q));
-}
-
-static void notify_flag(void **state)
-{
-	(void)state;
-	virtqueue_disable_notify(&q);
-	assert_int_equal(*word(USED), 1);
-	assert_false(virtqueue_enable_notify(&q));
-	assert_int_equal(*word(USED), 0);
-	virtqueue_disable_notify(&q);
-	offer(0);
-	assert_true(virtqueue_enable_notify(&q)); /* came in between */
-}
-
-static void notify_event(void **state)
-{
-	(void)state;
-	q.event_index = true;
-	set_desc(DESC, 0, BUFFER, 1, 0, 0);
-	virtqueue_disable_notify(&q);
-	assert_int_equal(*word(USED), 0); /* the flag is not used with the event index */
-	offer(0);
-	assert_true(virtqueue_enable_notify(&q));
-	assert_int_equal(avail_event(), 0);
-	assert_true(virtqueue_pop(&q, &chain));
-	assert_false(virtqueue_enable_notify(&q));
-	assert_int_equal(avail_event(), 1);
-}
-
-/* virtio 1.2, 2.7.10: as the specification has it. */
-static bool vring_need_event(u16 event, u16 new_index, u16 old)
-{
-	return (u16)(new_index - event - 1) < (u16)(new_index - old);
-}
-
-static void event_index_as_specified(void **state)
-{
-	static const u16 starts[] = {0, 1, 0x7fff, 0x8000, 0xfff0, 0xfffe, 0xffff};
-
-	(void)state;
-	q.event_index = true;
-	for (size_t s = 0; s < sizeof(starts) / sizeof(starts[0]); s++)
-		for (u16 pushed = 1; pushed < 20; pushed++)
-			for (int event = -40; event <= 40; event++) {
-				const u16 old = starts[s], now = old + pushed;
-				const u16 at = old + event;
-
-				q.signalled = old;
-				q.signalled_valid = true;
-				q.next_used = now;
-				set_used_event(at);
-				assert_int_equal(virtqueue_wants_interrupt(&q),
-						 vring_need_event(at, now, old));
-				assert_int_equal(q.signalled, now);
-			}
-}
-
-/* Whatever the event says, the first chain given back is announced. */
-static void first_is_announced(void **state)
-{
-	(void)state;
-	q.event_index = true;
-	set_used_event(0x1234);
-	virtqueue_push(&q, 0, 0);
-	assert_true(virtqueue_wants_interrupt(&q));
-	virtqueue_push(&q, 0, 0);
-	assert_false(virtqueue_wants_interrupt(&q));
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -600,11 +416,6 @@ int main(void)
 		TEST(available_index_goes_back),
 		TEST(reset_mends),
 		TEST(copies),
-		TEST(interrupt_flag),
-		TEST(notify_flag),
-		TEST(notify_event),
-		TEST(event_index_as_specified),
-		TEST(first_is_announced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
