@@ -39,6 +39,7 @@
 
 #define DEFAULT_RAM  ((off_t)256 << 20)
 #define NEEDED_SPACE ((rlim_t)6 << 30) /* 4 GiB for the guest, the rest for RAM and monitor */
+#define EMULATOR_RAM ((u64)4 << 20)
 #define MAPS_WANTED  65530
 #define SEL_USER32   0x23
 #define SEL_LDT0     0x07
@@ -463,42 +464,24 @@ static void check_kmod(struct check *c)
 
 /* ---- the emulator ---- */
 
-static char *emulator_says; /* shared with the child that tries it */
-
-static int try_emulator(void)
-{
-	const struct engine_config cfg = {.ram_size = 4u << 20};
-	struct engine *e;
-
-	signal(SIGXFSZ, SIG_IGN); /* a limit is an answer */
-	e = engine_create(ENGINE_EMULATOR, &cfg, emulator_says,
-			  sizeof(((struct check *)0)->found));
-
-	if (e)
-		engine_destroy(e);
-	return !e;
-}
-
 static void check_emulator(struct check *c)
 {
-	char text[40];
-	int result;
+	const struct engine_config config = {.ram_size = EMULATOR_RAM};
+	char why[sizeof(c->found)];
+	/* Where files may not be as large as guest RAM, that is to be told, not to be died of. */
+	void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+	struct engine *e = engine_create(ENGINE_EMULATOR, &config, why, sizeof(why));
 
-	emulator_says = mmap(NULL, sizeof(c->found), PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (emulator_says == MAP_FAILED)
-		return;
-	result = in_child(try_emulator);
-	if (!result) {
+	signal(SIGXFSZ, before);
+	if (e) {
+		engine_destroy(e);
 		SET(found, "plex86-emulator runs, and libunicorn does what it relies on");
-	} else {
-		c->status = CHECK_LIMITED;
-		SET(found, "%.150s",
-		    *emulator_says ? emulator_says : outcome(result, text, sizeof(text)));
-		SET(cost, "no guests but those made for plex86");
-		SET(fix, "apt-get install libunicorn-dev (Debian 12), build plex86 again");
+		return;
 	}
-	munmap(emulator_says, sizeof(c->found));
+	c->status = CHECK_LIMITED;
+	SET(found, "%s", why);
+	SET(cost, "no guests but those made for plex86");
+	SET(fix, "apt-get install libunicorn-dev (Debian 12), build plex86 again");
 }
 
 static const struct {
