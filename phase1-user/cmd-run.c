@@ -219,6 +219,17 @@ static bool watch(struct run *r)
 	return !r->options.profile || profile_start(&r->profile, &r->machine, &r->error);
 }
 
+/* Why there are no snapshots of this run; NULL: there are. */
+static const char *cannot_be_saved(const struct run *r)
+{
+	if (r->pc.wanted)
+		return "a PC (--machine pc) cannot be saved";
+	/* What a recording has had of its file is nowhere but there. */
+	if (r->options.record || r->options.replay)
+		return "a run that is recorded or replayed cannot be saved";
+	return NULL;
+}
+
 /* What a snapshot would say of it. */
 static void describe_machine(struct run *r)
 {
@@ -228,8 +239,8 @@ static void describe_machine(struct run *r)
 	c->abi = r->image.abi;
 	c->multiboot = r->image.kind == IMAGE_MULTIBOOT;
 	snprintf(c->cmdline, sizeof(c->cmdline), "%s", r->cmdline);
-	/* What a recording has had of its file is nowhere but there. */
-	if (!r->options.record && !r->options.replay && !r->pc.wanted)
+	r->machine.unsaved = cannot_be_saved(r);
+	if (!r->machine.unsaved)
 		r->machine.about = c;
 	r->machine.snapshot_to = r->options.snapshot_to;
 	r->machine.save_end = r->options.crash_snapshot != NULL;

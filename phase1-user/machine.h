@@ -102,6 +102,7 @@ struct machine {
 	struct machine_job *jobs;
 	struct machine_debugger *debugger;   /* NULL: none */
 	const struct snapshot_config *about; /* what a snapshot says of it; NULL: there are none */
+	const char *unsaved;		     /* then: why */
 	const char *snapshot_to;	     /* where SIGUSR2 puts one; NULL: it ends the run */
 	bool save_end;			     /* of a run: one may be taken then */
 	bool snapshot_wanted;

@@ -218,6 +218,18 @@ static bool take_machine(struct run_options *o, struct error *e)
 			 optarg);
 }
 
+/* Not two: which of them is meant? */
+static bool take_engine(struct run_options *o, const char *name, struct error *e)
+{
+	if (o->engine_given && strcmp(o->engine, name))
+		return error_set(
+			e, "run: engines '%s' and '%s': a guest has one (--kmod is --engine kmod)",
+			o->engine, name);
+	o->engine = name;
+	o->engine_given = true;
+	return true;
+}
+
 static bool take_option(struct run_options *o, int option, struct error *e)
 {
 	switch (option) {
@@ -284,13 +296,9 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case OPT_EXPECT:
 		return take_expect(o, e);
 	case OPT_ENGINE:
-		o->engine = optarg;
-		o->engine_given = true;
-		return true;
+		return take_engine(o, optarg, e);
 	case OPT_KMOD:
-		o->engine = ENGINE_KMOD;
-		o->engine_given = true;
-		return true;
+		return take_engine(o, ENGINE_KMOD, e);
 	case OPT_DETERMINISTIC:
 		o->deterministic = true;
 		return true;

@@ -107,15 +107,16 @@ static _Noreturn void run(struct vm *vm, enum core_next next)
 }
 
 /* The vcpu processes have set the machine up, with pointers that mean nothing here, and go on with
- * it. */
+ * it: with an interrupt at once, if it is not new. */
 static _Noreturn void run_beside(struct vm *vm)
 {
-	u8 *const theirs = vm->ram;
+	u8 *const ram = vm->ram, *const translated = vm->translated;
 
 	map_ram(vm);
 	open_emulator(vm);
 	hybrid_open(vm);
-	vm->ram = theirs;
+	vm->ram = ram;
+	vm->translated = translated;
 	if (shared->jail)
 		check(STEP_JAIL, jail_setup());
 	hybrid_run(vm);

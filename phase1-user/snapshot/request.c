@@ -18,9 +18,7 @@ bool machine_snapshot(struct machine *m, const char *path, struct snapshot_resul
 		      struct error *e)
 {
 	if (!m->about)
-		return error_set(
-			e, "snapshot '%s': a run that is recorded or replayed cannot be saved",
-			path);
+		return error_set(e, "snapshot '%s': %s", path, m->unsaved);
 	return snapshot_take(m, m->about, path, result, e);
 }
 
