@@ -2,7 +2,7 @@
  * Running the guest in the emulated CPU: see run.h.
  */
 #include "run.h"
-#include "../../common/core.h"
+#include "../../common/native.h"
 #include "../../common/pv.h"
 #include "../vcpu/handover.h"
 #include "code.h"
@@ -13,7 +13,8 @@
 #include "unicorn-internals.h"
 #include "xsave.h"
 
-#define INT80 0x80
+#define INT80	   0x80
+#define INT_LENGTH 2 /* of int n without prefixes */
 
 static struct {
 	volatile bool poked; /* by a signal */
@@ -123,6 +124,13 @@ static enum core_next fault(struct vm *vm, const struct trap *trap)
 	return core_trap(vm, trap);
 }
 
+/* Would a process of the host make this known as host_soft() does? Elsewhere the core looks at the
+ * instruction. */
+static bool is_hosts(const struct vm *vm, const struct emulated_exit *e)
+{
+	return !vm->levels || (native_runs(vm) && e->length <= INT_LENGTH);
+}
+
 /* As the host's kernel and CPU have it for a process: int n is a #GP but for the few that may. */
 static enum core_next host_soft(struct vm *vm, const struct emulated_exit *e)
 {
@@ -178,7 +186,7 @@ static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
 	case STOP_EXCEPTION:
 		return exception(vm, e);
 	case STOP_SOFT:
-		return vm->levels ? fault(vm, &instruction) : host_soft(vm, e);
+		return is_hosts(vm, e) ? host_soft(vm, e) : fault(vm, &instruction);
 	case STOP_PAGE:
 		return page(vm, e);
 	case STOP_WRAPPED:
