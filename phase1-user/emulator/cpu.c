@@ -156,6 +156,8 @@ static void save_levels(struct vm *vm, const struct emulated_cpu *c)
 	cpu->cr0 = (u32)c->cr[0]; /* clts */
 	cpu->iopl = (cpu->rflags & FLAG_IOPL) >> 12;
 	vm_set_if(vm, cpu->rflags);
+	/* Both have their place, and here are what they are in a process of the host. */
+	cpu->rflags = (cpu->rflags & ~(u64)FLAG_IOPL) | FLAG_IF;
 	pv_page(vm)->cpl = c->hflags & EMULATED_CPL;
 	vm->user_view = (c->hflags & EMULATED_CPL) == 3;
 }

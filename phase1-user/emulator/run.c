@@ -2,7 +2,7 @@
  * Running the guest in the emulated CPU: see run.h.
  */
 #include "run.h"
-#include "../../common/core.h"
+#include "../../common/native.h"
 #include "../../common/pv.h"
 #include "../vcpu/handover.h"
 #include "code.h"
@@ -13,7 +13,8 @@
 #include "unicorn-internals.h"
 #include "xsave.h"
 
-#define INT80 0x80
+#define INT80	   0x80
+#define INT_LENGTH 2 /* of int n without prefixes */
 
 static struct {
 	volatile bool poked; /* by a signal */
@@ -64,11 +65,11 @@ static bool interrupted(void)
 		run.doubt = false;
 		code_doubt();
 	}
-	if (run.until_user && is_native(c)) {
+	run.opened = is_open(c);
+	if (run.until_user && !run.opened && is_native(c)) {
 		run.user = true;
 		return true;
 	}
-	run.opened = is_open(c);
 	return run.poked || run.opened;
 }
 
@@ -124,6 +125,13 @@ static enum core_next fault(struct vm *vm, const struct trap *trap)
 {
 	vm->cpu.rflags |= FLAG_RF;
 	return core_trap(vm, trap);
+}
+
+/* Would a process of the host make this known as host_soft() does? Elsewhere the core looks at the
+ * instruction. */
+static bool is_hosts(const struct vm *vm, const struct emulated_exit *e)
+{
+	return !vm->levels || (native_runs(vm) && e->length <= INT_LENGTH);
 }
 
 /* As the host's kernel and CPU have it for a process: int n is a #GP but for the few that may. */
@@ -183,7 +191,7 @@ static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
 	case STOP_EXCEPTION:
 		return exception(vm, e);
 	case STOP_SOFT:
-		return vm->levels ? fault(vm, &instruction) : host_soft(vm, e);
+		return is_hosts(vm, e) ? host_soft(vm, e) : fault(vm, &instruction);
 	case STOP_PAGE:
 		return page(vm, e);
 	case STOP_WRAPPED:
