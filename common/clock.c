@@ -46,6 +46,11 @@ void clock_settled(struct vm *vm)
 	vm->clock.settled = vm->clock.events;
 }
 
+void clock_opened(struct vm *vm)
+{
+	vm->clock.settled = vm->clock.events - 1;
+}
+
 /* Is a wait of `ns` one of the host's that is not over? */
 static bool is_waiting(struct vm *vm, u64 ns)
 {

@@ -42,6 +42,8 @@ void clock_event(struct vm *vm, enum event event);
 bool clock_moved(const struct vm *vm);
 /* They have been. */
 void clock_settled(struct vm *vm);
+/* They may be again: one has been waiting, and the guest has just set IF without a trap. */
+void clock_opened(struct vm *vm);
 /* The guest waits until `deadline` (clock_now()). False: not here, or not yet: the host has to
  * wait, until clock_wait_until() (host_now(); 0: for news). */
 bool clock_skip(struct vm *vm, u64 deadline);

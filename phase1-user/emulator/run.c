@@ -22,7 +22,8 @@ static struct {
 	bool until_user;
 	bool pending; /* an interrupt waits for IF */
 	bool entered; /* code has been running since then */
-	bool user;    /* stopped because of that */
+	bool opened;  /* stopped because IF is set */
+	bool user;    /* stopped because of user code */
 } run;
 
 void run_poke(void)
@@ -37,10 +38,11 @@ void run_others_wrote(void)
 	emulated_poke();
 }
 
-/* Would an interrupt be taken here? The core has said no where the CPU came in. */
+/* Would an interrupt be taken here? The core has said no where the CPU came in; but in a
+ * deterministic run where that is depends on the host's signals. */
 static bool is_open(const struct emulated_cpu *c)
 {
-	const bool entered = run.entered;
+	const bool entered = run.entered || shared->vm.clock.deterministic;
 
 	run.entered = true;
 	return entered && run.pending && (c->eflags & FLAG_IF) && !(c->hflags & EMULATED_SHADOW);
@@ -63,11 +65,12 @@ static bool interrupted(void)
 		run.doubt = false;
 		code_doubt();
 	}
-	if (run.until_user && is_native(c)) {
+	run.opened = is_open(c);
+	if (run.until_user && !run.opened && is_native(c)) {
 		run.user = true;
 		return true;
 	}
-	return run.poked || is_open(c);
+	return run.poked || run.opened;
 }
 
 /* As on a CPU where it does not trap. */
@@ -182,6 +185,8 @@ static enum core_next answer(struct vm *vm, const struct emulated_exit *e)
 	case STOP_INTERRUPT:
 		run.poked = false;
 		trace(vm, EV_KICK, 0, 0);
+		if (run.opened)
+			clock_opened(vm);
 		return core_kick(vm);
 	case STOP_EXCEPTION:
 		return exception(vm, e);
@@ -209,7 +214,7 @@ static enum core_next run_once(struct vm *vm)
 	struct emulated_exit e;
 	enum core_next next;
 
-	run.entered = run.user = false;
+	run.entered = run.opened = run.user = false;
 	cpu_load(vm);
 	emulated_execute(&e);
 	cpu_save(vm);
