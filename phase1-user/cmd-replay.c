@@ -27,7 +27,7 @@ const char replay_help[] =
 	"\n"
 	"With --gdb the debugger can go back as well (reverse-stepi, reverse-continue): by snapshots that\n"
 	"are kept in TMPDIR or /tmp meanwhile. What it has written into the guest is then lost. Not in a\n"
-	"guest with disks: that can only go on.\n"
+	"guest with disks or a network: that can only go on. What a guest sends is sent to nobody.\n"
 	"\n"
 	"Kernel, initrd and disks must lie where they lay, unchanged.\n"
 	"\n"
@@ -41,7 +41,8 @@ static int failed(const char *text)
 
 static int run_again(char **options, int count, char *file, struct record_run *run, char **all_argv)
 {
-	char *argv[2 * OPTIONS_MAX + 2 * RECORD_DISKS_MAX + RECORD_WORDS_MAX], memory[24];
+	char *argv[2 * OPTIONS_MAX + 2 * RECORD_DISKS_MAX + 2 + RECORD_WORDS_MAX], memory[24];
+	char network[4096];
 	int n = 0;
 
 	snprintf(memory, sizeof(memory), "%" PRIu64 "K", run->memory >> 10);
@@ -57,7 +58,14 @@ static int run_again(char **options, int count, char *file, struct record_run *r
 		argv[n++] = (char *)"-i";
 		argv[n++] = run->initrd;
 	}
-	for (unsigned i = 0; i < run->disks; i++) {
+	for (unsigned i = 0; i <= run->disks; i++) {
+		if (run->network && i == run->network_place) {
+			snprintf(network, sizeof(network), "recorded,%s", run->network);
+			argv[n++] = (char *)"-n";
+			argv[n++] = network;
+		}
+		if (i == run->disks)
+			break;
 		argv[n++] = (char *)"-d";
 		argv[n++] = run->disk[i].spec;
 	}

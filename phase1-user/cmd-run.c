@@ -271,6 +271,16 @@ static bool take_up_saved(struct run *r)
 			 r->options.snapshot);
 }
 
+static void attach_recorder(struct run *r)
+{
+	struct hal_device *card = hal_find(&r->hal, "net");
+	struct machine *m = &r->machine;
+
+	recorder_attach(m->recorder, r->engine, &m->serial, r->options.stop_after);
+	if (card)
+		recorder_attach_card(m->recorder, card);
+}
+
 static int run_engine(struct run *r, struct console *console)
 {
 	struct machine *m = &r->machine;
@@ -294,7 +304,7 @@ static int run_engine(struct run *r, struct console *console)
 		m->trace = r->trace;
 		m->recorder = r->recording.recorder;
 		if (m->recorder)
-			recorder_attach(m->recorder, r->engine, &m->serial, r->options.stop_after);
+			attach_recorder(r);
 		m->travel = r->travel;
 		m->debugged = r->options.test_debug != NULL;
 		if (m->debugged)

@@ -376,16 +376,42 @@ static bool complete_image(struct run_options *o, struct error *e)
 	return o->net_given || add_net(o, "user", e);
 }
 
+/* What comes in by it is kept and given again; what a backend offers has to be known as well. */
+static bool check_deterministic_net(const struct run_options *o, const char *spec, unsigned nets,
+				    struct error *e)
+{
+	if (!o->record && !o->replay)
+		return error_set(
+			e,
+			"run: --deterministic with --net '%s': what comes in depends on "
+			"the host's time (with --record FILE it is kept, for plex86 replay)",
+			spec);
+	if (nets > 1 || (!o->replay && strcmp(spec, "user") && strncmp(spec, "user,", 5)))
+		return error_set(e,
+				 "run: --record with --net '%s': a recorded run has one "
+				 "network, and that is user[,OPTION...]",
+				 spec);
+	return true;
+}
+
 /* A disk that is always the same can be had again. */
 static bool check_devices(const struct run_options *o, struct error *e)
 {
+	unsigned nets = 0;
+
 	for (unsigned i = 0; i < o->devices; i++) {
 		const struct device_option *d = &o->device[i];
 
+		if (!strcmp(d->option, "net")) {
+			if (!check_deterministic_net(o, d->spec, ++nets, e))
+				return false;
+			continue;
+		}
 		if (strcmp(d->option, "disk"))
 			return error_set(e,
 					 "run: --deterministic with --%s '%s': what a device does "
-					 "depends on the host's time (only disks can be)",
+					 "depends on the host's time (only disks and, recorded, a "
+					 "network can be)",
 					 d->option, d->spec);
 		if (strstr(d->spec, "://") || (!strstr(d->spec, ",ro") && !strstr(d->spec, ",cow")))
 			return error_set(e,

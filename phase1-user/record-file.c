@@ -41,7 +41,13 @@ int record_write_run(FILE *file, const struct record_run *run)
 		put_word(file, run->initrd);
 	}
 	fprintf(file, "memory %" PRIu64 "\n", run->memory);
-	for (unsigned i = 0; i < run->disks; i++) {
+	for (unsigned i = 0; i <= run->disks; i++) {
+		if (run->network && i == run->network_place) {
+			fprintf(file, "network ");
+			put_word(file, run->network);
+		}
+		if (i == run->disks)
+			break;
 		fprintf(file, "disk %" PRIu64 " %" PRIu64 " ", run->disk[i].size,
 			run->disk[i].changed_ns);
 		put_word(file, run->disk[i].spec);
@@ -57,7 +63,7 @@ int record_write_run(FILE *file, const struct record_run *run)
 
 int record_write_input(FILE *file, const struct record_input *input)
 {
-	fprintf(file, "input %" PRIu64 " ", input->events);
+	fprintf(file, "%s %" PRIu64 " ", input->frame ? "frame" : "input", input->events);
 	for (unsigned i = 0; i < input->length; i++)
 		fprintf(file, "%02x", input->data[i]);
 	fputc('\n', file);
@@ -160,11 +166,24 @@ static bool parse_command(struct record_run *run, char *line)
 	return run->command[n] != NULL;
 }
 
+static bool parse_network(struct record_run *run, char *line)
+{
+	if (run->network)
+		return false;
+	run->network_place = run->disks;
+	run->network = decoded(line);
+	return run->network != NULL;
+}
+
 static bool parse_bytes(struct record_input *input, const char *hex)
 {
 	const size_t length = hex ? strlen(hex) : 0;
 
-	if (!length || length % 2 || length / 2 > RECORD_INPUT_MAX)
+	if (!length || length % 2 ||
+	    length / 2 > (input->frame ? RECORD_FRAME_MAX : RECORD_INPUT_MAX))
+		return false;
+	input->data = malloc(length / 2);
+	if (!input->data)
 		return false;
 	for (size_t i = 0; i < length; i += 2) {
 		const int high = hex_digit(hex[i]), low = hex_digit(hex[i + 1]);
@@ -176,20 +195,29 @@ static bool parse_bytes(struct record_input *input, const char *hex)
 	return true;
 }
 
-static bool parse_input(struct record_run *run, char *line)
+/* Room for one more, grown in powers of two. */
+static bool grow_inputs(struct record_run *run)
 {
-	struct record_input input = {0}, *more;
+	struct record_input *more;
 
-	if (!parse_number(next_word(&line), 10, &input.events) || !parse_bytes(&input, line))
-		return false;
-	if (run->inputs && input.events < run->input[run->inputs - 1].events)
-		return false;
-	/* Grown in powers of two. */
-	if (!(run->inputs & (run->inputs - 1))) {
-		more = realloc(run->input, (run->inputs ? run->inputs * 2 : 1) * sizeof(input));
-		if (!more)
-			return false;
+	if (run->inputs & (run->inputs - 1))
+		return true;
+	more = realloc(run->input, (run->inputs ? run->inputs * 2 : 1) * sizeof(*more));
+	if (more)
 		run->input = more;
+	return more;
+}
+
+static bool parse_input(struct record_run *run, char *line, bool frame)
+{
+	struct record_input input = {.frame = frame};
+
+	if (!parse_number(next_word(&line), 10, &input.events))
+		return false;
+	if ((run->inputs && input.events < run->input[run->inputs - 1].events) ||
+	    (frame && !run->network) || !grow_inputs(run) || !parse_bytes(&input, line)) {
+		free(input.data);
+		return false;
 	}
 	run->input[run->inputs++] = input;
 	return true;
@@ -227,8 +255,10 @@ static bool parse_line(struct record_run *run, char *line)
 		return !run->cmdline && (run->cmdline = decoded(line));
 	if (!strcmp(what, "command"))
 		return parse_command(run, line);
-	if (!strcmp(what, "input"))
-		return parse_input(run, line);
+	if (!strcmp(what, "network"))
+		return parse_network(run, line);
+	if (!strcmp(what, "input") || !strcmp(what, "frame"))
+		return parse_input(run, line, *what == 'f');
 	return !strcmp(what, "end") && parse_end(run, line);
 }
 
@@ -310,6 +340,9 @@ void record_free(struct record_run *run)
 		free(run->disk[i].spec);
 	for (char **word = run->command; *word; word++)
 		free(*word);
+	free(run->network);
+	for (size_t i = 0; i < run->inputs; i++)
+		free(run->input[i].data);
 	free(run->input);
 	memset(run, 0, sizeof(*run));
 }

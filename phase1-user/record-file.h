@@ -6,12 +6,14 @@
  *   kernel|initrd DIGEST PATH
  *   memory BYTES
  *   disk SIZE CHANGED SPEC      one each, in their order
+ *   network SPEC                at most one, among the disks
  *   cmdline TEXT                the guest's command line
  *   command WORD                one each
  *   input EVENTS HEX            bytes for the serial port, at this count of guest-visible events
- *   end EVENTS HOW VALUE        how the run ended (machine_end_text(), and its value)
- * Words are percent-encoded. Files come from anywhere: what does not fit is refused with its line.
- * A file without an `end` is that of a run that was cut off, and good up to there.
+ *   frame EVENTS HEX            a frame for the network card, and before it what struct
+ * virtio_net_hdr says of it end EVENTS HOW VALUE        how the run ended (machine_end_text(), and
+ * its value) Words are percent-encoded. Files come from anywhere: what does not fit is refused with
+ * its line. A file without an `end` is that of a run that was cut off, and good up to there.
  */
 #ifndef PLEX86_RECORD_FILE_H
 #define PLEX86_RECORD_FILE_H
@@ -22,12 +24,14 @@
 
 #define RECORD_WORDS_MAX 256
 #define RECORD_DISKS_MAX 16
-#define RECORD_INPUT_MAX 64 /* bytes of one line */
+#define RECORD_INPUT_MAX 64	 /* bytes of one line for the serial port */
+#define RECORD_FRAME_MAX 0x11000 /* and for the card */
 
 struct record_input {
 	u64 events;
-	u8 length;
-	u8 data[RECORD_INPUT_MAX];
+	bool frame;
+	u32 length;
+	u8 *data; /* of a parsed file its own */
 };
 
 /* While its file has that size and was changed then, it is the same. */
@@ -42,6 +46,8 @@ struct record_run {
 	u64 memory;
 	struct record_disk disk[RECORD_DISKS_MAX];
 	unsigned disks;
+	char *network;		/* as of --net; NULL: none */
+	unsigned network_place; /* so many disks are before it */
 	char *cmdline;
 	char *command[RECORD_WORDS_MAX + 1]; /* NULL-terminated; [0] NULL: none */
 	struct record_input *input;	     /* in the order of their events */

@@ -2,6 +2,7 @@
  * Recording and replaying: see recorder.h.
  */
 #include "recorder.h"
+#include "hal/netdev.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +18,9 @@ struct recorder {
 	size_t next; /* of a replay's inputs */
 	u8 queue[RECORD_INPUT_MAX];
 	size_t queued;
+	struct hal_device *card;
+	u8 frame[sizeof(struct virtio_net_hdr) + NETDEV_FRAME_MAX]; /* one that waits */
+	size_t frame_length;
 	int error;
 	char difference[160];
 };
@@ -99,6 +103,29 @@ void recorder_attach(struct recorder *r, struct engine *engine, struct serial *s
 		set_stop(r, next_stop(r));
 }
 
+/* A frame for the guest, which is to wait until its moment has come. */
+static bool arrived(void *opaque, const struct virtio_net_hdr *header, const void *frame,
+		    size_t len)
+{
+	struct recorder *r = opaque;
+
+	if (!r->file || !len || len > NETDEV_FRAME_MAX)
+		return true;
+	if (r->frame_length)
+		return false;
+	memcpy(r->frame, header, sizeof(*header));
+	memcpy(r->frame + sizeof(*header), frame, len);
+	r->frame_length = sizeof(*header) + len;
+	engine_kick(r->engine);
+	return true;
+}
+
+void recorder_attach_card(struct recorder *r, struct hal_device *card)
+{
+	r->card = card;
+	net_set_gate(card, &(struct net_gate){arrived, r});
+}
+
 size_t recorder_room(const struct recorder *r, size_t room)
 {
 	if (!r->file || r->queued)
@@ -129,17 +156,53 @@ static bool look(struct recorder *r, u64 *events, bool *halted)
 	return true;
 }
 
+static void feed_serial(struct recorder *r, u64 events)
+{
+	struct record_input input = {.events = events, .data = r->queue};
+
+	input.length = serial_input(r->serial, r->queue, r->queued);
+	if (!input.length)
+		return;
+	r->error = record_write_input(r->file, &input);
+	r->queued -= input.length;
+	memmove(r->queue, r->queue + input.length, r->queued);
+}
+
+static void give_frame(struct hal_device *card, const u8 *frame, size_t length)
+{
+	struct virtio_net_hdr header;
+
+	/* A file's may be of any length. */
+	if (length <= sizeof(header))
+		return;
+	memcpy(&header, frame, sizeof(header));
+	net_receive(card, &header, frame + sizeof(header), length - sizeof(header));
+}
+
+/* It is lost if the guest has no room, and would be again. */
+static void feed_frame(struct recorder *r, u64 events)
+{
+	const struct record_input input = {
+		.events = events, .frame = true, .length = r->frame_length, .data = r->frame};
+
+	give_frame(r->card, r->frame, r->frame_length);
+	r->error = record_write_input(r->file, &input);
+	r->frame_length = 0;
+	net_resume(r->card);
+}
+
+static bool has_input(const struct recorder *r)
+{
+	return r->queued || r->frame_length;
+}
+
 /* Give the guest what waits for it, at this count of events. */
 static enum recorder_stop feed(struct recorder *r, u64 events)
 {
-	struct record_input input = {.events = events};
-
-	input.length = serial_input(r->serial, r->queue, r->queued);
-	memcpy(input.data, r->queue, input.length);
-	r->queued -= input.length;
-	memmove(r->queue, r->queue + input.length, r->queued);
-	if (input.length)
-		r->error = record_write_input(r->file, &input);
+	if (r->queued)
+		feed_serial(r, events);
+	if (r->frame_length && !r->error)
+		feed_frame(r, events);
 	return r->error ? RECORDER_ERROR : RECORDER_GO_ON;
 }
 
@@ -156,7 +219,9 @@ static enum recorder_stop feed_again(struct recorder *r, u64 events)
 	while (r->next < r->run->inputs && r->run->input[r->next].events <= events) {
 		const struct record_input *input = &r->run->input[r->next++];
 
-		if (serial_input(r->serial, input->data, input->length) != input->length)
+		if (input->frame)
+			give_frame(r->card, input->data, input->length);
+		else if (serial_input(r->serial, input->data, input->length) != input->length)
 			return parted(r, events, "the guest did not take its input");
 	}
 	if (r->run->ended && events > r->run->end_events && ends_by_itself(r->run))
@@ -196,14 +261,14 @@ enum recorder_stop recorder_kicked(struct recorder *r)
 	bool halted;
 	u64 events;
 
-	if (!r->file || !r->queued)
+	if (!r->file || !has_input(r))
 		return RECORDER_GO_ON;
 	if (!look(r, &events, &halted)) {
 		r->error = ENOMEM;
 		return RECORDER_ERROR;
 	}
 	stop = halted ? feed(r, events) : RECORDER_GO_ON;
-	set_stop(r, r->queued ? events + 1 : 0);
+	set_stop(r, has_input(r) ? events + 1 : 0);
 	return stop;
 }
 
@@ -222,7 +287,7 @@ enum recorder_stop recorder_stopped(struct recorder *r)
 	if (!r->file)
 		return feed_again(r, events);
 	stop = feed(r, events);
-	set_stop(r, r->queued ? events + 1 : 0);
+	set_stop(r, has_input(r) ? events + 1 : 0);
 	return stop;
 }
 

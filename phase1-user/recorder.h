@@ -9,6 +9,7 @@
 #define PLEX86_RECORDER_H
 
 #include "engine.h"
+#include "hal/device.h"
 #include "hal/serial.h"
 #include "record-file.h"
 
@@ -22,6 +23,9 @@ void recorder_free(struct recorder *r);
 
 /* Before the first run. `stop_at`: where the user wants it to stop besides; 0: nowhere. */
 void recorder_attach(struct recorder *r, struct engine *engine, struct serial *serial, u64 stop_at);
+
+/* The run has this network card. */
+void recorder_attach_card(struct recorder *r, struct hal_device *card);
 
 /* How much of what the guest's port has room for is wanted now, and the taking of it. I/O thread.
  */

@@ -49,22 +49,35 @@ static bool look_at_disk(struct record_disk *d, const char *spec)
 	return true;
 }
 
-/* Other devices a recorded run has none. */
-static bool note_disks(struct record_run *run, const struct run_options *o, struct error *e)
+static bool note_disk(struct record_run *run, const char *given, struct error *e)
+{
+	struct record_disk *d = &run->disk[run->disks];
+	char spec[SNAPSHOT_TEXT];
+
+	about_absolute(spec, sizeof(spec), given, 0);
+	if (!look_at_disk(d, spec))
+		return error_set(e, "record: disk '%s': %s", given, strerror(errno));
+	d->spec = strdup(spec);
+	run->disks += d->spec != NULL;
+	return d->spec || error_set(e, "record: out of memory");
+}
+
+/* Disks and one network: a recorded run has no other devices. */
+static bool note_devices(struct record_run *run, const struct run_options *o, struct error *e)
 {
 	_Static_assert(RECORD_DISKS_MAX >= DEVICE_OPTIONS_MAX, "there is room for each");
 
 	for (unsigned i = 0; i < o->devices; i++) {
-		const char *given = o->device[i].spec;
-		char spec[SNAPSHOT_TEXT];
+		const struct device_option *d = &o->device[i];
 
-		about_absolute(spec, sizeof(spec), given, 0);
-		if (!look_at_disk(&run->disk[i], spec))
-			return error_set(e, "record: disk '%s': %s", given, strerror(errno));
-		run->disk[i].spec = strdup(spec);
-		if (!run->disk[i].spec)
-			return error_set(e, "record: out of memory");
-		run->disks++;
+		if (!strcmp(d->option, "net")) {
+			run->network_place = run->disks;
+			run->network = strdup(d->spec);
+			if (!run->network)
+				return error_set(e, "record: out of memory");
+		} else if (!note_disk(run, d->spec, e)) {
+			return false;
+		}
 	}
 	return true;
 }
@@ -82,8 +95,8 @@ static bool same_disks(const struct record_run *run, const struct run_options *o
 					 "recorded run, or is another one",
 					 o->replay, was->spec);
 	}
-	return o->devices == run->disks ||
-	       error_set(e, "replay '%s': with the disks of the recorded run, and no others",
+	return o->devices == run->disks + (run->network != NULL) ||
+	       error_set(e, "replay '%s': with the devices of the recorded run, and no others",
 			 o->replay);
 }
 
@@ -95,7 +108,7 @@ static bool begin_record(struct recording *rec, const struct run_options *o,
 
 	if (!note_file(&run->kernel, &run->kernel_digest, "kernel", kernel, e) ||
 	    !note_file(&run->initrd, &run->initrd_digest, "initrd", initrd, e) ||
-	    !note_disks(run, o, e) || !note_words(run, o->command, e))
+	    !note_devices(run, o, e) || !note_words(run, o->command, e))
 		return false;
 	run->memory = o->memory;
 	run->cmdline = strdup(cmdline);

@@ -443,7 +443,7 @@ struct netdev *net_user_open(char **word, unsigned words, struct error *e)
 	}
 	u->dev.ops = &user_ops;
 	u->dev.mtu = options.mtu;
-	u->dev.features = VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_HOST_TSO4;
+	u->dev.features = NET_USER_FEATURES;
 	u->source.fd = u->timer = -1;
 	u->source.ready = ready;
 	u->last = &u->waiting;

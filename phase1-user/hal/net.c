@@ -17,6 +17,7 @@ enum { RX, TX, QUEUES };
 #define HEADER	   sizeof(struct full_header)
 #define ETH_HEADER 14u
 #define WORDS_MAX  64
+#define RECORDED   "recorded," /* what `plex86 replay` puts before it */
 #define FEATURES \
 	(VIRTIO_NET_F_MTU | VIRTIO_NET_F_MAC | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_STATUS)
 
@@ -39,6 +40,7 @@ struct config {
 struct net {
 	struct hal_device hal;
 	struct netdev *backend;
+	struct net_gate gate;
 	bool up;	/* between DRIVER_OK and reset */
 	bool delivered; /* the receive queue has news for the driver */
 	bool fixed_mac;
@@ -220,10 +222,8 @@ static enum placed place(struct net *n, struct full_header *header, const u8 *fr
 	return PLACED;
 }
 
-bool netdev_deliver(struct netdev *backend, const struct virtio_net_hdr *from, const void *frame,
-		    size_t len)
+static bool deliver(struct net *n, const struct virtio_net_hdr *from, const void *frame, size_t len)
 {
-	struct net *n = backend->net;
 	struct virtqueue *q = &n->hal.virtio.queue[RX];
 	struct full_header header;
 	enum placed placed;
@@ -242,6 +242,37 @@ bool netdev_deliver(struct netdev *backend, const struct virtio_net_hdr *from, c
 	if (q->broken)
 		virtio_signal(&n->hal.virtio, q);
 	return placed == DROPPED || !running(n);
+}
+
+bool netdev_deliver(struct netdev *backend, const struct virtio_net_hdr *from, const void *frame,
+		    size_t len)
+{
+	struct net *n = backend->net;
+
+	if (n->gate.arrived)
+		return n->gate.arrived(n->gate.opaque, from, frame, len);
+	return deliver(n, from, frame, len);
+}
+
+void net_set_gate(struct hal_device *d, const struct net_gate *gate)
+{
+	((struct net *)d)->gate = *gate;
+}
+
+void net_receive(struct hal_device *d, const struct virtio_net_hdr *header, const void *frame,
+		 size_t len)
+{
+	struct net *n = (struct net *)d;
+
+	deliver(n, header, frame, len);
+	netdev_delivered(n->backend);
+}
+
+void net_resume(struct hal_device *d)
+{
+	struct net *n = (struct net *)d;
+
+	n->backend->ops->resume(n->backend);
 }
 
 size_t netdev_flatten(u8 *to, const struct iovec *segment, unsigned segments)
@@ -398,6 +429,8 @@ static struct netdev *open_backend(char **word, unsigned words, u8 *mac, bool *h
 {
 	if (!strcmp(word[0], "user"))
 		return net_user_open(word, words, e);
+	if (!strcmp(word[0], "recorded"))
+		return net_recorded_open(word + 1, words - 1, e);
 	if (!strncmp(word[0], "tap=", 4))
 		return net_tap_open(word, words, e);
 	if (!strncmp(word[0], "lan=", 4))
@@ -431,6 +464,14 @@ static struct netdev *parse(char *text, u8 *mac, bool *has_mac, struct error *e)
 	return open_backend(word, words, mac, has_mac, e);
 }
 
+/* The spec that an address is made of: a replay's is that of the recorded run. */
+static const char *address_spec(const char *spec)
+{
+	const size_t n = sizeof(RECORDED) - 1;
+
+	return strncmp(spec, RECORDED, n) ? spec : spec + n;
+}
+
 static struct hal_device *net_open(const char *spec, struct error *e)
 {
 	char *text = strdup(spec);
@@ -441,7 +482,7 @@ static struct hal_device *net_open(const char *spec, struct error *e)
 
 	backend = text ? parse(text, mac, &has_mac, e) : NULL;
 	if (backend)
-		d = net_create(backend, has_mac ? mac : NULL, spec);
+		d = net_create(backend, has_mac ? mac : NULL, address_spec(spec));
 	if (backend && !d)
 		backend->ops->destroy(backend);
 	if (!text || (backend && !d))

@@ -33,17 +33,22 @@ static void assert_refused(const char *text, const char *why)
 
 static void test_round_trip(void **state)
 {
-	char disk[] = "/a disk,ro", kernel[] = "/a kernel%\n", cmdline[] = "", word[] = "sh",
-	     odd[] = "\x7f\xff ;";
+	char disk[] = "/a disk,ro", network[] = "user,mtu=1500", kernel[] = "/a kernel%\n",
+	     cmdline[] = "", word[] = "sh", odd[] = "\x7f\xff ;";
 	struct record_run run = {.kernel = kernel,
 				 .kernel_digest = ~0ull,
 				 .memory = 1 << 20,
 				 .disk = {{disk, 512, ~0ull}, {disk, 1024, 7}},
 				 .disks = 2,
+				 .network = network,
+				 .network_place = 1,
 				 .cmdline = cmdline,
 				 .command = {word, odd}},
 			  again;
-	const struct record_input input = {.events = 7, .length = 3, .data = {0, 0x0a, 0xff}};
+	const struct record_input input = {.events = 7, .length = 3, .data = (u8[]){0, 0x0a, 0xff}};
+	u8 bytes[RECORD_FRAME_MAX] = {1, 2, [RECORD_FRAME_MAX - 1] = 0xfe};
+	const struct record_input frame = {
+		.events = 8, .frame = true, .length = sizeof(bytes), .data = bytes};
 	char *text;
 	size_t size;
 	FILE *file = open_memstream(&text, &size);
@@ -52,6 +57,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(record_write_run(file, &run), 0);
 	assert_int_equal(record_write_input(file, &input), 0);
 	assert_int_equal(record_write_input(file, &input), 0);
+	assert_int_equal(record_write_input(file, &frame), 0);
 	assert_int_equal(record_write_end(file, 9, "exited", 3), 0);
 	fclose(file);
 	assert_true(parses(&again, text));
@@ -65,9 +71,15 @@ static void test_round_trip(void **state)
 	assert_string_equal(again.disk[0].spec, disk);
 	assert_int_equal(again.disk[0].changed_ns, ~0ull);
 	assert_int_equal(again.disk[1].size, 1024);
-	assert_int_equal(again.inputs, 2);
+	assert_string_equal(again.network, network);
+	assert_int_equal(again.network_place, 1);
+	assert_int_equal(again.inputs, 3);
 	assert_int_equal(again.input[1].events, 7);
+	assert_false(again.input[1].frame);
 	assert_memory_equal(again.input[1].data, input.data, 3);
+	assert_true(again.input[2].frame);
+	assert_int_equal(again.input[2].length, sizeof(bytes));
+	assert_memory_equal(again.input[2].data, bytes, sizeof(bytes));
 	assert_true(again.ended);
 	assert_int_equal(again.end_events, 9);
 	assert_string_equal(again.end_how, "exited");
@@ -97,6 +109,10 @@ static void test_damaged(void **state)
 		"input x 41\n",
 		"input 5 41 42\n",
 		"input 5 41\ninput 4 41\n",
+		"frame 5 41\n", /* for which card? */
+		"network user\nframe 5 4\n",
+		"network user\nnetwork user\n",
+		"network\n",
 		"end 5 exited\n",
 		"end 5 exited x\n",
 		"end 4 exited 0\ninput 5 41\n",
