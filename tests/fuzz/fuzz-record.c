@@ -38,8 +38,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		return 0;
 	}
 	for (size_t i = 0; i < run.inputs; i++) {
-		fuzz_require(run.input[i].length && run.input[i].length <= RECORD_INPUT_MAX);
-		fuzz_require(!i || run.input[i].events >= run.input[i - 1].events);
+		const struct record_input *input = &run.input[i];
+
+		fuzz_require(input->length &&
+			     input->length <= (input->frame ? RECORD_FRAME_MAX : RECORD_INPUT_MAX));
+		fuzz_require(run.network || !input->frame);
+		fuzz_require(!i || input->events >= run.input[i - 1].events);
 	}
 	write_again(&run);
 	record_free(&run);
