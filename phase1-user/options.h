@@ -23,11 +23,11 @@ struct device_option {
 #define DEVICE_OPTIONS_MAX 16
 
 struct run_options {
-	const char *kernel;  /* NULL: none, the machine begins with its firmware */
-	const char *bios;    /* --bios, NULL: the usual one */
-	bool pc, pc_serial;  /* --machine pc, and with its serial port for a console */
-	const char *initrd;  /* NULL: none */
-	const char *engine;  /* --engine, or what is taken without */
+	const char *kernel; /* NULL: none, the machine begins with its firmware */
+	const char *bios;   /* --bios, NULL: the usual one */
+	bool pc, pc_serial; /* --machine pc, and with its serial port for a console */
+	const char *initrd; /* NULL: none */
+	const char *engine; /* --engine, or what is taken without */
 	bool engine_given;
 	const char *image;   /* --image as given, and then the spec of device[0] too; NULL: none */
 	const char *append;  /* the user's part of the command line, "" if none */

@@ -87,9 +87,9 @@ size_t netdev_flatten(u8 *to, const struct iovec *segment, unsigned segments);
  * `spec`. NULL: no memory, and `n` is as it was. */
 struct hal_device *net_create(struct netdev *n, const u8 *mac, const char *spec);
 
-/* A card of a recorded run: what comes for it goes to `arrived`, which returns what netdev_deliver()
- * does; from there it comes to the card by net_receive(), which drops what there is no room for. After
- * `arrived` has refused a frame, net_resume(). Of a device of kind "net". */
+/* A card of a recorded run: what comes for it goes to `arrived`, which returns what
+ * netdev_deliver() does; from there it comes to the card by net_receive(), which drops what there
+ * is no room for. After `arrived` has refused a frame, net_resume(). Of a device of kind "net". */
 struct net_gate {
 	bool (*arrived)(void *opaque, const struct virtio_net_hdr *header, const void *frame,
 			size_t len);
@@ -106,8 +106,7 @@ void net_get_mac(const struct hal_device *d, u8 *mac);
 /* The backends. `word` are the parts of the spec that net.c does not know, the backend's name
  * first; they may be written to. NULL: `e` says what is wrong. */
 struct netdev *net_user_open(char **word, unsigned words, struct error *e);
-#define NET_USER_FEATURES \
-	(VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_HOST_TSO4)
+#define NET_USER_FEATURES (VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_HOST_TSO4)
 /* The words of the recorded run's. */
 struct netdev *net_recorded_open(char **word, unsigned words, struct error *e);
 struct netdev *net_tap_open(char **word, unsigned words, struct error *e);

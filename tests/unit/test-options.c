@@ -433,14 +433,21 @@ static void test_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_machine),		cmocka_unit_test(test_gdb),
-		cmocka_unit_test(test_deterministic),	cmocka_unit_test(test_bad_options),
-		cmocka_unit_test(test_cmdline),		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_gdb),
+		cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_bad_options),
+		cmocka_unit_test(test_cmdline),
+		cmocka_unit_test(test_command),
 		cmocka_unit_test(test_stock_cmdline),
-		cmocka_unit_test(test_cmdline_limit),	cmocka_unit_test(test_symbols),
-		cmocka_unit_test(test_symbols_by_name), cmocka_unit_test(test_json),
-		cmocka_unit_test(test_image),		cmocka_unit_test(test_too_many_devices),
+		cmocka_unit_test(test_cmdline_limit),
+		cmocka_unit_test(test_symbols),
+		cmocka_unit_test(test_symbols_by_name),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_image),
+		cmocka_unit_test(test_too_many_devices),
 		cmocka_unit_test(test_streams),
 	};
 
