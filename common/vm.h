@@ -76,6 +76,9 @@ struct vm {
 	bool levels;	/* the engine's CPU has the guest's privilege levels and modes itself: there
 			 * is no PV page among its linear pages, and IF and CPL are the CPU's */
 	bool native;	/* the hybrid engine's: user code runs, on the host's CPU */
+	const u64 *mapped; /* then: a bit for each linear page, set where its record is mapped;
+			    * records that the other side has made are not, until user code wants
+			    * them; NULL: who knows */
 	u8 *translated; /* an emulator's: of which pages of RAM it has translations, a byte each;
 			 * NULL: none */
 	bool code_written; /* the core, for the guest, has written to one of these */
