@@ -252,9 +252,10 @@ static void make_way(struct vm *vm, u32 page, u32 record)
 static bool is_taken(struct vm *vm, u32 page, u32 record)
 {
 	const u32 old = vm_shadow(vm)->record[page];
-	const bool mapped = vm->mapped && vm->mapped[page / 64] >> (page % 64) & 1;
 
-	return old && (!vm->native || old != record || mapped);
+	if (!old || !vm->native || old != record)
+		return old;
+	return vm->mapped && vm->mapped[page / 64] >> (page % 64) & 1;
 }
 
 /* May `page` be mapped together with a neighbour whose record is `like`, `delta` pages away? */
