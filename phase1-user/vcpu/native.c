@@ -8,6 +8,7 @@
  */
 #include "../../common/segment.h"
 #include "vcpu.h"
+#include "vsyscall.h"
 
 /* Where these lie differs from program to program, but not among the vcpu processes. */
 static u8 *ram;
@@ -57,6 +58,7 @@ static enum core_next emulate(struct vm *vm)
 		vm->exit.fault.reason = FAULT_HOST_SEGMENT;
 		return CORE_EXIT;
 	}
+	vsyscall_catch_up(vm, &shared->hybrid);
 	hybrid_catch_up(vm, &shared->hybrid);
 	stats_handover_ends(vm, &trap, since);
 	return native_enter(vm);
