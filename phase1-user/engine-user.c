@@ -475,8 +475,8 @@ struct engine *engine_user_create(const struct engine_config *cfg, char *err, si
 }
 
 /* Engines that need the emulator. */
-static struct engine *create_emulated(const char *name, const char *program,
-				      enum native native, const struct engine_config *cfg, char *err, size_t err_size)
+static struct engine *create_emulated(const char *name, const char *program, enum native native,
+				      const struct engine_config *cfg, char *err, size_t err_size)
 {
 #ifdef HAVE_EMULATOR
 	(void)name;

@@ -79,9 +79,9 @@ struct plex86_fpu {
 /* What is to become of linear pages [page, page + pages), in the page tables of one space. */
 struct plex86_user_map {
 	u32 page, pages; /* numbers of 4 KiB pages, below 4 GiB; not 0 pages */
-	u32 frame;	 /* of PLEX86_USER_MAP_SET: the page of guest RAM, or behind it, of the first */
-	u16 op;		 /* PLEX86_USER_MAP_* */
-	u16 prot;	 /* HOST_READ, HOST_WRITE, HOST_EXEC; of UNMAP: 0 */
+	u32 frame; /* of PLEX86_USER_MAP_SET: the page of guest RAM, or behind it, of the first */
+	u16 op;	   /* PLEX86_USER_MAP_* */
+	u16 prot;  /* HOST_READ, HOST_WRITE, HOST_EXEC; of UNMAP: 0 */
 };
 #define PLEX86_USER_MAP_UNMAP	0
 #define PLEX86_USER_MAP_PROTECT 1 /* those that are mapped */
@@ -90,10 +90,10 @@ struct plex86_user_map {
 /* Mapped shared from the file, offset 0, whole pages; zero at first. The module reads each word of
  * it once, and relies on none of them. */
 struct plex86_user {
-	u32 stop;	 /* any thread, or a signal handler: PLEX86_USER_RUN is to come back, at once if it
-			  * begins with it; to be cleared by who set it */
-	u32 space;	 /* below PLEX86_USER_SPACES: page tables, empty at first */
-	u32 maps;	 /* of map[], in that order, before anything runs; then the module sets it to 0 */
+	u32 stop; /* any thread, or a signal handler: PLEX86_USER_RUN is to come back, at once if it
+		   * begins with it; to be cleared by who set it */
+	u32 space; /* below PLEX86_USER_SPACES: page tables, empty at first */
+	u32 maps;  /* of map[], in that order, before anything runs; then the module sets it to 0 */
 	u32 ldt_changed; /* a bit for each of ldt[] that is to be taken; the same */
 	/* In and out. IF is set, IOPL 0, VM clear; selectors have RPL 3. */
 	u32 gpr[8], rip, rflags;
@@ -106,7 +106,8 @@ struct plex86_user {
 };
 #define PLEX86_USER_SPACES  SHADOW_COUNT
 #define PLEX86_USER_STOPPED 0x100 /* `stop`, a signal, or the kernel's need of user mode */
-#define PLEX86_USER_REFUSED 0x101 /* no CPU takes these selectors; `address` is of no use but for reports */
+#define PLEX86_USER_REFUSED \
+	0x101 /* no CPU takes these selectors; `address` is of no use but for reports */
 
 #define PLEX86_GET_VERSION _IO('x', 0x60) /* returns PLEX86_API_VERSION */
 #define PLEX86_SET_MEMORY  _IOW('x', 0x61, struct plex86_memory)

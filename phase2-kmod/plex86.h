@@ -57,8 +57,8 @@ struct machine {
 
 	struct plex86_run *run;
 	struct plex86_user *user; /* in its place, of a machine of that kind */
-	bool ready;    /* PLEX86_SET_CPU has been called */
-	bool started;  /* guest code has run */
+	bool ready;		  /* PLEX86_SET_CPU has been called */
+	bool started;		  /* guest code has run */
 	bool core_ran; /* since the guest was entered: it may be at another privilege level */
 	bool in_trap;  /* the guest has trapped, and not been entered since */
 	bool exited;   /* vm.exit was given to the VMM, whose answer is awaited */
@@ -115,8 +115,8 @@ struct table_change {
 };
 /* For what HOST_READ, HOST_WRITE and HOST_EXEC allow. */
 u64 table_flags(unsigned prot);
-/* In the space in force. False: out of memory. `*lost`: the page, with bit 0 set, of which something
- * was taken away; FORGET_ALL: several. */
+/* In the space in force. False: out of memory. `*lost`: the page, with bit 0 set, of which
+ * something was taken away; FORGET_ALL: several. */
 bool tables_change(struct machine *m, unsigned view, const struct table_change *c, u64 *lost);
 /* Tell the TLB. */
 void tables_lost(struct machine *m, u64 lost);

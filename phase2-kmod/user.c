@@ -31,7 +31,8 @@ static bool is_possible(const struct machine *m, const struct plex86_user_map *c
 static int apply(struct machine *m, const struct plex86_user_map *c)
 {
 	const u64 start = (u64)c->page << PAGE_SHIFT, end = start + ((u64)c->pages << PAGE_SHIFT);
-	struct table_change t = {.map = c->op == PLEX86_USER_MAP_SET, .flags = table_flags(c->prot)};
+	struct table_change t = {.map = c->op == PLEX86_USER_MAP_SET,
+				 .flags = table_flags(c->prot)};
 	u64 lost = 0;
 	bool ok = true;
 

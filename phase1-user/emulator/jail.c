@@ -37,6 +37,7 @@ static const struct sock_filter any[] = {
 	ALLOW(SYS_rt_sigprocmask),
 	ALLOW(SYS_timer_settime),
 	ALLOW(SYS_clock_gettime),
+	ALLOW(SYS_gettimeofday), /* of the library, where the vdso has no clock */
 	ALLOW(SYS_brk),
 	ALLOW(SYS_munmap),
 	ALLOW(SYS_mremap),
@@ -47,15 +48,9 @@ static const struct sock_filter any[] = {
 
 /* Of the kernel module what concerns user code, which checks it all. */
 static const struct sock_filter module[] = {
-	EXPECT(SYS_ioctl, 12),
-	LOAD(DATA(args[0])),
-	EXPECT(VCPU_FD_KMOD, 9),
-	LOAD(DATA(args[1])),
-	ALLOW(PLEX86_USER_RUN),
-	ALLOW(PLEX86_USER_MAP),
-	ALLOW(PLEX86_GET_FPU),
-	ALLOW(PLEX86_SET_FPU),
-	RETURN(SECCOMP_RET_KILL_PROCESS),
+	EXPECT(SYS_ioctl, 12), LOAD(DATA(args[0])),    EXPECT(VCPU_FD_KMOD, 9),
+	LOAD(DATA(args[1])),   ALLOW(PLEX86_USER_RUN), ALLOW(PLEX86_USER_MAP),
+	ALLOW(PLEX86_GET_FPU), ALLOW(PLEX86_SET_FPU),  RETURN(SECCOMP_RET_KILL_PROCESS),
 };
 
 static const struct sock_filter rest[] = {

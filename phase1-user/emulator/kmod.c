@@ -2,8 +2,8 @@
  * The hybrid engine's user code in the kernel module: see kmod.h, and phase2-kmod/plex86-ioctl.h.
  *
  * Its page tables are filled as those of the vcpu processes are: by page faults of the code, out of
- * the shadows that the emulated kernel has as well (../vcpu/hybrid.h). What is to be changed in them
- * is collected, and told with the next run.
+ * the shadows that the emulated kernel has as well (../vcpu/hybrid.h). What is to be changed in
+ * them is collected, and told with the next run.
  */
 #include "kmod.h"
 #include "../../common/native.h"
@@ -77,8 +77,7 @@ static enum host_error queue(struct vm *vm, unsigned op, u64 la, u64 gpa, u64 le
 {
 	struct plex86_user *u = kmod.page;
 
-	if (!choose_space(vm) ||
-	    (u->maps == ARRAY_SIZE(u->map) && !call(PLEX86_USER_MAP, NULL)))
+	if (!choose_space(vm) || (u->maps == ARRAY_SIZE(u->map) && !call(PLEX86_USER_MAP, NULL)))
 		return HOST_FAIL;
 	u->map[u->maps++] = (struct plex86_user_map){
 		.page = la >> PAGE_SHIFT_4K,

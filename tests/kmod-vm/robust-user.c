@@ -14,19 +14,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RAM	   (1u << 20)
-#define RAM_BYTES  (RAM + HOST_EXTRA_BYTES)
-#define PAGE	   ((sizeof(struct plex86_user) + 4095) & ~4095ul)
-#define CODE	   0x400000u /* where frame 0 is mapped */
-#define DATA	   0x401000u /* and frame 1 */
-#define INT80	   0x80
-#define RX	   (HOST_READ | HOST_EXEC)
-#define RW	   (HOST_READ | HOST_WRITE)
-#define FLAT_CODE  0x00cffb000000ffffull
-#define LONG_CODE  0x00affb000000ffffull
-#define LONG_BIT   (1ull << 53)
-#define CODE_SLOT  7u
-#define LDT(slot)  ((u16)((slot) << 3 | 7))
+#define RAM	  (1u << 20)
+#define RAM_BYTES (RAM + HOST_EXTRA_BYTES)
+#define PAGE	  ((sizeof(struct plex86_user) + 4095) & ~4095ul)
+#define CODE	  0x400000u /* where frame 0 is mapped */
+#define DATA	  0x401000u /* and frame 1 */
+#define INT80	  0x80
+#define RX	  (HOST_READ | HOST_EXEC)
+#define RW	  (HOST_READ | HOST_WRITE)
+#define FLAT_CODE 0x00cffb000000ffffull
+#define LONG_CODE 0x00affb000000ffffull
+#define LONG_BIT  (1ull << 53)
+#define CODE_SLOT 7u
+#define LDT(slot) ((u16)((slot) << 3 | 7))
 
 struct user_machine {
 	int fd;
@@ -44,8 +44,7 @@ static bool user_open(struct user_machine *m)
 	m->ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	m->u = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
 	mem.address = (u64)m->ram;
-	return m->ram != MAP_FAILED && m->u != MAP_FAILED &&
-	       !ioctl(m->fd, PLEX86_SET_MEMORY, &mem);
+	return m->ram != MAP_FAILED && m->u != MAP_FAILED && !ioctl(m->fd, PLEX86_SET_MEMORY, &mem);
 }
 
 static void user_close(struct user_machine *m)
@@ -101,8 +100,7 @@ static bool refused(int fd, unsigned long command, void *argument, int error)
 
 enum verdict case_kinds(void)
 {
-	struct plex86_memory mem = {
-		.ram_size = RAM, .layout = PLEX86_LAYOUT, .flags = PLEX86_ABI};
+	struct plex86_memory mem = {.ram_size = RAM, .layout = PLEX86_LAYOUT, .flags = PLEX86_ABI};
 	struct user_machine m;
 	struct kmod_guest g;
 	struct plex86_fpu fpu;
@@ -118,7 +116,7 @@ enum verdict case_kinds(void)
 	REQUIRE(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED);
 	REQUIRE(refused(fd, PLEX86_CREATE, (void *)2, EINVAL));
 	REQUIRE(!ioctl(fd, PLEX86_CREATE, PLEX86_USER_CODE));
-	REQUIRE(refused(fd, PLEX86_CREATE, NULL, EINVAL)); /* once */
+	REQUIRE(refused(fd, PLEX86_CREATE, NULL, EINVAL));   /* once */
 	REQUIRE(refused(fd, PLEX86_USER_RUN, NULL, EINVAL)); /* no memory */
 	REQUIRE(refused(fd, PLEX86_USER_MAP, NULL, EINVAL));
 	m.ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
