@@ -4,8 +4,8 @@
  * Owns: ioctl numbers and the layout of what is passed. An open file is one virtual machine with
  * its one CPU, once PLEX86_CREATE has said of which kind; it ends when the file is closed.
  * Structures of common/ are passed as they are, so VMM and module must be of the same build:
- * PLEX86_SET_MEMORY tells by `layout`. The VMM's side is phase1-user/engine-kmod.c, and that of
- * PLEX86_USER_CODE phase1-user/emulator/kmod.c.
+ * PLEX86_SET_MEMORY tells by `layout`. The VMM's side is phase1-user/engine/engine-kmod.c, and that
+ * of PLEX86_USER_CODE phase1-user/emulator/kmod.c.
  *
  * All return 0, or -1 with errno. EINVAL: an argument is wrong, or this is not the time for it;
  * ENOTTY: the machine is of the other kind.
