@@ -22,6 +22,7 @@ static const struct {
 } engines[] = {{ENGINE_DEFAULT, engine_user_create},
 	       {ENGINE_EMULATOR, engine_emulator_create},
 	       {ENGINE_HYBRID, engine_hybrid_create},
+	       {ENGINE_HYBRID_KMOD, engine_hybrid_kmod_create},
 	       {ENGINE_KMOD, engine_kmod_create}};
 
 struct engine *engine_create(const char *name, const struct engine_config *cfg, char *err,

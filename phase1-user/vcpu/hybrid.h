@@ -34,7 +34,9 @@ struct vsyscall {
 enum { FRAME_PLAIN, FRAME_TRANSLATED, FRAME_WRITTEN };
 
 struct hybrid {
-	bool on;    /* set by the VMM before the start */
+	bool on;   /* set by the VMM before the start */
+	bool kmod; /* the same: the kernel module is in the vcpu processes' place, and a part of the
+		    * emulator's (emulator/kmod.c) speaks for it */
 	bool flush; /* the vcpu processes have taken records away: the emulator may know them still
 		     */
 	u8 frame[HYBRID_FRAMES]; /* FRAME_*; WRITTEN: since it was translated, by user code */
