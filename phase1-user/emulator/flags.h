@@ -18,5 +18,7 @@
 /* The form that they are in, where `form` was recorded for the instruction at `code` (`n` bytes can
  * be read), which faults. */
 u32 flags_form(const u8 *code, unsigned n, u32 form);
+/* Has it changed the carry when it comes to store? */
+bool flags_rotate(const u8 *code, unsigned n);
 
 #endif
