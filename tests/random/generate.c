@@ -407,6 +407,6 @@ void generate(struct sequence *s, const struct options *o, u32 number)
 			add_form(&m, pick_form(&m.rng));
 	}
 	/* Now and then against the end of the code, where a page is missing. */
-	if (one_in(&m.rng, 64) && o->bugs >> (BUG_FETCH - BUG_FIRST) & 1)
+	if (one_in(&m.rng, 64))
 		s->start.eip = TEXT + TEXT_SIZE - 1 - rng_below(&m.rng, 64);
 }
