@@ -14,6 +14,7 @@ static bool set_computes(unsigned condition, u32 form)
 {
 	switch (condition >> 1 & 7) {
 	case 0: /* o */
+		return form < CC_ADOX;
 	case 5: /* p */
 		return true;
 	case 2: /* z, s */

@@ -14,6 +14,7 @@
 #define CC_DYNAMIC 0u
 #define CC_EFLAGS  1u
 #define CC_SUB	   14u
+#define CC_ADOX	   47u /* from here on OF is by itself */
 
 /* The form that they are in, where `form` was recorded for the instruction at `code` (`n` bytes can
  * be read), which faults. */
