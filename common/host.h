@@ -53,7 +53,6 @@ enum host_slot {
 	HOST_SLOT_LDT0 = 64, /* LDT n, whatever that is above: with the hybrid engine (native.h) */
 };
 #define HOST_LDT_SELECTOR(slot) ((u16)((slot) << 3 | 7))
-#define HOST_LDT_ENTRIES	512 /* from HOST_SLOT_LDT0 on */
 #define HOST_TLS_ENTRY		12
 #define HOST_TLS_COUNT		3
 #define HOST_FLAT_CS		0x23

@@ -28,7 +28,7 @@ bool native_keeps(struct vm *vm, unsigned entry, u64 desc)
 			return true;
 	if (seg_ldt_has(vm, entry))
 		return false;
-	return entry >= NATIVE_SPARE ||
+	return entry >= native_spare(vm) ||
 	       (seg_descriptor(vm, entry << 3, &gdt) && ((gdt ^ desc) & ~accessed) == 0);
 }
 
@@ -76,9 +76,9 @@ static enum native_loads kept(struct vm *vm, enum seg_reg reg, u16 selector)
 
 	if (seg_ldt_has(vm, entry))
 		return load(vm, reg, selector);
-	if (entry < NATIVE_SPARE || entry >= HOST_LDT_ENTRIES)
+	if (entry < native_spare(vm) || entry >= vm->native_ldt)
 		return load(vm, reg, selector & ~4u);
-	seg_unpack(vm->slot[entry - NATIVE_SPARE], selector, &seg);
+	seg_unpack(vm->slot[entry - native_spare(vm)], selector, &seg);
 	return install(vm, reg, seg) ? NATIVE_NONE : NATIVE_FAULT;
 }
 
@@ -91,7 +91,7 @@ static enum native_loads take_ours(struct vm *vm, const struct vcpu *before, enu
 
 		if ((before->hw_selector[other] ^ selector) >= 4)
 			continue;
-		if (selector >> 3 < NATIVE_SPARE)
+		if (selector >> 3 < native_spare(vm))
 			return load(vm, reg, (seg->selector & ~3u) | (selector & 3));
 		return install(vm, reg, *seg) ? NATIVE_NONE : NATIVE_FAULT;
 	}

@@ -9,9 +9,12 @@
 
 #include "core.h"
 
-/* Entries of the host's LDT, one for each segment register, for segments that cannot have one that
- * tells the guest's selector. */
-#define NATIVE_SPARE (HOST_LDT_ENTRIES - SEG_COUNT)
+/* The first of the host's LDT entries, one for each segment register, for segments that cannot have
+ * one that tells the guest's selector. */
+static inline unsigned native_spare(const struct vm *vm)
+{
+	return vm->native_ldt - SEG_COUNT;
+}
 
 /* May the host's LDT still have `desc` there? Registers may name it; and user code may have read
  * its selector and kept it, where it is no segment of the guest's LDT. */

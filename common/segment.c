@@ -173,7 +173,7 @@ static bool stop_for_segment(struct vm *vm, u16 selector)
 /* That of a register, for any segment. */
 static unsigned spare_entry(const struct vm *vm, enum seg_reg reg)
 {
-	return (vm->native ? NATIVE_SPARE : HOST_SLOT_SEG0) + reg;
+	return (vm->native ? native_spare(vm) : HOST_SLOT_SEG0) + reg;
 }
 
 /* Is it in use for another segment of the same selector, which was loaded at another time? */
@@ -195,7 +195,7 @@ static unsigned ldt_entry_for(struct vm *vm, enum seg_reg reg, const struct segm
 {
 	const unsigned index = seg->selector >> 3;
 
-	if (!vm->native || reg == SEG_CS || index >= NATIVE_SPARE || is_taken(vm, reg, seg) ||
+	if (!vm->native || reg == SEG_CS || index >= native_spare(vm) || is_taken(vm, reg, seg) ||
 	    (!(seg->selector & 4) && seg_ldt_has(vm, index)))
 		return spare_entry(vm, reg);
 	return index;

@@ -248,14 +248,15 @@ static bool choose_engine(struct run *r)
 	if (r->image.abi || r->image.kind == IMAGE_MULTIBOOT)
 		return true;
 	if (!o->engine_given) {
-		o->engine = ENGINE_HYBRID;
+		o->engine = o->kmod ? ENGINE_HYBRID_KMOD : ENGINE_HYBRID;
 		fprintf(stderr,
 			"plex86: kernel '%s' %s: it is emulated, its programs run natively "
-			"(--engine hybrid%s)\n",
+			"(--engine %s%s)\n",
 			kernel,
 			r->image.abi_unknown ? "is packed in a way that this plex86 cannot read, "
 					       "and not named as built for it"
 					     : "was not built for plex86",
+			o->engine,
 			r->image.abi_unknown ? "; if it was built for plex86: --engine user" : "");
 	}
 	if (!engine_needs_note(o->engine))

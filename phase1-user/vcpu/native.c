@@ -8,15 +8,24 @@
  */
 #include "../../common/segment.h"
 #include "vcpu.h"
+#include "vsyscall.h"
 
 /* Where these lie differs from program to program, but not among the vcpu processes. */
 static u8 *ram;
 
+/* The active process's. */
+static void own_map(struct vm *vm)
+{
+	vm->mapped = &shared->hybrid.map[vm->pool.active].mapped[0][0];
+}
+
 void native_setup(struct vm *vm)
 {
 	ram = vm->ram;
+	own_map(vm);
 	vm->levels = vm->two_views = true;
 	vm->native = true;
+	vm->native_ldt = NATIVE_LDT;
 	vm->fast_paths = false;
 }
 
@@ -52,8 +61,10 @@ static enum core_next emulate(struct vm *vm)
 	arrive(vm);
 	if (vm->pool.active != here && vm->pool.active < shared->processes)
 		baton_pass(&shared->baton, vm->pool.active);
+	own_map(vm);
 	if (host_arrive(vm) != HOST_OK)
 		return stop_for_segments(vm);
+	vsyscall_catch_up(vm, &shared->hybrid);
 	hybrid_catch_up(vm, &shared->hybrid);
 	stats_handover_ends(vm, &trap, since);
 	next = native_enter(vm);
