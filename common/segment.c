@@ -3,6 +3,7 @@
  */
 #include "segment.h"
 #include "mem.h"
+#include "native.h"
 #include "pv.h"
 #include "shadow-records.h"
 
@@ -65,6 +66,14 @@ bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc)
 		return true;
 	vm->exc = before;
 	return false;
+}
+
+bool seg_ldt_has(struct vm *vm, unsigned entry)
+{
+	const u64 present = 1ull << 47;
+	u64 desc;
+
+	return seg_descriptor(vm, entry << 3 | 4, &desc) && (desc & present);
 }
 
 void seg_unpack(u64 desc, u16 selector, struct segment *seg)
@@ -161,18 +170,40 @@ static bool stop_for_segment(struct vm *vm, u16 selector)
 	return false;
 }
 
-/* Where the host has a segment for which it has no selector. User code of the hybrid engine reads
- * what it finds there: that differs from the guest's selector in the table's bit only, if it can.
+/* That of a register, for any segment. */
+static unsigned spare_entry(const struct vm *vm, enum seg_reg reg)
+{
+	return (vm->native ? native_spare(vm) : HOST_SLOT_SEG0) + reg;
+}
+
+/* Is it in use for another segment of the same selector, which was loaded at another time? */
+static bool is_taken(const struct vm *vm, enum seg_reg reg, const struct segment *seg)
+{
+	for (unsigned other = 0; other < SEG_COUNT; other++)
+		if (other != reg && (vm->cpu.seg[other].selector ^ seg->selector) < 4 &&
+		    pack(&vm->cpu.seg[other]) != pack(seg))
+			return true;
+	return false;
+}
+
+/*
+ * The entry of the host's LDT for a segment that it has no selector for. User code of the hybrid
+ * engine reads the selector it finds there, and loads it again: it is the guest's own for a segment
+ * of its LDT, and differs in the table's bit only for one of its GDT, unless its LDT has that.
  */
-static enum host_slot slot_for(struct vm *vm, enum seg_reg reg, const struct segment *seg)
+static unsigned ldt_entry_for(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 {
 	const unsigned index = seg->selector >> 3;
 
-	if (vm->native && reg != SEG_CS && !(seg->selector & 4) && index >= HOST_SLOT_GDT3 &&
-	    index < HOST_SLOT_SEG0)
-		return index;
-	vm->slot[reg] = pack(seg);
-	return HOST_SLOT_SEG0 + reg;
+	if (!vm->native || reg == SEG_CS || index >= native_spare(vm) || is_taken(vm, reg, seg) ||
+	    (!(seg->selector & 4) && seg_ldt_has(vm, index)))
+		return spare_entry(vm, reg);
+	return index;
+}
+
+static enum host_error set_ldt_entry(struct vm *vm, unsigned entry, u64 desc)
+{
+	return host_set_segment(vm, (vm->native ? HOST_SLOT_LDT0 : 0) + entry, desc);
 }
 
 bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
@@ -180,11 +211,13 @@ bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 	u16 hw = native_selector(vm, reg, seg);
 
 	if (!hw) {
-		const enum host_slot slot = slot_for(vm, reg, seg);
+		const unsigned entry = ldt_entry_for(vm, reg, seg);
 
-		if (host_set_segment(vm, slot, pack(seg)) != HOST_OK)
+		if (entry == spare_entry(vm, reg))
+			vm->slot[reg] = pack(seg);
+		if (set_ldt_entry(vm, entry, pack(seg)) != HOST_OK)
 			return stop_for_segment(vm, seg->selector);
-		hw = HOST_LDT_SELECTOR(slot);
+		hw = HOST_LDT_SELECTOR(entry);
 	}
 	vm->cpu.seg[reg] = *seg;
 	vm->cpu.hw_selector[reg] = hw;
@@ -341,13 +374,13 @@ bool seg_carry_tls(struct vm *vm, const struct shadow *from)
 
 bool seg_init(struct vm *vm)
 {
-	if (host_set_segment(vm, HOST_SLOT_FLAT_DS, FLAT_DATA) != HOST_OK)
+	if (!vm->native && host_set_segment(vm, HOST_SLOT_FLAT_DS, FLAT_DATA) != HOST_OK)
 		return stop_for_segment(vm, HOST_FLAT_DS);
 	/* Of a machine that is not new: its code has read such selectors, and kept them. */
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		if (vm->slot[reg] &&
-		    host_set_segment(vm, HOST_SLOT_SEG0 + reg, vm->slot[reg]) != HOST_OK)
-			return stop_for_segment(vm, HOST_LDT_SELECTOR(HOST_SLOT_SEG0 + reg));
+		    set_ldt_entry(vm, spare_entry(vm, reg), vm->slot[reg]) != HOST_OK)
+			return stop_for_segment(vm, HOST_LDT_SELECTOR(spare_entry(vm, reg)));
 	return seg_sync_ldt(vm);
 }
 

@@ -12,6 +12,8 @@
 /* Read the 8-byte descriptor `selector` names; false if it is outside its table or the table
  * cannot be read (nothing is raised). Null selectors give false. */
 bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc);
+/* Is there a present segment or gate at that entry of the guest's LDT? */
+bool seg_ldt_has(struct vm *vm, unsigned entry);
 /* The same on the guest's behalf: raises `vector` with the selector as its error code if there is
  * no such descriptor, and a page fault if it cannot be read. `ext`: the EXT bit. */
 bool seg_fetch(struct vm *vm, u16 selector, enum exception vector, u32 ext, u64 *desc);
