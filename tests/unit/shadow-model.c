@@ -4,7 +4,7 @@
 #include "shadow-model.h"
 
 #include <string.h>
-#include "../../common/shadow-records.h"
+#include "shadow-check.h"
 
 /* Where the tables are, and the slots that they map: as many pages as a table has entries. With
  * PAE, DIR_AT is where what CR3 points to is, and each of these has directories of its own. */
@@ -29,12 +29,6 @@ static u32 choose(void)
 {
 	return choice(choice_opaque);
 }
-
-/* What the tables say of a page. */
-struct translation {
-	bool present, write, user, exec, accessed, dirty, global, large;
-	u32 gpa;
-};
 
 static u64 read_table(struct vm *vm, u32 gpa)
 {
@@ -68,45 +62,6 @@ static void write_table(struct vm *vm, u32 gpa, u64 entry)
 		poke32(vm, gpa + 4, entry >> 32);
 }
 
-/* The directory in force for a page. The PDPTEs are those of the last load of CR3. */
-static u32 directory_of(struct vm *vm, u32 page)
-{
-	return pae ? (u32)vm->cpu.pdpte[page >> 18] & ~0xfffu : (u32)vm->cpu.cr3 & ~0xfffu;
-}
-
-static bool reserved(u64 entry, bool large)
-{
-	if (large && (entry & (pae ? 0x1fe000 : 0x3fe000)))
-		return true;
-	return entry & 0x7fffffff00000000ull;
-}
-
-static struct translation translate(struct vm *vm, u32 page)
-{
-	const u32 mask = (1u << shift) - 1;
-	const u64 pdpte = vm->cpu.pdpte[page >> 18];
-	u64 pde = read_table(vm, directory_of(vm, page) + ((page >> shift) & mask) * entry_size());
-	u64 last = pde;
-	struct translation t = {.large = pde & PTE_PS};
-
-	if ((pae && !(pdpte & PTE_P)) || !(pde & PTE_P) || reserved(pde, t.large))
-		return t;
-	if (!t.large)
-		last = read_table(vm, (u32)(pde & ~0xfffu) + (page & mask) * entry_size());
-	if (reserved(last, false))
-		return t;
-	t.present = last & PTE_P;
-	t.write = pde & last & PTE_W;
-	t.user = pde & last & PTE_U;
-	t.exec = !((pde | last) & PTE_NX);
-	t.accessed = pde & last & PTE_A;
-	t.dirty = last & PTE_D;
-	t.global = (last & PTE_G) && (vm->cpu.cr4 & CR4_PGE);
-	t.gpa = t.large ? ((u32)pde & -(0x1000u << shift)) + ((page & mask) << 12)
-			: (u32)last & ~0xfffu;
-	return t;
-}
-
 /* What the mapping of a page was made from, in each shadow, and at which step it was last known to
  * agree with the tables. */
 static struct {
@@ -129,7 +84,7 @@ static u64 invalidated(u32 page, bool large)
 static void assert_allowed(struct vm *vm, u32 page)
 {
 	u32 mapped = mock_of(vm)->page[page];
-	struct translation t = translate(vm, page);
+	struct translation t = shadow_translate(vm, page);
 	bool stays_global = ORIGIN(vm, page).from.global && (vm->cpu.cr4 & CR4_PGE);
 
 	ORIGIN(vm, page).checked = now;
@@ -171,7 +126,7 @@ static void note_new(struct vm *vm)
 	struct mock *m = mock_of(vm);
 
 	for (u32 page = m->changed_from; page < m->changed_to; page++) {
-		ORIGIN(vm, page).from = translate(vm, page);
+		ORIGIN(vm, page).from = shadow_translate(vm, page);
 		assert_allowed(vm, page);
 	}
 }
@@ -300,7 +255,7 @@ static void access_page(struct vm *vm)
 	u32 page = random_page(), error, dice = choose() % 8;
 	struct access access = {.write = dice < 4, .fetch = dice == 7, .user = vm_cpl(vm) == 3};
 	u32 mapped = mock_of(vm)->page[page];
-	struct translation t = translate(vm, page);
+	struct translation t = shadow_translate(vm, page);
 	enum shadow_result result;
 
 	if (page == PLEX86_PV_PAGE >> 12 ||
@@ -437,29 +392,21 @@ void shadow_model_step(struct vm *vm)
 		set_paging(vm);
 }
 
-static void check_slot(struct vm *vm, u32 index, u32 slot)
+/* The model's own view of what was mapped with which attributes, beside that of the records. */
+static void check_origin(struct vm *vm, u32 index, u32 slot)
 {
 	const struct shadow *s = &vm->shadow[index];
-	u32 used = 0, supervisor = 0, local = 0, large = 0;
+	u32 supervisor = 0, local = 0, large = 0;
 
 	for (u32 page = slot * SHADOW_SLOT; page < (slot + 1) * SHADOW_SLOT; page++) {
 		const struct translation *from = &origin[index][page].from;
 
-		if (page == PLEX86_PV_PAGE >> 12)
+		if (page == PLEX86_PV_PAGE >> 12 || !mock_of(vm)->space[index][page])
 			continue;
-		assert_int_equal(!!s->record[page], !!mock_of(vm)->space[index][page]);
-		assert_int_equal(!!s->record[page],
-				 s->recorded[slot][page % SHADOW_SLOT / 64] >> page % 64 & 1);
-		if (!s->record[page])
-			continue;
-		used++;
 		supervisor += !from->user;
 		local += !from->global;
 		large += from->large;
 	}
-	assert_int_equal(s->used[slot], used);
-	assert_int_equal(s->used_slots[slot / 64] >> slot % 64 & 1, !!used);
-	assert_int_equal(s->local_slots[slot / 64] >> slot % 64 & 1, !!local);
 	assert_int_equal(s->supervisor[slot], supervisor);
 	assert_int_equal(s->local[slot], local);
 	assert_int_equal(s->large[slot], large);
@@ -467,27 +414,11 @@ static void check_slot(struct vm *vm, u32 index, u32 slot)
 
 void shadow_model_check(struct vm *vm)
 {
-	u32 globals[SHADOW_SLOTS] = {0};
-
-	for (u32 index = 0; index < SPACES; index++) {
-		const struct shadow *s = &vm->shadow[index];
-		u32 total = 0, supervisors = 0, low = 0;
-
-		if (!(mock_of(vm)->entered & 1u << index))
-			continue;
-		for (u32 slot = 0; slot < SHADOW_SLOTS; slot++) {
+	shadow_check_records(vm);
+	for (u32 index = 0; index < SPACES; index++)
+		for (u32 slot = 0; slot < SHADOW_SLOTS; slot++)
 			if (mock_of(vm)->touched[index][slot / 64] >> slot % 64 & 1)
-				check_slot(vm, index, slot);
-			total += s->used[slot];
-			supervisors += s->supervisor[slot];
-			low += slot < SHADOW_USER_SLOTS ? s->supervisor[slot] : 0;
-			globals[slot] += s->used[slot] - s->local[slot];
-		}
-		assert_int_equal(s->total, total);
-		assert_int_equal(s->supervisor_total, supervisors);
-		assert_int_equal(s->supervisor_low, low);
-	}
-	assert_memory_equal(vm->pool.globals, globals, sizeof(globals));
+				check_origin(vm, index, slot);
 }
 
 /* ------------------------------------------------- beginning and end ---- */
