@@ -6,7 +6,7 @@
 #include "machine.h"
 
 #include "pc.h"
-#include "travel.h"
+#include "record/travel.h"
 
 /* ---- standing still ---- */
 

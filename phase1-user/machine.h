@@ -7,23 +7,23 @@
 #ifndef PLEX86_MACHINE_H
 #define PLEX86_MACHINE_H
 
-#include "console.h"
-#include "console-route.h"
-#include "engine.h"
-#include "events.h"
-#include "goal.h"
+#include "console/console.h"
+#include "console/console-route.h"
+#include "engine/engine.h"
+#include "control/events.h"
+#include "watch/goal.h"
 #include "hal/acpi-pm.h"
 #include "hal/bus.h"
 #include "hal/device.h"
 #include "hal/debugport.h"
 #include "hal/reset.h"
 #include "hal/serial.h"
-#include "input-gate.h"
+#include "record/input-gate.h"
 #include "loop.h"
-#include "recorder.h"
-#include "stats.h"
-#include "trace-file.h"
-#include "tsc.h"
+#include "record/recorder.h"
+#include "watch/stats.h"
+#include "watch/trace-file.h"
+#include "engine/tsc.h"
 
 /* How a run ended. */
 enum machine_end {

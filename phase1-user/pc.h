@@ -12,8 +12,8 @@
 #include "hal/fwcfg.h"
 #include "hal/i8042.h"
 #include "loop.h"
-#include "screen-ansi.h"
-#include "screen-text.h"
+#include "console/screen-ansi.h"
+#include "console/screen-text.h"
 
 #define PC_DISKS (ATA_CHANNELS * 2)
 

@@ -4,7 +4,7 @@
  * Owns: ioctl numbers and the layout of what is passed. An open file is one virtual machine with
  * its one CPU; it ends when the file is closed. Structures of common/ are passed as they are, so
  * VMM and module must be of the same build: PLEX86_SET_MEMORY tells by `layout`. The VMM's side is
- * phase1-user/engine-kmod.c.
+ * phase1-user/engine/engine-kmod.c.
  *
  * All return 0, or -1 with errno. EINVAL: an argument is wrong, or this is not the time for it.
  * Order: PLEX86_GET_VERSION, PLEX86_SET_MEMORY (once), PLEX86_SET_CPU, PLEX86_RUN again and again.

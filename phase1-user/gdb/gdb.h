@@ -10,7 +10,7 @@
 
 #include "../error.h"
 #include "../machine.h"
-#include "../symbols.h"
+#include "../watch/symbols.h"
 
 struct gdb_server;
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../common/pv.h"
-#include "../trace-file.h"
+#include "../watch/trace-file.h"
 
 /* A bool that may hold any byte. */
 static bool is_set(const bool *b)

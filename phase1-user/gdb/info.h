@@ -8,10 +8,10 @@
 #define PLEX86_GDB_INFO_H
 
 #include "../../common/vm.h"
-#include "../engine.h"
+#include "../engine/engine.h"
 #include "memory.h"
 #include "text.h"
-#include "../symbols.h"
+#include "../watch/symbols.h"
 
 /* `symbols` may be NULL. */
 void gdb_info_registers(const struct vm *vm, const struct symbols *symbols, struct gdb_text *out);

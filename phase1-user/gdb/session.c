@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "../travel.h"
+#include "../record/travel.h"
 
 #define TEXT_MAX (64u << 10)
 

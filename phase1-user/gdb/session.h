@@ -18,7 +18,7 @@
 #include "registers.h"
 #include "text.h"
 #include "../machine.h"
-#include "../symbols.h"
+#include "../watch/symbols.h"
 
 #define GDB_IN_MAX  4096u
 #define GDB_OUT_MAX (192u << 10)

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "session.h"
-#include "../listen.h"
+#include "../console/listen.h"
 
 #define WHERE_DEFAULT "tcp:127.0.0.1:1234"
 

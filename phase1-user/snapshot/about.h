@@ -8,7 +8,7 @@
 #define PLEX86_SNAPSHOT_ABOUT_H
 
 #include <sys/stat.h>
-#include "../options.h"
+#include "../cmd/options.h"
 #include "config.h"
 
 /* All but the host, the machine being built. `o->device` are the devices of `hal` that were asked

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <x86intrin.h>
-#include "../options.h"
+#include "../cmd/options.h"
 
 #define CONFIG_VERSION 1
 

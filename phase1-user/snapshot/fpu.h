@@ -5,7 +5,7 @@
 #define PLEX86_SNAPSHOT_FPU_H
 
 #include "../bytes.h"
-#include "../fpu.h"
+#include "../engine/fpu.h"
 
 void snapshot_put_fpu(const struct fpu_area *area, struct byte_writer *w);
 /* NULL: done; else what is wrong with it. */

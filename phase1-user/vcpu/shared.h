@@ -11,7 +11,7 @@
 #define PLEX86_VCPU_SHARED_H
 
 #include "../../common/state.h"
-#include "../fpu.h"
+#include "../engine/fpu.h"
 #include "baton.h"
 #include "hybrid.h"
 

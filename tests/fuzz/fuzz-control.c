@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include "../../phase1-user/control-commands.h"
+#include "../../phase1-user/control/control-commands.h"
 #include "../unit/mock-guest.h"
 #include "fuzz-input.h"
 

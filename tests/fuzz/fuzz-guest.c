@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../common/pv.h"
-#include "../../phase1-user/backtrace.h"
-#include "../../phase1-user/guest-log.h"
+#include "../../phase1-user/watch/backtrace.h"
+#include "../../phase1-user/watch/guest-log.h"
 #include "fuzz-input.h"
 
 #define RAM	0x20000u

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include "../unit/loader-files.h"
 #include "../../common/vcpu-check.h"
-#include "../../phase1-user/symbols.h"
+#include "../../phase1-user/watch/symbols.h"
 #include "fuzz-input.h"
 
 #define RAM_MAX	    ((size_t)8 << 20)

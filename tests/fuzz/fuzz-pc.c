@@ -12,8 +12,8 @@
 #include "../../phase1-user/hal/fwcfg.h"
 #include "../../phase1-user/hal/i8042.h"
 #include "../../phase1-user/hal/keyboard.h"
-#include "../../phase1-user/screen-ansi.h"
-#include "../../phase1-user/screen-text.h"
+#include "../../phase1-user/console/screen-ansi.h"
+#include "../../phase1-user/console/screen-text.h"
 #include "fuzz-input.h"
 
 #define SECTORS 300u

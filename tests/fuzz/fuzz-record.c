@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "../../phase1-user/record-file.h"
+#include "../../phase1-user/record/record-file.h"
 #include "fuzz-input.h"
 
 static void write_again(const struct record_run *run)

@@ -4,7 +4,7 @@
 #include "mock-machine.h"
 
 #include "../../phase1-user/snapshot/request.h"
-#include "../../phase1-user/travel.h"
+#include "../../phase1-user/record/travel.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

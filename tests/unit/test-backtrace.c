@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/backtrace.c: chains of frames, saved registers, edges of functions,
+ * Unit tests of phase1-user/watch/backtrace.c: chains of frames, saved registers, edges of functions,
  * guesses, and stacks that lead nowhere. The guest has paging on, for Linux lives in the upper
  * half.
  */
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "../../common/paging.h"
-#include "../../phase1-user/backtrace.h"
+#include "../../phase1-user/watch/backtrace.h"
 #include "guest-ram.h"
 
 #define RAM   0x800000u

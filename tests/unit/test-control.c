@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/control-commands.c: what is a request, and what each command does and
+ * Unit tests of phase1-user/control/control-commands.c: what is a request, and what each command does and
  * answers. The socket is tested with guests (tests/linux/control).
  */
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "../../phase1-user/control-commands.h"
+#include "../../phase1-user/control/control-commands.h"
 #include "mock-guest.h"
 
 static struct control_session session;

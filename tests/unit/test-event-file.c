@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/event-file.c: what reaches a file, and that no reader holds up whoever
+ * Unit tests of phase1-user/control/event-file.c: what reaches a file, and that no reader holds up whoever
  * has something to tell.
  */
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/event-file.h"
+#include "../../phase1-user/control/event-file.h"
 
 static struct loop loop;
 static struct events events;

@@ -1,7 +1,7 @@
 /*
  * The FPU's registers as bytes: what is completed, and what is refused.
  */
-#include "../../phase1-user/fpu.h"
+#include "../../phase1-user/engine/fpu.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

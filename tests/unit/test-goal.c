@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/goal.c: in which of a guest's words a pattern is found. The timer is
+ * Unit tests of phase1-user/watch/goal.c: in which of a guest's words a pattern is found. The timer is
  * tested with guests (tests/linux/goal).
  */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/goal.h"
+#include "../../phase1-user/watch/goal.h"
 
 static struct goal goal;
 static unsigned met;

@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/guest-log.c: a ring buffer as Linux leaves it, of both layouts, and
+ * Unit tests of phase1-user/watch/guest-log.c: a ring buffer as Linux leaves it, of both layouts, and
  * damaged ones. That real kernels have these layouts is seen by tests/linux/crash.
  */
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/guest-log.h"
+#include "../../phase1-user/watch/guest-log.h"
 #include "guest-ram.h"
 
 #define RAM 0x20000u

@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/hang.c: what is progress and what is not.
+ * Unit tests of phase1-user/watch/hang.c: what is progress and what is not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/hang.h"
+#include "../../phase1-user/watch/hang.h"
 #include "guest-ram.h"
 
 #define SECOND 1000000000ull

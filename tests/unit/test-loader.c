@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../common/vcpu-check.h"
-#include "../../phase1-user/symbols.h"
+#include "../../phase1-user/watch/symbols.h"
 #include "loader-files.h"
 
 #define RAM_SIZE (8u << 20)

@@ -12,10 +12,10 @@
 #include <string.h>
 #include "../../guest/init/cmdline.h"
 #undef CMDLINE_MAX
-#include "../../phase1-user/cmdline.h"
-#include "../../phase1-user/doctor.h"
-#include "../../phase1-user/options.h"
-#include "../../phase1-user/symbols.h"
+#include "../../phase1-user/cmd/cmdline.h"
+#include "../../phase1-user/cmd/doctor.h"
+#include "../../phase1-user/cmd/options.h"
+#include "../../phase1-user/watch/symbols.h"
 #include "loader-files.h"
 
 static void test_sizes(void **state)

@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/profile.c and tally.c: what is asked for, what looks add up to, and
+ * Unit tests of phase1-user/watch/profile.c and tally.c: what is asked for, what looks add up to, and
  * what happens when there is more than we want to keep.
  */
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/profile.h"
+#include "../../phase1-user/watch/profile.h"
 #include "guest-ram.h"
 #include "loader-files.h"
 

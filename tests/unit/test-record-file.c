@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/record-file.c: what is written is read again, and what does not fit is
+ * Unit tests of phase1-user/record/record-file.c: what is written is read again, and what does not fit is
  * refused.
  */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/record-file.h"
+#include "../../phase1-user/record/record-file.h"
 
 #define HEAD "plex86-record 1\nkernel 00000000000000ff /k\nmemory 1048576\ncmdline quiet\n"
 

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "../../phase1-user/hal/fwcfg.h"
-#include "../../phase1-user/screen-ansi.h"
-#include "../../phase1-user/screen-text.h"
+#include "../../phase1-user/console/screen-ansi.h"
+#include "../../phase1-user/console/screen-text.h"
 
 struct board {
 	struct bus bus;

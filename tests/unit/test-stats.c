@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include "../../phase1-user/stats-json.h"
+#include "../../phase1-user/control/stats-json.h"
 #include "mock-host.h"
 
 static struct stats_row *row_of(struct stats *s, enum stats_kind kind, const char *name)

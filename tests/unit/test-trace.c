@@ -1,5 +1,5 @@
 /*
- * Unit tests of phase1-user/trace-spec.c and trace-chrome.c: what is asked for, which records are
+ * Unit tests of phase1-user/watch/trace-spec.c and trace-chrome.c: what is asked for, which records are
  * that, and that whatever a guest has put into the ring comes out as JSON.
  */
 #include <setjmp.h>
@@ -11,9 +11,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../phase1-user/cmd.h"
-#include "../../phase1-user/trace-chrome.h"
-#include "../../phase1-user/trace-spec.h"
+#include "../../phase1-user/cmd/cmd.h"
+#include "../../phase1-user/watch/trace-chrome.h"
+#include "../../phase1-user/watch/trace-spec.h"
 #include "loader-files.h"
 
 /* Of cmd-trace.c, which calls it. */
