@@ -4,6 +4,7 @@
  * Owns: SDM vol. 1, chapter 19. Ports that are not the core's become EXIT_IO.
  */
 #include "emulate.h"
+#include "interrupt.h"
 #include "mem.h"
 #include "pv.h"
 #include "segment.h"

@@ -46,8 +46,6 @@ emu_fn emulate_iret, emulate_int, emulate_int3, emulate_into, emulate_int1, emul
 
 /* Port access by the core's own chips; false if the port is the VMM's. */
 bool core_port(struct vm *vm, u16 port, unsigned size, bool write, u32 *value);
-/* The PIT was touched: when does it want attention next? */
-void timer_update(struct vm *vm, u64 now);
 /* Finish an `in` or `ins` with the value the VMM gave. */
 enum emu finish_in(struct vm *vm, const struct insn *insn, u32 value);
 /* Finish a device-memory read. */

@@ -138,3 +138,11 @@ unsigned mem_fetch(struct vm *vm, u8 *buf, unsigned len)
 	}
 	return done;
 }
+
+bool mem_byte_before(struct vm *vm, u64 rip, u8 opcode)
+{
+	u8 byte;
+
+	return mem_read(vm, (u32)(vm->cpu.seg[SEG_CS].base + rip - 1), &byte, 1, false) &&
+	       byte == opcode;
+}

@@ -51,4 +51,7 @@ bool mem_linear(struct vm *vm, enum seg_reg reg, u64 offset, unsigned len, bool 
  * fault; if 0, vm->exc says why. */
 unsigned mem_fetch(struct vm *vm, u8 *buf, unsigned len);
 
+/* Is `opcode` the byte in front of CS:rip? */
+bool mem_byte_before(struct vm *vm, u64 rip, u8 opcode);
+
 #endif

@@ -2,6 +2,7 @@
  * Taking up the state of a machine at rest: see state.h.
  */
 #include "emulate.h"
+#include "interrupt.h"
 #include "pv.h"
 #include "state.h"
 #include "stubs.h"
