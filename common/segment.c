@@ -74,7 +74,7 @@ void seg_unpack(u64 desc, u16 selector, struct segment *seg)
 
 	seg->selector = selector;
 	seg->base = (desc >> 16 & 0xffffff) | (desc >> 32 & 0xff000000u);
-	/* L has no meaning for a CPU without long mode; the host's would take it at its word. */
+	/* L has no meaning for a CPU without long mode. */
 	seg->attr = desc >> 40 & 0xf0ff & ~SEG_L;
 	seg->limit = seg->attr & SEG_G ? limit << 12 | 0xfff : limit;
 }
