@@ -108,7 +108,7 @@ static void test_one_shots(void **state)
 	assert_int_equal(pit_take_edges(&p, at(1051)), 1);
 	assert_int_equal(pit_deadline(&p, at(1051)), 0);
 	assert_int_equal(read_count(&p, 0, 1051), 0xffff); /* it counts on */
-	pit_write(&p, 0x40, 10, at(2000)); /* without a control word: again */
+	pit_write(&p, 0x40, 10, at(2000));		   /* without a control word: again */
 	pit_write(&p, 0x40, 0, at(2000));
 	assert_int_equal(pit_deadline(&p, at(2000)), at(2011));
 	assert_int_equal(pit_take_edges(&p, at(9000)), 1);
@@ -277,14 +277,14 @@ static void test_read_back(void **state)
 	(void)state;
 	pit_reset(&p, 0);
 	program(&p, 0x34, 1000, 0);
-	pit_write(&p, 0x43, 0xb8, at(1)); /* counter 2: only a control word */
+	pit_write(&p, 0x43, 0xb8, at(1));   /* counter 2: only a control word */
 	pit_write(&p, 0x43, 0xca, at(100)); /* status and count of 0 and 2 */
 	pit_write(&p, 0x43, 0xc2, at(200)); /* again: both are latched, no effect */
 	assert_int_equal(pit_read(&p, 0x40, at(300)), 0xb4); /* status first */
 	assert_int_equal(pit_read(&p, 0x40, at(300)), 900 & 0xff);
 	assert_int_equal(pit_read(&p, 0x40, at(300)), 900 >> 8);
 	assert_int_equal(pit_read(&p, 0x42, at(300)), 0xf8); /* out, null count */
-	pit_write(&p, 0x43, 0xd2, at(400)); /* the count alone */
+	pit_write(&p, 0x43, 0xd2, at(400));		     /* the count alone */
 	assert_int_equal(pit_read(&p, 0x40, at(500)), 600 & 0xff);
 	assert_int_equal(pit_read(&p, 0x40, at(500)), 600 >> 8);
 }

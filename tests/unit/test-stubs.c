@@ -269,7 +269,8 @@ static void test_undo_system_call(void **state)
 	}
 }
 
-/* Code that jumps there itself has put there what it likes: nothing that flags cannot be comes of it. */
+/* Code that jumps there itself has put there what it likes: nothing that flags cannot be comes of
+ * it. */
 static void test_undo_system_call_with_forged_flags(void **state)
 {
 	static const u32 image[] = {0, 0xffffffff};
