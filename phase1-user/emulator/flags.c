@@ -14,6 +14,7 @@ static bool set_computes(unsigned condition, u32 form)
 {
 	switch (condition >> 1 & 7) {
 	case 0: /* o */
+		return form < CC_ADOX;
 	case 5: /* p */
 		return true;
 	case 2: /* z, s */
@@ -28,25 +29,34 @@ static bool set_computes(unsigned condition, u32 form)
 	}
 }
 
-/* RCL and RCR. (They also change the carry before they store: where the load does not fault and the
- * store does, it is lost.) */
-static bool rotates_carry(u8 opcode, u8 modrm)
-{
-	return ((opcode & 0xfe) == 0xc0 || (opcode & 0xfc) == 0xd0) && (modrm >> 4 & 3) == 1;
-}
-
-u32 flags_form(const u8 *code, unsigned n, u32 form)
+/* Behind the prefixes; NULL: the opcode and what follows it are not all there. */
+static const u8 *opcode_of(const u8 *code, unsigned n)
 {
 	unsigned at = 0;
 
 	while (at < n && is_prefix(code[at]))
 		at++;
-	if (at + 3 > n)
+	return at + 2 <= n ? code + at : 0;
+}
+
+/* RCL and RCR. */
+static bool rotates_carry(const u8 *code)
+{
+	return ((code[0] & 0xfe) == 0xc0 || (code[0] & 0xfc) == 0xd0) && (code[1] >> 4 & 3) == 1;
+}
+
+u32 flags_form(const u8 *code, unsigned n, u32 form)
+{
+	code = opcode_of(code, n);
+	if (!code)
 		return form;
-	code += at;
 	if (code[0] == 0x0f && (code[1] & 0xf0) == 0x90)
 		return set_computes(code[1] & 15, form) ? CC_EFLAGS : form;
-	if (rotates_carry(code[0], code[1]))
-		return CC_EFLAGS;
-	return form;
+	return rotates_carry(code) ? CC_EFLAGS : form;
+}
+
+bool flags_rotate(const u8 *code, unsigned n)
+{
+	code = opcode_of(code, n);
+	return code && rotates_carry(code);
 }

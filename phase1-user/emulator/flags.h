@@ -14,9 +14,12 @@
 #define CC_DYNAMIC 0u
 #define CC_EFLAGS  1u
 #define CC_SUB	   14u
+#define CC_ADOX	   47u /* from here on OF is by itself */
 
 /* The form that they are in, where `form` was recorded for the instruction at `code` (`n` bytes can
  * be read), which faults. */
 u32 flags_form(const u8 *code, unsigned n, u32 form);
+/* Has it changed the carry when it comes to store? */
+bool flags_rotate(const u8 *code, unsigned n);
 
 #endif

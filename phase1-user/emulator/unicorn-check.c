@@ -28,6 +28,7 @@ enum {
 	DEVICE = 0x3000, /* at physical DEVICE_AT, beyond RAM */
 	DEVICE_AT = 0xd0000000,
 	MISSING = 0x4000,
+	LAST = 0x6000, /* read-only, at its own address; none behind it */
 	SIZE = 0x8000,
 };
 
@@ -46,7 +47,6 @@ static struct {
 
 static bool probe_page(u32 la, bool write, bool fetch, bool user, struct emulated_mapping *m)
 {
-	(void)write;
 	(void)fetch;
 	(void)user;
 	m->prot = HOST_READ | HOST_WRITE | HOST_EXEC;
@@ -57,6 +57,10 @@ static bool probe_page(u32 la, bool write, bool fetch, bool user, struct emulate
 	case DATA:
 		m->physical = DATA_AT;
 		return true;
+	case LAST:
+		m->physical = LAST;
+		m->prot &= ~HOST_WRITE;
+		return !write;
 	case DEVICE:
 		m->physical = EMULATED_DEVICE_BASE + DEVICE_AT;
 		return true;
@@ -363,6 +367,45 @@ static bool translations_end(void)
 	return ends(&e, STOP_INSTRUCTION, 11) && c->gpr[GPR_DX] == 1 && c->gpr[GPR_CX] == 1;
 }
 
+/* A lock where there must be none, behind what would make it a wrong one of memory. */
+static bool locks_are_judged(void)
+{
+	struct emulated_exit e;
+
+	/* mov (ebx), ecx; lock bts eax, ecx */
+	reset(0);
+	RUN(&e, 0x8b, 0x0b, 0xf0, 0x0f, 0xab, 0xc1);
+	if (!ends(&e, STOP_EXCEPTION, 2) || e.vector != EXC_UD)
+		return false;
+	/* lock neg (ebx) */
+	reset(0);
+	*(u32 *)(probe.ram + DATA_AT) = 1;
+	RUN(&e, 0xf0, 0xf7, 0x1b);
+	return ends(&e, STOP_INSTRUCTION, 3) && *(u32 *)(probe.ram + DATA_AT) == ~0u &&
+	       (emulated_cpu()->eflags & (FLAG_CF | FLAG_SF)) == (FLAG_CF | FLAG_SF);
+}
+
+/* What faults begins again with what it began with. */
+static bool faults_are_exact(void)
+{
+	static const u8 code[] = {0x40, 0xb9, 1}; /* inc eax; mov $0x...., ecx */
+	struct emulated_cpu *c = emulated_cpu();
+	struct emulated_exit e;
+
+	memcpy(probe.ram + LAST + PAGE_SIZE_4K - sizeof(code), code, sizeof(code));
+	emulated_drop_code(LAST);
+	reset(0);
+	c->eip = LAST + PAGE_SIZE_4K - sizeof(code);
+	emulated_execute(&e);
+	if (e.stop != STOP_PAGE || !e.fetch || e.address != LAST + PAGE_SIZE_4K ||
+	    c->eip != LAST + PAGE_SIZE_4K - 2 || c->gpr[GPR_AX] != 1)
+		return false;
+	/* stc; rcll LAST: 0 */
+	reset(0);
+	RUN(&e, 0xf9, 0xd1, 0x15, 0, LAST >> 8, 0, 0);
+	return ends(&e, STOP_PAGE, 1) && e.write && (c->eflags & FLAG_CF);
+}
+
 /* ---- all of it ---- */
 
 static const char *check_all(void)
@@ -381,6 +424,8 @@ static const char *check_all(void)
 		{interruption_works, "it cannot be interrupted"},
 		{changes_are_seen, "it misses that code changes"},
 		{translations_end, "it misses that data becomes code"},
+		{locks_are_judged, "it locks what cannot be locked"},
+		{faults_are_exact, "its faults are not exact"},
 	};
 	const char *why = emulated_open(probe.ram, SIZE, &owner);
 

@@ -6,6 +6,7 @@
 #include "unicorn-internals.h"
 #include "flags.h"
 #include "../../common/host.h"
+#include "../../decoder/decode.h"
 
 #include <dlfcn.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static struct {
 	u64 size;
 	struct emulated_exit *exit;
 	const struct emulated_owner *owner;
+	u64 unrotated; /* flags in front of the last RCL or RCR */
 } self;
 
 /* The library's own functions that are called here, and one that ours stands in front of. */
@@ -127,29 +129,69 @@ void check_exit_request_x86_64(void *context)
 	(void)context;
 }
 
+/* The bytes at `la`, which have been translated, so they can be read: up to `most`. How many. */
+static unsigned code_bytes(u32 la, u8 *bytes, unsigned most)
+{
+	const bool user = (emulated_cpu()->hflags & EMULATED_CPL) == 3;
+	unsigned n = 0;
+
+	while (n < most) {
+		const u32 at = la + n, offset = at & (PAGE_SIZE_4K - 1);
+		const unsigned room = PAGE_SIZE_4K - offset, rest = most - n;
+		const unsigned some = room < rest ? room : rest;
+		struct emulated_mapping m;
+
+		if (!self.owner->page(at, false, true, user, &m) || m.physical >= self.size)
+			break;
+		memcpy(bytes + n, self.ram + m.physical + offset, some);
+		n += some;
+	}
+	return n;
+}
+
 /* An instruction is given up: its registers as they were in front of it. `data`: its linear
  * address, and the form of the flags. */
 void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2]);
 void restore_state_to_opc_x86_64(void *env, void *block, const u64 data[2])
 {
 	static void (*original)(void *, void *, const u64 *);
-	const u32 la = (u32)data[0], room = PAGE_SIZE_4K - (la & (PAGE_SIZE_4K - 1));
-	struct emulated_mapping m;
+	const bool loads = self.exit->stop == STOP_PAGE && !self.exit->write;
+	const u32 recorded = (u32)data[1];
+	u8 code[INSN_MAX];
+	unsigned n;
 	u32 form;
 
 	if (!original)
 		original = (void (*)(void *, void *, const u64 *))dlsym(
 			RTLD_NEXT, "restore_state_to_opc_x86_64");
 	original(env, block, data);
-	/* It has been translated, so it can be read. */
-	if (!self.owner->page(la, false, true, (emulated_cpu()->hflags & EMULATED_CPL) == 3, &m) ||
-	    m.physical >= self.size)
-		return;
-	form = flags_form(self.ram + m.physical + (PAGE_SIZE_4K - room), room < 16 ? room : 16,
-			  (u32)data[1]);
-	if (form != (u32)data[1])
+	n = code_bytes((u32)data[0], code, sizeof(code));
+	form = flags_form(code, n, recorded);
+	if (form != recorded)
 		emulated_cpu()->cc_op = form;
+	if (!loads && flags_rotate(code, n))
+		emulated_cpu()->cc_src = self.unrotated;
 }
+
+/* RCL and RCR change the carry before they store. What faults then is carried out again. */
+#define ROTATES_CARRY(name)                                                                    \
+	u64 helper_##name##_x86_64(void *env, u64 value, u64 count);                           \
+	u64 helper_##name##_x86_64(void *env, u64 value, u64 count)                            \
+	{                                                                                      \
+		static u64 (*original)(void *, u64, u64);                                      \
+                                                                                               \
+		if (!original)                                                                 \
+			original = (u64(*)(void *, u64, u64))dlsym(RTLD_NEXT,                  \
+								   "helper_" #name "_x86_64"); \
+		self.unrotated = emulated_cpu()->cc_src;                                       \
+		return original(env, value, count);                                            \
+	}
+ROTATES_CARRY(rclb)
+ROTATES_CARRY(rclw)
+ROTATES_CARRY(rcll)
+ROTATES_CARRY(rcrb)
+ROTATES_CARRY(rcrw)
+ROTATES_CARRY(rcrl)
 
 static void set_page(void *cpu, u32 la, const struct emulated_mapping *m, int mmu)
 {
@@ -467,7 +509,8 @@ bool emulated_is_known(void)
 		"x86_cpu_exec_interrupt_x86_64", "x86_cpu_tlb_fill_x86_64",
 		"check_exit_request_x86_64",	 "page_collection_lock_x86_64",
 		"page_collection_unlock_x86_64", "tlb_protect_code_x86_64",
-		"tlb_unprotect_code_x86_64",
+		"tlb_unprotect_code_x86_64",	 "translator_loop_x86_64",
+		"cpu_ldub_code_x86_64",
 	};
 
 	for (unsigned i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)

@@ -34,6 +34,7 @@ struct emulated_cpu {
 
 #define EMULATED_CPL	0x3u   /* in hflags */
 #define EMULATED_SHADOW 0x8u   /* in hflags: behind sti or mov ss */
+#define EMULATED_CS32	0x10u  /* in hflags: CS.D */
 #define EMULATED_TS	0x800u /* in hflags: CR0.TS, as far as FPU instructions go */
 
 /* Why emulated_execute() came back. */

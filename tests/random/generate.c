@@ -15,7 +15,7 @@ struct maker {
 /* One instruction being written. */
 struct draft {
 	u8 bytes[24];
-	u32 n;
+	u32 n, prefixes; /* so many of them */
 };
 
 static void put(struct draft *d, u32 byte)
@@ -257,11 +257,12 @@ static void put_prefixes(struct rng *r, struct draft *d, const struct form *f)
 		put(d, one_in(r, 2) ? 0xf2 : 0xf3);
 	if (f->prefix)
 		put(d, f->prefix);
+	d->prefixes = d->n;
 }
 
 static bool has_size16(const struct draft *d)
 {
-	for (u32 i = 0; i < 4; i++)
+	for (u32 i = 0; i < d->prefixes; i++)
 		if (d->bytes[i] == 0x66)
 			return true;
 	return false;
@@ -406,6 +407,6 @@ void generate(struct sequence *s, const struct options *o, u32 number)
 			add_form(&m, pick_form(&m.rng));
 	}
 	/* Now and then against the end of the code, where a page is missing. */
-	if (one_in(&m.rng, 64) && o->bugs >> (BUG_FETCH - BUG_FIRST) & 1)
+	if (one_in(&m.rng, 64))
 		s->start.eip = TEXT + TEXT_SIZE - 1 - rng_below(&m.rng, 64);
 }

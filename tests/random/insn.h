@@ -49,19 +49,15 @@ enum left_out {
 	OUT_IMPL,  /* the SDM leaves the result to the implementation */
 	OUT_STEPS, /* would end single steps */
 	BUG_FIRST = 8,
-	BUG_LOCK_BIT = BUG_FIRST, /* lock bts and its kin with a register: the emulator ends */
-	BUG_LOCK,		  /* a lock where there must be none is no #UD */
-	BUG_ALIGN,		  /* operands that must be aligned need not be */
-	BUG_ARPL,		  /* writes what it does not change */
-	BUG_FLDCW,		  /* keeps bits that are reserved */
-	BUG_INS,      /* the operand is written before the privilege is looked at, and may fault */
-	BUG_LOCK_NEG, /* flags */
-	BUG_LOOPE,    /* flags are lost where ECX ends it */
-	BUG_PUNPCKL,  /* reads 64 bits, not 32 */
-	BUG_ENTER,    /* does not probe the stack it makes */
+	BUG_ALIGN = BUG_FIRST, /* operands that must be aligned need not be */
+	BUG_ARPL,	       /* writes what it does not change */
+	BUG_FLDCW,	       /* keeps bits that are reserved */
+	BUG_INS,     /* the operand is written before the privilege is looked at, and may fault */
+	BUG_LOOPE,   /* flags are lost where ECX ends it */
+	BUG_PUNPCKL, /* reads 64 bits, not 32 */
+	BUG_ENTER,   /* does not probe the stack it makes */
 	BUG_MXCSR_RESERVED, /* LDMXCSR takes reserved bits */
 	BUG_RET_IMM,	    /* takes its operand for a signed one */
-	BUG_UD,		    /* opcodes that are not there are taken, or touch memory first */
 	BUG_CONSTANT,	    /* FLDL2T and its kin are not rounded */
 	BUG_FLD,	    /* does not look at NaNs and unsupported formats */
 	BUG_FIST,	    /* what is too large is not the integer indefinite */
@@ -73,21 +69,21 @@ enum left_out {
 	BUG_FCOMI,     /* OF, SF, AF are left as they were */
 	/* Not of one instruction: */
 	BUG_LIMITS, /* neither limits nor null selectors are looked at */
-	BUG_FETCH,  /* a page missing in the middle of an instruction faults instructions early */
-	BUG_FAULT_FLAGS, /* some instructions lose the flags when they fault */
-	BUG_LONG,	 /* CR2 of what is several accesses: 80 bits, PUSHA */
-	BUG_RMW,	 /* the write of a read-modify-write is reported as a read */
-	BUG_MMX,	 /* exponents are not set; what faults has switched to MMX already */
-	BUG_FSW,	 /* exception flags of x87 */
-	BUG_MXCSR,	 /* exception flags of SSE */
+	BUG_LONG,   /* what is several accesses is done in part when one faults: 80 bits, PUSHA */
+	BUG_RMW,    /* the write of a read-modify-write is reported as a read */
+	BUG_MMX,    /* exponents are not set; what faults has switched to MMX already */
+	BUG_FSW,    /* exception flags of x87 */
+	BUG_MXCSR,  /* exception flags of SSE */
 };
 unsigned insn_left_out(const struct key *k);
 /* The same where operands are not chosen. */
 unsigned insn_left_out_of_soup(const struct key *k);
 /* FNSTSW, FSTENV's kin and STMXCSR: they show exception flags and condition codes. */
 _Bool insn_reads_status(const struct key *k);
-/* Those that the errors of the emulator of these names are about. */
-_Bool insn_loses_flags(const struct key *k);
+/* Those that BUG_LONG is about. */
 _Bool insn_is_long(const struct key *k);
+_Bool insn_is_popa(const struct key *k);
+/* The number of the SSE register that a long one loads, or -1. */
+int insn_loads_xmm(const struct key *k);
 
 #endif

@@ -8,7 +8,6 @@
 #define MEM    1
 #define REG    2
 #define ANY    3
-#define LOCKED 4 /* with a lock only */
 #define EXT(n) (1u << (n))
 #define EXTS   255u
 
@@ -40,11 +39,12 @@ static const struct rule rules[] = {
 	{MAP_0F, 0xb2, 0xb2, P_ANY, EXTS, ANY, OUT_HOST}, /* lss, lfs, lgs */
 	{MAP_0F, 0xb4, 0xb5, P_ANY, EXTS, ANY, OUT_HOST},
 	/* Extensions. */
-	{MAP_1, 0x62, 0x62, P_ANY, EXTS, REG, OUT_NEW},	 /* EVEX */
-	{MAP_1, 0x8f, 0x8f, P_ANY, 0xfe, ANY, OUT_NEW},	 /* XOP */
-	{MAP_1, 0x90, 0x90, P_F3, EXTS, ANY, OUT_NEW},	 /* pause may be intercepted */
-	{MAP_0F, 0x0d, 0x0f, P_ANY, EXTS, ANY, OUT_NEW}, /* 3DNow! */
-	{MAP_0F, 0x18, 0x1f, P_ANY, EXTS, ANY, OUT_NEW}, /* hints that became others */
+	{MAP_1, 0x62, 0x62, P_ANY, EXTS, REG, OUT_NEW},	  /* EVEX */
+	{MAP_1, 0x8f, 0x8f, P_ANY, 0xfe, ANY, OUT_NEW},	  /* XOP */
+	{MAP_1, 0xc6, 0xc7, P_ANY, EXT(7), REG, OUT_NEW}, /* xabort, xbegin */
+	{MAP_1, 0x90, 0x90, P_F3, EXTS, ANY, OUT_NEW},	  /* pause may be intercepted */
+	{MAP_0F, 0x0d, 0x0f, P_ANY, EXTS, ANY, OUT_NEW},  /* 3DNow! */
+	{MAP_0F, 0x18, 0x1f, P_ANY, EXTS, ANY, OUT_NEW},  /* hints that became others */
 	{MAP_0F, 0x24, 0x27, P_ANY, EXTS, ANY, OUT_NEW},
 	{MAP_0F, 0x36, 0x36, P_ANY, EXTS, ANY, OUT_NEW},
 	{MAP_0F, 0x39, 0x39, P_ANY, EXTS, ANY, OUT_NEW},
@@ -65,17 +65,10 @@ static const struct rule rules[] = {
 	{MAP_0F38, 0x00, 0xff, P_ANY, EXTS, ANY, OUT_NEW},
 	{MAP_0F3A, 0x00, 0xff, P_ANY, EXTS, ANY, OUT_NEW},
 	/* Errors of the emulator: docs/emulator-bugs.md. */
-	{MAP_0F, 0xa3, 0xa3, P_ANY, EXTS, ANY | LOCKED, BUG_LOCK_BIT},
-	{MAP_0F, 0xba, 0xba, P_ANY, EXT(4), ANY | LOCKED, BUG_LOCK_BIT},
-	{MAP_0F, 0xab, 0xab, P_ANY, EXTS, REG | LOCKED, BUG_LOCK_BIT},
-	{MAP_0F, 0xb3, 0xb3, P_ANY, EXTS, REG | LOCKED, BUG_LOCK_BIT},
-	{MAP_0F, 0xba, 0xba, P_ANY, EXTS, REG | LOCKED, BUG_LOCK_BIT},
-	{MAP_0F, 0xbb, 0xbb, P_ANY, EXTS, REG | LOCKED, BUG_LOCK_BIT},
 	{MAP_1, 0x63, 0x63, P_ANY, EXTS, MEM, BUG_ARPL},
 	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(5), MEM, BUG_FLDCW},
 	{MAP_0F, 0xc7, 0xc7, P_ANY, EXT(1), MEM, BUG_CMPXCHG8B},
 	{MAP_1, 0x6c, 0x6f, P_ANY, EXTS, ANY, BUG_INS},
-	{MAP_1, 0xf6, 0xf7, P_ANY, EXT(3), MEM | LOCKED, BUG_LOCK_NEG},
 	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(5), REG, BUG_CONSTANT},
 	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(1) | EXT(2) | EXT(3), MEM, BUG_FIST},
 	{MAP_1, 0xdf, 0xdf, P_ANY, EXT(1) | EXT(2) | EXT(3), MEM, BUG_FIST},
@@ -84,38 +77,11 @@ static const struct rule rules[] = {
 	{MAP_0F, 0x60, 0x62, P_NONE, EXTS, MEM, BUG_PUNPCKL},
 	{MAP_0F, 0xae, 0xae, P_ANY, EXT(2), MEM, BUG_MXCSR_RESERVED},
 	{MAP_1, 0xc2, 0xc2, P_ANY, EXTS, ANY, BUG_RET_IMM},
-	{MAP_1, 0xc6, 0xc7, P_ANY, 0xfe, ANY, BUG_UD},
-	{MAP_1, 0xfe, 0xfe, P_ANY, 0xfc, ANY, BUG_UD},
-	{MAP_1, 0xff, 0xff, P_ANY, EXT(7), ANY, BUG_UD},
-	{MAP_0F, 0x20, 0x20, P_ANY, 0xe2, ANY, BUG_UD}, /* CR1, CR5 ... */
-	{MAP_0F, 0x22, 0x22, P_ANY, 0xe2, ANY, BUG_UD},
-	{MAP_0F, 0xae, 0xae, P_66 | P_F3 | P_F2, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x12, 0x13, P_66, EXTS, REG, BUG_UD},
-	{MAP_0F, 0x16, 0x17, P_66, EXTS, REG, BUG_UD},
-	{MAP_0F, 0xf7, 0xf7, P_ANY, EXTS, ANY, BUG_LONG},     /* maskmov: byte by byte */
-	{MAP_0F, 0x13, 0x15, P_F2 | P_F3, EXTS, ANY, BUG_UD}, /* there is no such form */
-	{MAP_0F, 0x17, 0x17, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x28, 0x29, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x2e, 0x2f, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x50, 0x50, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x52, 0x57, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x5b, 0x5b, P_F2, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x60, 0x6e, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x6f, 0x6f, P_F2, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x71, 0x77, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0x7e, 0x7f, P_F2, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0xc3, 0xc6, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0xd1, 0xd5, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0xd7, 0xe5, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0xe7, 0xef, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0xf1, 0xfe, P_F2 | P_F3, EXTS, ANY, BUG_UD},
-	{MAP_0F, 0xba, 0xba, P_ANY, 0x0f, ANY, BUG_UD},
+	{MAP_0F, 0xf7, 0xf7, P_ANY, EXTS, ANY, BUG_LONG}, /* maskmov: byte by byte */
 	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(1), MEM, BUG_FIST},
 	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(0), MEM, BUG_FLD},
 	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(0), MEM, BUG_FLD},
 	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5), MEM, BUG_FLD},
-	{MAP_1, 0xc0, 0xc1, P_ANY, EXT(2) | EXT(3), MEM, BUG_FAULT_FLAGS}, /* rcl, rcr */
-	{MAP_1, 0xd0, 0xd3, P_ANY, EXT(2) | EXT(3), MEM, BUG_FAULT_FLAGS},
 	{MAP_0F, 0x2c, 0x2d, P_NONE, EXTS, MEM, BUG_PUNPCKL},
 	{MAP_1, 0xf1, 0xf1, P_ANY, EXTS, ANY, BUG_INT1},
 	{MAP_1, 0xdb, 0xdb, P_ANY, EXT(5) | EXT(6), REG, BUG_FCOMI},
@@ -129,26 +95,6 @@ static const struct rule rules[] = {
 	{MAP_1, 0xd9, 0xd9, P_ANY, EXT(4), MEM, OUT_IMPL},	    /* fldenv */
 	{MAP_1, 0xdd, 0xdd, P_ANY, EXT(4) | EXT(6), MEM, OUT_IMPL}, /* frstor, fnsave */
 };
-
-/* SDM vol. 2, LOCK. */
-static _Bool is_lockable(const struct key *k)
-{
-	const unsigned op = k->opcode, reg = k->modrm >> 3 & 7;
-
-	if (k->modrm >= 0xc0)
-		return 0;
-	if (k->map == MAP_0F)
-		return op == 0xab || op == 0xb3 || op == 0xbb || (op == 0xba && reg > 4) ||
-		       op == 0xb0 || op == 0xb1 || op == 0xc0 || op == 0xc1 ||
-		       (op == 0xc7 && reg == 1);
-	if (k->map != MAP_1)
-		return 0;
-	if (op < 0x38)
-		return (op & 7) < 2;
-	return ((op & 0xfc) == 0x80 && reg != 7) || op == 0x86 || op == 0x87 ||
-	       ((op == 0xf6 || op == 0xf7) && (reg == 2 || reg == 3)) ||
-	       ((op == 0xfe || op == 0xff) && reg < 2);
-}
 
 /* Results of a shift by more than the operand's bits are undefined, not only flags. */
 static _Bool is_wide_double_shift(const struct key *k)
@@ -166,6 +112,8 @@ unsigned insn_left_out(const struct key *k)
 		return OUT_IMPL;
 	if (k->map == MAP_0F && (k->opcode & 0xf8) == 0xc8 && k->size16)
 		return OUT_IMPL; /* bswap of 16 bits */
+	if (k->map == MAP_0F && (k->opcode & 0xfd) == 0x20 && k->lock)
+		return OUT_HOST; /* CR8 for CR0, on AMD's */
 	if (k->map == MAP_1 && k->opcode == 0xc8 && k->size16)
 		return BUG_ENTER16;
 	if (k->map == MAP_1 && k->opcode == 0xc8)
@@ -178,12 +126,9 @@ unsigned insn_left_out(const struct key *k)
 		const struct rule *r = &rules[i];
 
 		if (r->map == k->map && k->opcode >= r->first && k->opcode <= r->last &&
-		    (r->prefix & k->prefix) && (r->ext & ext) && (r->mod & mod) &&
-		    (!(r->mod & LOCKED) || k->lock))
+		    (r->prefix & k->prefix) && (r->ext & ext) && (r->mod & mod))
 			return r->why;
 	}
-	if (k->lock && !is_lockable(k))
-		return BUG_LOCK;
 	return k->cs ? BUG_LIMITS : COMPARED;
 }
 
@@ -224,14 +169,28 @@ unsigned insn_left_out_of_soup(const struct key *k)
 	return wants_alignment(k) ? BUG_ALIGN : COMPARED;
 }
 
-_Bool insn_loses_flags(const struct key *k)
+/* 16 bytes that need not be aligned. */
+static _Bool is_unaligned_move(const struct key *k)
 {
-	const unsigned op = k->opcode, reg = k->modrm >> 3 & 7;
+	const unsigned op = k->opcode;
 
-	if (k->map == MAP_0F)
-		return k->modrm < 0xc0 && (op == 0xc7 || (op >= 0x90 && op <= 0x9f));
-	return k->map == MAP_1 && k->modrm < 0xc0 &&
-	       (op == 0xc0 || op == 0xc1 || (op >= 0xd0 && op <= 0xd3)) && (reg == 2 || reg == 3);
+	if (k->map != MAP_0F || k->modrm >= 0xc0)
+		return 0;
+	return ((op == 0x10 || op == 0x11) && (k->prefix & (P_NONE | P_66))) ||
+	       ((op == 0x6f || op == 0x7f) && k->prefix == P_F3) ||
+	       (op == 0xf0 && k->prefix == P_F2);
+}
+
+int insn_loads_xmm(const struct key *k)
+{
+	if (!is_unaligned_move(k) || k->opcode == 0x11 || k->opcode == 0x7f)
+		return -1;
+	return k->modrm >> 3 & 7;
+}
+
+_Bool insn_is_popa(const struct key *k)
+{
+	return k->map == MAP_1 && k->opcode == 0x61;
 }
 
 _Bool insn_is_long(const struct key *k)
@@ -241,6 +200,8 @@ _Bool insn_is_long(const struct key *k)
 	if (k->map == MAP_1 &&
 	    (k->opcode == 0x60 || k->opcode == 0x61 || (k->opcode & 0xfe) == 0xa6))
 		return 1; /* pusha, popa, cmps */
+	if (is_unaligned_move(k))
+		return 1;
 	return k->map == MAP_1 && k->modrm < 0xc0 &&
 	       ((k->opcode == 0xdb && (reg == 5 || reg == 7)) ||
 		(k->opcode == 0xdf && (reg == 4 || reg == 6)));

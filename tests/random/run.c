@@ -171,9 +171,18 @@ static void fill_fpu(struct fxsave *f, u32 valid, bool precision, struct rng *r)
 
 static bool in_user_pages(u32 eip)
 {
-	return (eip >= TEXT && eip <= TEXT + TEXT_SIZE - 16) ||
-	       (eip >= DATA && eip <= FIXED + PAGE - 16) ||
-	       (eip >= STACK && eip <= STACK + STACK_SIZE - 16);
+	return (eip >= TEXT && eip < TEXT + TEXT_SIZE) || (eip >= DATA && eip < FIXED + PAGE) ||
+	       (eip >= STACK && eip < STACK + STACK_SIZE);
+}
+
+/* Of the instruction there; where it goes on in a page that is missing, of its beginning. */
+static bool key_at(u32 eip, struct key *k)
+{
+	u8 window[32] = {0};
+
+	for (u32 i = 0; i < 16 && in_user_pages(eip + i); i++)
+		window[i] = *(const u8 *)(eip + i);
+	return in_user_pages(eip) && insn_key(window, k);
 }
 
 static bool is_fault(u32 vector)
@@ -186,8 +195,7 @@ static bool faulted_in(const struct outcome *out, bool (*kind)(const struct key 
 {
 	struct key k;
 
-	return is_fault(out->vector) && in_user_pages(out->r.eip) &&
-	       insn_key((const u8 *)out->r.eip, &k) && kind(&k);
+	return is_fault(out->vector) && key_at(out->r.eip, &k) && kind(&k);
 }
 
 static void forget_fpu_pointers(struct fxsave *f)
@@ -216,6 +224,37 @@ static void forget_fpu_bugs(const struct sequence *s, const struct options *o, s
 		f->mxcsr &= ~0x3fu;
 }
 
+#define EDGE 32 /* PUSHA's 8 registers */
+
+static bool is_at_edge(u32 i)
+{
+	const u32 bytes = DATA_SIZE + STACK_SIZE, at = i * 4;
+
+	return at < EDGE || at >= bytes - EDGE || (at >= DATA_SIZE - EDGE && at < DATA_SIZE + EDGE);
+}
+
+/* What has been done of an instruction that is several accesses when one of them faults, and which
+ * of them that is. Where it has stored something that is next to pages which it cannot store to. */
+static void forget_parts(struct outcome *out)
+{
+	struct key k;
+
+	out->cr2 = out->r.error = 0;
+	if (out->vector == 13)
+		out->vector = 14; /* one operand might have exceeded a limit */
+	for (u32 i = 0; i < WORDS; i++)
+		if (is_at_edge(i))
+			*word_at(i) = pattern[i];
+	key_at(out->r.eip, &k);
+	if (insn_loads_xmm(&k) >= 0)
+		for (u32 w = 0; w < 4; w++)
+			out->fpu.xmm[insn_loads_xmm(&k)][w] = 0;
+	if (insn_is_popa(&k)) {
+		out->r.eax = out->r.ecx = out->r.edx = out->r.ebx = 0;
+		out->r.ebp = out->r.esi = out->r.edi = 0;
+	}
+}
+
 /* Near either end of the linear space a limit might have been exceeded, or not. */
 static void forget_limits(struct outcome *out)
 {
@@ -227,6 +266,19 @@ static void forget_limits(struct outcome *out)
 	}
 	if (v == 12 && !out->r.error)
 		out->vector = 13;
+}
+
+/* Of an undefined instruction that goes on in a page that is missing: how much of it is fetched
+ * before it is #UD is the CPU's own. */
+static void forget_fetch(struct outcome *out)
+{
+	const u32 end = TEXT + TEXT_SIZE;
+
+	if (out->vector != 6 || out->r.eip >= end || out->r.eip <= end - 15)
+		return;
+	out->vector = 14;
+	out->cr2 = end;
+	out->r.error = 4;
 }
 
 /* ---- Running ---- */
@@ -249,7 +301,7 @@ static bool is_allowed(u32 eip)
 
 	if (!in_user_pages(eip))
 		return eip < WINDOW || eip >= WINDOW + 0x400000;
-	if (!insn_key((const u8 *)eip, &k))
+	if (!key_at(eip, &k))
 		return true; /* too long: #GP */
 	why = insn_left_out_of_soup(&k);
 	if (why && (why < BUG_FIRST || !(step.bugs >> (why - BUG_FIRST) & 1)))
@@ -270,7 +322,7 @@ static u32 undefined_after(u32 eip)
 {
 	struct key k;
 
-	if (!in_user_pages(eip) || !insn_key((const u8 *)eip, &k))
+	if (!key_at(eip, &k))
 		return 0;
 	return insn_flags(&k).undefined;
 }
@@ -342,14 +394,13 @@ void run(const struct sequence *s, const struct options *o, u32 number, struct o
 	out->r.eflags &= ~(undefined_flags(s, o) | FLAG_RF | FLAG_AC);
 	forget_fpu_pointers(&out->fpu);
 	forget_fpu_bugs(s, o, out);
+	forget_fetch(out);
 	if (!compares(o, BUG_LIMITS))
 		forget_limits(out);
 	if (!compares(o, BUG_RMW) && out->vector == 14)
 		out->r.error &= ~2u;
-	if (!compares(o, BUG_FAULT_FLAGS) && faulted_in(out, insn_loses_flags))
-		out->r.eflags = 0; /* whatever: not only of the arithmetic ones */
 	if (!compares(o, BUG_LONG) && faulted_in(out, insn_is_long))
-		out->cr2 = out->r.error = 0;
+		forget_parts(out);
 	copy_code(s, false);
 }
 

@@ -101,10 +101,10 @@ static void left_out(void **state)
 		const char *code;
 		unsigned why;
 	} t[] = {
-		{"01c8", COMPARED},	    {"0f05", OUT_HOST},	    {"660f05", OUT_HOST},
-		{"ea", OUT_HOST},	    {"f0ff00", COMPARED},   {"f0ffc0", BUG_LOCK},
-		{"f00fabc8", BUG_LOCK_BIT}, {"f00fab08", COMPARED}, {"660fa4c811", OUT_IMPL},
-		{"660fa4c810", COMPARED},   {"f20f62c1", BUG_UD},   {"2e8b00", BUG_LIMITS},
+		{"01c8", COMPARED},	  {"0f05", OUT_HOST},	  {"660f05", OUT_HOST},
+		{"ea", OUT_HOST},	  {"f0ff00", COMPARED},	  {"f0ffc0", COMPARED},
+		{"0fc208ff", BUG_CMPPS},  {"f00fab08", COMPARED}, {"660fa4c811", OUT_IMPL},
+		{"660fa4c810", COMPARED}, {"c7f80000", OUT_NEW},  {"2e8b00", BUG_LIMITS},
 	};
 
 	(void)state;
