@@ -14,6 +14,7 @@
 #define ABI_USER_DATA 0x00cbf3000000ffffull
 
 /* The same up to 4 GiB. */
+#define FLAT_CODE 0x00cffb000000ffffull
 #define FLAT_DATA 0x00cff3000000ffffull
 
 static bool abi_ldt(const struct vm *vm)
@@ -82,7 +83,8 @@ void seg_unpack(u64 desc, u16 selector, struct segment *seg)
 
 	seg->selector = selector;
 	seg->base = (desc >> 16 & 0xffffff) | (desc >> 32 & 0xff000000u);
-	seg->attr = desc >> 40 & 0xf0ff;
+	/* L has no meaning for a CPU without long mode. */
+	seg->attr = desc >> 40 & 0xf0ff & ~SEG_L;
 	seg->limit = seg->attr & SEG_G ? limit << 12 | 0xfff : limit;
 }
 
@@ -102,6 +104,17 @@ bool seg_mark_accessed(struct vm *vm, u16 selector, u64 desc)
 	if ((desc & DESC_ACCESSED) || !descriptor_address(vm, selector, &la))
 		return true;
 	return mem_write(vm, la + 5, &byte, 1, false);
+}
+
+bool seg_is_loadable(enum seg_reg reg, const struct segment *seg)
+{
+	if ((seg->attr & (SEG_P | SEG_S)) != (SEG_P | SEG_S))
+		return false;
+	if (reg == SEG_CS)
+		return seg_is_code(seg);
+	if (reg == SEG_SS)
+		return seg_is_writable_data(seg);
+	return (seg->attr & (SEG_TYPE_CODE | SEG_TYPE_WRITE)) != SEG_TYPE_CODE;
 }
 
 bool seg_access_ok(const struct segment *seg, u32 offset, unsigned len, bool write)
@@ -131,12 +144,20 @@ static bool is_flat(const struct segment *seg)
 	       (seg->attr & (SEG_P | SEG_DB)) == (SEG_P | SEG_DB);
 }
 
+static unsigned tls_slot(u16 selector)
+{
+	return (unsigned)(selector >> 3) - HOST_TLS_ENTRY;
+}
+
+static bool is_tls_selector(u16 selector)
+{
+	return !(selector & 4) && tls_slot(selector) < HOST_TLS_COUNT;
+}
+
 static bool in_tls_slot(const struct vm *vm, const struct segment *seg)
 {
-	unsigned slot = (seg->selector >> 3) - HOST_TLS_ENTRY;
-
-	return !(seg->selector & 4) && slot < HOST_TLS_COUNT &&
-	       vm->shadow[vm->pool.active].tls[slot];
+	return is_tls_selector(seg->selector) &&
+	       vm->shadow[vm->pool.active].tls[tls_slot(seg->selector)];
 }
 
 /* The selector the hardware must hold for `seg` in register `reg`; 0 if it needs a slot. */
@@ -264,11 +285,6 @@ static bool load_ss(struct vm *vm, u16 selector)
 	return seg_mark_accessed(vm, selector, desc) && seg_install(vm, SEG_SS, &seg);
 }
 
-static bool is_tls_selector(u16 selector)
-{
-	return !(selector & 4) && (unsigned)(selector >> 3) - HOST_TLS_ENTRY < HOST_TLS_COUNT;
-}
-
 bool seg_load(struct vm *vm, enum seg_reg reg, u16 selector)
 {
 	unsigned rpl = selector & 3, cpl = vm_cpl(vm);
@@ -306,6 +322,24 @@ static bool fits_tls(u64 desc)
 	seg_unpack(desc, 0, &seg);
 	return (seg.attr & (SEG_P | SEG_S | SEG_DB)) == (SEG_P | SEG_S | SEG_DB) &&
 	       !(seg.attr & SEG_TYPE_CODE) && seg_dpl(&seg) == 3;
+}
+
+void seg_note_native(struct vm *vm, enum seg_reg reg, u16 selector)
+{
+	struct segment seg = {.selector = selector};
+	u64 desc;
+
+	if (seg_descriptor(vm, selector, &desc))
+		seg_unpack(desc, selector, &seg);
+	/* The guest's table may have been changed since, or never have said what the host's does.
+	 */
+	if (!seg_is_null(selector) && !seg_is_loadable(reg, &seg))
+		seg_unpack(is_tls_selector(selector) ? vm_shadow(vm)->tls[tls_slot(selector)]
+			   : reg == SEG_CS	     ? FLAT_CODE
+						     : FLAT_DATA,
+			   selector, &seg);
+	vm->cpu.seg[reg] = seg;
+	vm->cpu.hw_selector[reg] = selector;
 }
 
 /* A slot is empty now: no register may go on naming it. */
