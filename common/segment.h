@@ -17,6 +17,7 @@ bool seg_ldt_has(struct vm *vm, unsigned entry);
 /* The same on the guest's behalf: raises `vector` with the selector as its error code if there is
  * no such descriptor, and a page fault if it cannot be read. `ext`: the EXT bit. */
 bool seg_fetch(struct vm *vm, u16 selector, enum exception vector, u32 ext, u64 *desc);
+/* descriptor.c has this, seg_is_loadable() and seg_access_ok(). */
 void seg_unpack(u64 desc, u16 selector, struct segment *seg);
 static inline unsigned seg_dpl(const struct segment *s)
 {
