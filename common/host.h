@@ -48,9 +48,9 @@ enum host_slot {
 	HOST_SLOT_USER_CS,   /* LDT 0 */
 	HOST_SLOT_USER_DS,   /* LDT 1 */
 	HOST_SLOT_FLAT_DS,   /* LDT 2: flat data under another selector than the host's own */
-	HOST_SLOT_GDT3,	     /* LDT 3-15: with the hybrid engine, those entries of the guest's GDT */
 	HOST_SLOT_SEG0 = 16, /* LDT 16 + enum seg_reg: a segment the host has no selector for */
 	HOST_SLOT_TLS0 = 32, /* GDT 12 + n */
+	HOST_SLOT_LDT0 = 64, /* LDT n, whatever that is above: with the hybrid engine (native.h) */
 };
 #define HOST_LDT_SELECTOR(slot) ((u16)((slot) << 3 | 7))
 #define HOST_TLS_ENTRY		12

@@ -18,6 +18,20 @@ bool native_runs(const struct vm *vm)
 	       !(cpu->rflags & FLAG_VM) && (cpu->seg[SEG_CS].attr & SEG_DB) && cpu->iopl < 3;
 }
 
+bool native_keeps(struct vm *vm, unsigned entry, u64 desc)
+{
+	const u64 accessed = 1ull << 40;
+	u64 gdt;
+
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
+		if ((vm->cpu.hw_selector[reg] ^ HOST_LDT_SELECTOR(entry)) < 4)
+			return true;
+	if (seg_ldt_has(vm, entry))
+		return false;
+	return entry >= native_spare(vm) ||
+	       (seg_descriptor(vm, entry << 3, &gdt) && ((gdt ^ desc) & ~accessed) == 0);
+}
+
 static bool install(struct vm *vm, enum seg_reg reg, struct segment seg)
 {
 	if (!seg_is_null(seg.selector))
@@ -39,36 +53,6 @@ enum core_next native_enter(struct vm *vm)
 
 /* ---- loads without a trap ---- */
 
-/* Is it a selector of ours, which user code has read from a register? */
-static bool is_ours(u16 selector)
-{
-	const unsigned slot = selector >> 3;
-
-	return (selector & 4) && slot >= HOST_SLOT_SEG0 && slot < HOST_SLOT_SEG0 + SEG_COUNT;
-}
-
-/* What it stands for: the segment of a register that holds it, or, if none does any more, what is
- * in the host's slot. */
-static struct segment of_ours(const struct vm *vm, const struct vcpu *before, u16 selector)
-{
-	struct segment seg;
-
-	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
-		if ((before->hw_selector[reg] ^ selector) < 4)
-			return before->seg[reg];
-	seg_unpack(vm->slot[(selector >> 3) - HOST_SLOT_SEG0], selector, &seg);
-	return seg;
-}
-
-/* The guest's selector for one that has been read: of its GDT, where ours is of the LDT. */
-static u16 guests_own(u16 selector)
-{
-	const unsigned slot = selector >> 3;
-
-	return (selector & 4) && slot >= HOST_SLOT_GDT3 && slot < HOST_SLOT_SEG0 ? selector & ~4u
-										 : selector;
-}
-
 /* The load as the guest's tables have it. A far jump is none that user code of any system makes. */
 static enum native_loads load(struct vm *vm, enum seg_reg reg, u16 selector)
 {
@@ -83,15 +67,44 @@ static enum native_loads load(struct vm *vm, enum seg_reg reg, u16 selector)
 	return NATIVE_FAULT;
 }
 
+/* What a selector of the host's LDT stands for that no register has held: user code has read it
+ * before and kept it, unless it is the guest's own. */
+static enum native_loads kept(struct vm *vm, enum seg_reg reg, u16 selector)
+{
+	const unsigned entry = selector >> 3;
+	struct segment seg;
+
+	if (seg_ldt_has(vm, entry))
+		return load(vm, reg, selector);
+	if (entry < native_spare(vm) || entry >= vm->native_ldt)
+		return load(vm, reg, selector & ~4u);
+	seg_unpack(vm->slot[entry - native_spare(vm)], selector, &seg);
+	return install(vm, reg, seg) ? NATIVE_NONE : NATIVE_FAULT;
+}
+
+/* A selector of the host's LDT stands for what the register that held it had. */
+static enum native_loads take_ours(struct vm *vm, const struct vcpu *before, enum seg_reg reg,
+				   u16 selector)
+{
+	for (unsigned other = 0; other < SEG_COUNT; other++) {
+		const struct segment *seg = &before->seg[other];
+
+		if ((before->hw_selector[other] ^ selector) >= 4)
+			continue;
+		if (selector >> 3 < native_spare(vm))
+			return load(vm, reg, (seg->selector & ~3u) | (selector & 3));
+		return install(vm, reg, *seg) ? NATIVE_NONE : NATIVE_FAULT;
+	}
+	return kept(vm, reg, selector);
+}
+
 static enum native_loads take(struct vm *vm, const struct vcpu *before, enum seg_reg reg, u16 hw)
 {
 	if (seg_is_null(hw)) {
 		seg_install_null(vm, reg, hw);
 		return NATIVE_NONE;
 	}
-	if (!is_ours(hw))
-		return load(vm, reg, guests_own(hw));
-	return install(vm, reg, of_ours(vm, before, hw)) ? NATIVE_NONE : NATIVE_FAULT;
+	return hw & 4 ? take_ours(vm, before, reg, hw) : load(vm, reg, hw);
 }
 
 enum native_loads native_take_selectors(struct vm *vm, const u16 hw[SEG_COUNT])

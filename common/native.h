@@ -9,6 +9,17 @@
 
 #include "core.h"
 
+/* The first of the host's LDT entries, one for each segment register, for segments that cannot have
+ * one that tells the guest's selector. */
+static inline unsigned native_spare(const struct vm *vm)
+{
+	return vm->native_ldt - SEG_COUNT;
+}
+
+/* May the host's LDT still have `desc` there? Registers may name it; and user code may have read
+ * its selector and kept it, where it is no segment of the guest's LDT. */
+bool native_keeps(struct vm *vm, unsigned entry, u64 desc);
+
 /* Can the CPU run what vm->cpu says, as user code of a host process? */
 bool native_runs(const struct vm *vm);
 /* Somebody else has run the guest, up to code that is ours to run: have the host's segment

@@ -3,6 +3,7 @@
  */
 #include "segment.h"
 #include "mem.h"
+#include "native.h"
 #include "pv.h"
 #include "shadow-records.h"
 
@@ -13,6 +14,7 @@
 #define ABI_USER_DATA 0x00cbf3000000ffffull
 
 /* The same up to 4 GiB. */
+#define FLAT_CODE 0x00cffb000000ffffull
 #define FLAT_DATA 0x00cff3000000ffffull
 
 static bool abi_ldt(const struct vm *vm)
@@ -67,14 +69,12 @@ bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc)
 	return false;
 }
 
-void seg_unpack(u64 desc, u16 selector, struct segment *seg)
+bool seg_ldt_has(struct vm *vm, unsigned entry)
 {
-	u32 limit = (desc & 0xffff) | (desc >> 32 & 0xf0000);
+	const u64 present = 1ull << 47;
+	u64 desc;
 
-	seg->selector = selector;
-	seg->base = (desc >> 16 & 0xffffff) | (desc >> 32 & 0xff000000u);
-	seg->attr = desc >> 40 & 0xf0ff;
-	seg->limit = seg->attr & SEG_G ? limit << 12 | 0xfff : limit;
+	return seg_descriptor(vm, entry << 3 | 4, &desc) && (desc & present);
 }
 
 static u64 pack(const struct segment *seg)
@@ -95,25 +95,6 @@ bool seg_mark_accessed(struct vm *vm, u16 selector, u64 desc)
 	return mem_write(vm, la + 5, &byte, 1, false);
 }
 
-bool seg_access_ok(const struct segment *seg, u32 offset, unsigned len, bool write)
-{
-	u32 last = offset + len - 1;
-	u16 type = seg->attr & SEG_TYPE;
-
-	if (!(seg->attr & SEG_P) || last < offset)
-		return false;
-	if (type & SEG_TYPE_CODE) {
-		if (write || !(type & SEG_TYPE_WRITE))
-			return false;
-		return last <= seg->limit;
-	}
-	if (write && !(type & SEG_TYPE_WRITE))
-		return false;
-	if (type & SEG_TYPE_DOWN)
-		return offset > seg->limit && last <= (seg->attr & SEG_DB ? 0xffffffffu : 0xffffu);
-	return last <= seg->limit;
-}
-
 /* ------------------------------------------------- host selectors ---- */
 
 static bool is_flat(const struct segment *seg)
@@ -122,12 +103,20 @@ static bool is_flat(const struct segment *seg)
 	       (seg->attr & (SEG_P | SEG_DB)) == (SEG_P | SEG_DB);
 }
 
+static unsigned tls_slot(u16 selector)
+{
+	return (unsigned)(selector >> 3) - HOST_TLS_ENTRY;
+}
+
+static bool is_tls_selector(u16 selector)
+{
+	return !(selector & 4) && tls_slot(selector) < HOST_TLS_COUNT;
+}
+
 static bool in_tls_slot(const struct vm *vm, const struct segment *seg)
 {
-	unsigned slot = (seg->selector >> 3) - HOST_TLS_ENTRY;
-
-	return !(seg->selector & 4) && slot < HOST_TLS_COUNT &&
-	       vm->shadow[vm->pool.active].tls[slot];
+	return is_tls_selector(seg->selector) &&
+	       vm->shadow[vm->pool.active].tls[tls_slot(seg->selector)];
 }
 
 /* The selector the hardware must hold for `seg` in register `reg`; 0 if it needs a slot. */
@@ -161,18 +150,40 @@ static bool stop_for_segment(struct vm *vm, u16 selector)
 	return false;
 }
 
-/* Where the host has a segment for which it has no selector. User code of the hybrid engine reads
- * what it finds there: that differs from the guest's selector in the table's bit only, if it can.
+/* That of a register, for any segment. */
+static unsigned spare_entry(const struct vm *vm, enum seg_reg reg)
+{
+	return (vm->native ? native_spare(vm) : HOST_SLOT_SEG0) + reg;
+}
+
+/* Is it in use for another segment of the same selector, which was loaded at another time? */
+static bool is_taken(const struct vm *vm, enum seg_reg reg, const struct segment *seg)
+{
+	for (unsigned other = 0; other < SEG_COUNT; other++)
+		if (other != reg && (vm->cpu.seg[other].selector ^ seg->selector) < 4 &&
+		    pack(&vm->cpu.seg[other]) != pack(seg))
+			return true;
+	return false;
+}
+
+/*
+ * The entry of the host's LDT for a segment that it has no selector for. User code of the hybrid
+ * engine reads the selector it finds there, and loads it again: it is the guest's own for a segment
+ * of its LDT, and differs in the table's bit only for one of its GDT, unless its LDT has that.
  */
-static enum host_slot slot_for(struct vm *vm, enum seg_reg reg, const struct segment *seg)
+static unsigned ldt_entry_for(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 {
 	const unsigned index = seg->selector >> 3;
 
-	if (vm->native && reg != SEG_CS && !(seg->selector & 4) && index >= HOST_SLOT_GDT3 &&
-	    index < HOST_SLOT_SEG0)
-		return index;
-	vm->slot[reg] = pack(seg);
-	return HOST_SLOT_SEG0 + reg;
+	if (!vm->native || reg == SEG_CS || index >= native_spare(vm) || is_taken(vm, reg, seg) ||
+	    (!(seg->selector & 4) && seg_ldt_has(vm, index)))
+		return spare_entry(vm, reg);
+	return index;
+}
+
+static enum host_error set_ldt_entry(struct vm *vm, unsigned entry, u64 desc)
+{
+	return host_set_segment(vm, (vm->native ? HOST_SLOT_LDT0 : 0) + entry, desc);
 }
 
 bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
@@ -180,11 +191,13 @@ bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg)
 	u16 hw = native_selector(vm, reg, seg);
 
 	if (!hw) {
-		const enum host_slot slot = slot_for(vm, reg, seg);
+		const unsigned entry = ldt_entry_for(vm, reg, seg);
 
-		if (host_set_segment(vm, slot, pack(seg)) != HOST_OK)
+		if (entry == spare_entry(vm, reg))
+			vm->slot[reg] = pack(seg);
+		if (set_ldt_entry(vm, entry, pack(seg)) != HOST_OK)
 			return stop_for_segment(vm, seg->selector);
-		hw = HOST_LDT_SELECTOR(slot);
+		hw = HOST_LDT_SELECTOR(entry);
 	}
 	vm->cpu.seg[reg] = *seg;
 	vm->cpu.hw_selector[reg] = hw;
@@ -231,11 +244,6 @@ static bool load_ss(struct vm *vm, u16 selector)
 	return seg_mark_accessed(vm, selector, desc) && seg_install(vm, SEG_SS, &seg);
 }
 
-static bool is_tls_selector(u16 selector)
-{
-	return !(selector & 4) && (unsigned)(selector >> 3) - HOST_TLS_ENTRY < HOST_TLS_COUNT;
-}
-
 bool seg_load(struct vm *vm, enum seg_reg reg, u16 selector)
 {
 	unsigned rpl = selector & 3, cpl = vm_cpl(vm);
@@ -273,6 +281,24 @@ static bool fits_tls(u64 desc)
 	seg_unpack(desc, 0, &seg);
 	return (seg.attr & (SEG_P | SEG_S | SEG_DB)) == (SEG_P | SEG_S | SEG_DB) &&
 	       !(seg.attr & SEG_TYPE_CODE) && seg_dpl(&seg) == 3;
+}
+
+void seg_note_native(struct vm *vm, enum seg_reg reg, u16 selector)
+{
+	struct segment seg = {.selector = selector};
+	u64 desc;
+
+	if (seg_descriptor(vm, selector, &desc))
+		seg_unpack(desc, selector, &seg);
+	/* The guest's table may have been changed since, or never have said what the host's does.
+	 */
+	if (!seg_is_null(selector) && !seg_is_loadable(reg, &seg))
+		seg_unpack(is_tls_selector(selector) ? vm_shadow(vm)->tls[tls_slot(selector)]
+			   : reg == SEG_CS	     ? FLAT_CODE
+						     : FLAT_DATA,
+			   selector, &seg);
+	vm->cpu.seg[reg] = seg;
+	vm->cpu.hw_selector[reg] = selector;
 }
 
 /* A slot is empty now: no register may go on naming it. */
@@ -341,13 +367,13 @@ bool seg_carry_tls(struct vm *vm, const struct shadow *from)
 
 bool seg_init(struct vm *vm)
 {
-	if (host_set_segment(vm, HOST_SLOT_FLAT_DS, FLAT_DATA) != HOST_OK)
+	if (!vm->native && host_set_segment(vm, HOST_SLOT_FLAT_DS, FLAT_DATA) != HOST_OK)
 		return stop_for_segment(vm, HOST_FLAT_DS);
 	/* Of a machine that is not new: its code has read such selectors, and kept them. */
 	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
 		if (vm->slot[reg] &&
-		    host_set_segment(vm, HOST_SLOT_SEG0 + reg, vm->slot[reg]) != HOST_OK)
-			return stop_for_segment(vm, HOST_LDT_SELECTOR(HOST_SLOT_SEG0 + reg));
+		    set_ldt_entry(vm, spare_entry(vm, reg), vm->slot[reg]) != HOST_OK)
+			return stop_for_segment(vm, HOST_LDT_SELECTOR(spare_entry(vm, reg)));
 	return seg_sync_ldt(vm);
 }
 

@@ -12,9 +12,12 @@
 /* Read the 8-byte descriptor `selector` names; false if it is outside its table or the table
  * cannot be read (nothing is raised). Null selectors give false. */
 bool seg_descriptor(struct vm *vm, u16 selector, u64 *desc);
+/* Is there a present segment or gate at that entry of the guest's LDT? */
+bool seg_ldt_has(struct vm *vm, unsigned entry);
 /* The same on the guest's behalf: raises `vector` with the selector as its error code if there is
  * no such descriptor, and a page fault if it cannot be read. `ext`: the EXT bit. */
 bool seg_fetch(struct vm *vm, u16 selector, enum exception vector, u32 ext, u64 *desc);
+/* descriptor.c has this, seg_is_loadable() and seg_access_ok(). */
 void seg_unpack(u64 desc, u16 selector, struct segment *seg);
 static inline unsigned seg_dpl(const struct segment *s)
 {
@@ -44,6 +47,8 @@ static inline bool seg_is_null(u16 selector)
 /* Is this one of the ABI's user segments (a 3 GiB limit that stands for page protection)? */
 bool seg_is_abi_user(const struct vm *vm, u16 selector);
 
+/* May a register hold it: is it present, and of a type that a load takes (SDM vol. 2, MOV, POP)? */
+bool seg_is_loadable(enum seg_reg reg, const struct segment *seg);
 /* May [offset, offset + len) be accessed? Present, type and limit (SDM vol. 3, 5.3-5.5). */
 bool seg_access_ok(const struct segment *seg, u32 offset, unsigned len, bool write);
 
@@ -55,6 +60,8 @@ bool seg_load(struct vm *vm, enum seg_reg reg, u16 selector);
 /* Install a segment whose checks are done (CS and SS of transfers) and pick its host selector.
  * False: the host refused it, and vm->exit is set. */
 bool seg_install(struct vm *vm, enum seg_reg reg, const struct segment *seg);
+/* The guest has loaded, without a trap, a selector that is right on the host as it is. */
+void seg_note_native(struct vm *vm, enum seg_reg reg, u16 selector);
 void seg_install_null(struct vm *vm, enum seg_reg reg, u16 selector);
 /* Returning to an outer level: null the data segments it may not hold (SDM vol. 2, RET). */
 void seg_drop_inner(struct vm *vm, unsigned cpl);

@@ -281,6 +281,11 @@ static enum stub_exit undo_iret(struct vm *vm, u32 state)
 	return STUB_EXIT_IRET;
 }
 
+/* What `pushf` at CPL 3 can have pushed; IF is the virtual one. */
+#define PUSHED_FLAGS                                                                               \
+	(FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_OF | \
+	 FLAG_NT | FLAG_AC | FLAG_ID)
+
 /* Back to the `int $0x80` behind the far call, or, from the far call's trapping twin, to it. */
 static enum stub_exit undo_syscall(struct vm *vm, u32 state)
 {
@@ -297,7 +302,8 @@ static enum stub_exit undo_syscall(struct vm *vm, u32 state)
 		move_sp(vm, 4);
 		break;
 	case STUB_SYS_FLAGS:
-		vm->cpu.rflags = stack_word(vm, 8);
+		/* Nor need what is there be flags that the stub has pushed. */
+		vm->cpu.rflags = (stack_word(vm, 8) & PUSHED_FLAGS) | FLAG_ONE;
 		vm_set_if(vm, FLAG_IF);
 		/* fall through */
 	case STUB_SYS_KERNEL:

@@ -403,16 +403,7 @@ enum core_next core_start(struct vm *vm)
 void core_sync_selectors(struct vm *vm, const u16 hw[SEG_COUNT])
 {
 	stubs_sync_segments(vm, hw);
-	for (unsigned reg = 0; reg < SEG_COUNT; reg++) {
-		struct segment seg = {.selector = hw[reg]};
-		u64 desc;
-
-		if (hw[reg] == vm->cpu.hw_selector[reg])
-			continue;
-		/* The guest loaded a selector that is right on the host as it is. */
-		if (seg_descriptor(vm, hw[reg], &desc))
-			seg_unpack(desc, hw[reg], &seg);
-		vm->cpu.seg[reg] = seg;
-		vm->cpu.hw_selector[reg] = hw[reg];
-	}
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
+		if (hw[reg] != vm->cpu.hw_selector[reg])
+			seg_note_native(vm, reg, hw[reg]);
 }

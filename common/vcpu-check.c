@@ -38,15 +38,9 @@ static bool hidden_valid(const struct segment *s)
 
 static bool segment_valid(enum seg_reg reg, const struct segment *s)
 {
-	const bool readable = (s->attr & (SEG_TYPE_CODE | SEG_TYPE_WRITE)) != SEG_TYPE_CODE;
-
 	if (seg_is_null(s->selector))
 		return reg != SEG_CS && reg != SEG_SS;
-	if (!hidden_valid(s) || !(s->attr & SEG_S))
-		return false;
-	if (reg == SEG_CS)
-		return seg_is_code(s);
-	return reg == SEG_SS ? seg_is_writable_data(s) : readable;
+	return hidden_valid(s) && seg_is_loadable(reg, s);
 }
 
 static bool system_valid(const struct segment *s, u16 type, u16 ignored)

@@ -73,9 +73,10 @@ struct vm {
 	u8 *ram;	   /* alias of all these in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
 	bool fast_paths;   /* stubs may run without a trap */
-	bool levels; /* the engine's CPU has the guest's privilege levels and modes itself: there
-		      * is no PV page among its linear pages, and IF and CPL are the CPU's */
-	bool native; /* the hybrid engine's: user code runs, on the host's CPU */
+	bool levels;	/* the engine's CPU has the guest's privilege levels and modes itself: there
+			 * is no PV page among its linear pages, and IF and CPL are the CPU's */
+	u32 native_ldt; /* with `native`: how many entries the host's LDT may have */
+	bool native;	/* the hybrid engine's: user code runs, on the host's CPU */
 	const u64 *mapped; /* then: a bit for each linear page, set where its record is mapped;
 			    * records that the other side has made are not, until user code wants
 			    * them; NULL: who knows */

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "control/process-tree.h"
 #include "hal/agent.h"
 #include "hal/virtio-console.h"
 #include "pc.h"
@@ -286,6 +287,15 @@ static bool guest_idles(void *owner)
 	return engine_is_idle(m->engine);
 }
 
+static u64 guest_waited(void *owner)
+{
+	struct usage usage;
+
+	(void)owner;
+	process_tree_usage(getpid(), &usage);
+	return usage.waited_ns;
+}
+
 static void device_changed(void *opaque, unsigned irq, bool level)
 {
 	struct machine *m = opaque;
@@ -479,6 +489,7 @@ bool machine_init(struct machine *m, struct engine *engine, u64 ram_size, bool d
 	m->input.timer.fd = m->goal.timer.fd = -1;
 	m->input.opened = input_opened;
 	m->input.idle = guest_idles;
+	m->input.waited = guest_waited;
 	m->input.owner = m;
 	return build_board(m, ram_size, hal, pc, e) && watch_signals(m, e) &&
 	       input_gate_init(&m->input, loop, &m->serial, e);

@@ -29,6 +29,11 @@
 #else
 #define ZSTD false
 #endif
+#ifdef HAVE_LZ4
+#define LZ4 true
+#else
+#define LZ4 false
+#endif
 #ifdef HAVE_LIBURING
 #define URING true
 #else
@@ -49,11 +54,17 @@ static const struct {
 	const char *name;
 	bool there;
 } features[] = {
-	{"gzip", GZIP},		{"xz", XZ},
-	{"zstd", ZSTD},		{"liburing", URING},
-	{"libnbd", NBD},	{"libslirp", true},
-	{"jansson", true},	{"capstone", true},
-	{"emulator", EMULATOR}, {"sanitizers", SANITIZERS},
+	{"gzip", GZIP},
+	{"xz", XZ},
+	{"zstd", ZSTD},
+	{"lz4", LZ4},
+	{"liburing", URING},
+	{"libnbd", NBD},
+	{"libslirp", true},
+	{"jansson", true},
+	{"capstone", true},
+	{"emulator", EMULATOR},
+	{"sanitizers", SANITIZERS},
 };
 
 static void list(const char *head, bool there)

@@ -221,20 +221,43 @@ static bool read_saved_guest(struct run *r)
 	return true;
 }
 
+/*
+ * Where the note cannot be seen, the engine that the user has named says what the kernel is. With
+ * the emulator, which runs both kinds, and with none named it is the name that guest/build-kernel
+ * gives its kernels.
+ */
+static void guess_abi(struct run *r)
+{
+	const struct run_options *o = &r->options;
+
+	if (!r->image.abi_unknown)
+		return;
+	if (o->engine_given && strcmp(o->engine, ENGINE_EMULATOR) != 0)
+		r->image.abi = engine_needs_note(o->engine);
+	else
+		r->image.abi = strstr(r->image.name, "-plex86") != NULL;
+}
+
 /* A Linux that was not built for plex86 needs an engine that emulates it. */
 static bool choose_engine(struct run *r)
 {
 	struct run_options *o = &r->options;
 	const char *kernel = o->kernel ? o->kernel : "";
 
+	guess_abi(r);
 	if (r->image.abi || r->image.kind == IMAGE_MULTIBOOT)
 		return true;
 	if (!o->engine_given) {
 		o->engine = o->kmod ? ENGINE_HYBRID_KMOD : ENGINE_HYBRID;
 		fprintf(stderr,
-			"plex86: kernel '%s' was not built for plex86: it is emulated, its "
-			"programs run natively (--engine %s)\n",
-			kernel, o->engine);
+			"plex86: kernel '%s' %s: it is emulated, its programs run natively "
+			"(--engine %s%s)\n",
+			kernel,
+			r->image.abi_unknown ? "is packed in a way that this plex86 cannot read, "
+					       "and not named as built for it"
+					     : "was not built for plex86",
+			o->engine,
+			r->image.abi_unknown ? "; if it was built for plex86: --engine user" : "");
 	}
 	if (!engine_needs_note(o->engine))
 		return true;

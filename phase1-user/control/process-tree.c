@@ -4,6 +4,7 @@
 #include "process-tree.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,22 @@ static u64 cpu_time(pid_t pid)
 	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
 		return 0;
 	return (u64)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static u64 time_waited(pid_t pid)
+{
+	char path[64];
+	u64 waited = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %" SCNu64, &waited) != 1)
+		waited = 0;
+	fclose(f);
+	return waited;
 }
 
 /* Also says whose child it is. */
@@ -104,6 +121,7 @@ void process_tree_usage(pid_t pid, struct usage *usage)
 		if (!list[i].ours)
 			continue;
 		usage->cpu_ns += cpu_time(list[i].pid);
+		usage->waited_ns += time_waited(list[i].pid);
 		usage->private += list[i].private;
 	}
 	free(list);

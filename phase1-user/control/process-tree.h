@@ -10,7 +10,8 @@
 #include "../../common/types.h"
 
 struct usage {
-	u64 cpu_ns;  /* of all that live */
+	u64 cpu_ns;    /* of all that live */
+	u64 waited_ns; /* for a CPU, their first threads; 0 if the host does not say */
 	u64 private; /* bytes: resident, but for memory shared by file descriptor; with page tables
 		      */
 };

@@ -28,6 +28,7 @@ static struct {
 	struct plex86_user *page;
 	bool has_fpu;	  /* the module's FPU registers are the guest's */
 	bool catching_up; /* what the emulator's own TLB has forgotten long ago is unmapped */
+	bool had_ldt;	  /* the guest */
 	int error;	  /* of the module's */
 } kmod;
 
@@ -121,14 +122,26 @@ enum host_error kmod_unmap(struct vm *vm, u64 la, u64 len)
 enum host_error kmod_set_segment(enum host_slot slot, u64 descriptor)
 {
 	struct plex86_user *u = kmod.page;
+	const unsigned entry = slot < HOST_SLOT_LDT0 ? slot : slot - HOST_SLOT_LDT0;
 
-	if (slot >= ARRAY_SIZE(u->ldt))
+	if (entry >= ARRAY_SIZE(u->ldt))
 		return HOST_FAIL;
-	if (u->ldt[slot] == descriptor)
+	if (u->ldt[entry] == descriptor)
 		return HOST_OK;
-	u->ldt[slot] = descriptor;
-	u->ldt_changed |= 1u << slot;
+	u->ldt[entry] = descriptor;
+	u->ldt_changed |= 1u << entry;
 	return HOST_OK;
+}
+
+/* As host_hide_segments() of a vcpu process does. */
+static void hide_segments(struct vm *vm)
+{
+	struct plex86_user *u = kmod.page;
+
+	kmod.had_ldt |= !seg_is_null(vm->cpu.ldtr.selector);
+	for (unsigned i = 0; kmod.had_ldt && i < ARRAY_SIZE(u->ldt); i++)
+		if (u->ldt[i] && !native_keeps(vm, i, u->ldt[i]))
+			kmod_set_segment(HOST_SLOT_LDT0 + i, 0);
 }
 
 static void catch_up(struct vm *vm)
@@ -279,6 +292,7 @@ static enum core_next emulate(struct vm *vm)
 {
 	struct vm_stats_trap trap = vm->stats.trap;
 	const u64 since = clock_tsc(vm);
+	enum core_next next;
 
 	trace(vm, EV_HANDOVER, 0, 0);
 	vm->native = false;
@@ -290,7 +304,9 @@ static enum core_next emulate(struct vm *vm)
 	catch_up(vm);
 	stats_handover_ends(vm, &trap, since);
 	clear_poke(); /* native_enter() looks */
-	return native_enter(vm);
+	next = native_enter(vm);
+	hide_segments(vm);
+	return next;
 }
 
 static enum core_next start(struct vm *vm)
@@ -298,6 +314,7 @@ static enum core_next start(struct vm *vm)
 	enum core_next next;
 
 	vm->native = true;
+	vm->native_ldt = ARRAY_SIZE(kmod.page->ldt);
 	next = seg_init(vm) ? core_start(vm) : CORE_EXIT;
 	/* A machine that is not new may be at user code. */
 	return next == CORE_RESUME && native_runs(vm) ? native_enter(vm) : next;

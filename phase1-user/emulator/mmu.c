@@ -8,6 +8,7 @@
 #include "../vcpu/handover.h"
 #include "code.h"
 #include "cpu.h"
+#include "run.h"
 #include "unicorn-internals.h"
 
 /* From here on it is quicker to forget everything. */
@@ -131,8 +132,9 @@ static void exit_mmio(struct vm *vm, u64 gpa, unsigned size, bool write, u64 val
 	vm->exit.mmio.value = value;
 	hand_over();
 	__atomic_store_n(&shared->mode, MODE_GUEST, __ATOMIC_SEQ_CST);
-	/* Who wanted attention meanwhile has not sent a signal. */
-	emulated_poke();
+	/* Who wanted attention meanwhile has not sent a signal; and a device may have read or
+	 * written what the store told it of. */
+	run_others_wrote();
 }
 
 u64 mmu_device_read(u64 gpa, unsigned size)

@@ -133,7 +133,7 @@ bool bzimage_identify(struct image *im, struct error *e)
 	room = im->file.size - setup_size(&h);
 	/* Before protocol 2.08 there is no telling where the payload is. */
 	if (h.version < 0x208) {
-		im->abi = true;
+		im->abi_unknown = true;
 		return true;
 	}
 	if (h.payload_offset > room || h.payload_length > room - h.payload_offset)
@@ -144,8 +144,8 @@ bool bzimage_identify(struct image *im, struct error *e)
 		if (damaged)
 			return error_set(e, "kernel '%s': its compressed payload is damaged",
 					 im->file.path);
-		/* Packed in a way this build cannot read: take the user's word for it. */
-		im->abi = true;
+		/* Packed in a way this build cannot read. */
+		im->abi_unknown = true;
 		return true;
 	}
 	ok = check_kernel(im, kernel, size, e);

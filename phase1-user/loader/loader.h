@@ -31,6 +31,7 @@ struct image {
 	enum image_kind kind;
 	char name[160];	  /* what it is, for people: "a Linux 6.1.0-26-686 bzImage" */
 	bool abi;	  /* it carries the plex86 note, in the version we provide */
+	bool abi_unknown; /* whether it does cannot be seen: packed in a way we cannot read */
 	size_t multiboot; /* IMAGE_MULTIBOOT: offset of its header */
 };
 

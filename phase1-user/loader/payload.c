@@ -13,12 +13,18 @@
 #ifdef HAVE_LZMA
 #include <lzma.h>
 #endif
+#ifdef HAVE_LZ4
+#include <lz4.h>
+#endif
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 #endif
 
 #define UNPACKED_MAX ((size_t)512 << 20)
-#define FIRST_GUESS  8 /* times the packed size */
+#define FIRST_GUESS  8	 /* times the packed size */
+#define SIZE_BYTES   4	 /* the unpacked size, which Linux's build appends to all but gzip */
+#define LZ4_RATIO    255 /* at most */
+#define LZ4_BLOCK    ((size_t)8 << 20) /* unpacked: all of a file's blocks but the last */
 
 struct output {
 	u8 *data;
@@ -64,23 +70,74 @@ static bool unpack_gzip(const u8 *data, size_t size, struct output *out)
 #endif
 
 #ifdef HAVE_LZMA
-static bool unpack_xz(const u8 *data, size_t size, struct output *out)
+/* `result`: of what has made `x` a decoder. */
+static bool unpack_by_lzma(lzma_stream *x, lzma_ret result, const u8 *data, size_t size,
+			   struct output *out)
 {
-	lzma_stream x = LZMA_STREAM_INIT;
-	lzma_ret result = lzma_stream_decoder(&x, UNPACKED_MAX, 0);
-
-	x.next_in = data;
-	x.avail_in = size;
+	x->next_in = data;
+	x->avail_in = size;
 	while (result == LZMA_OK) {
 		if (out->size == out->room && !grow(out))
 			break;
-		x.next_out = out->data + out->size;
-		x.avail_out = out->room - out->size;
-		result = lzma_code(&x, LZMA_RUN);
-		out->size = out->room - x.avail_out;
+		x->next_out = out->data + out->size;
+		x->avail_out = out->room - out->size;
+		result = lzma_code(x, LZMA_RUN);
+		out->size = out->room - x->avail_out;
 	}
-	lzma_end(&x);
+	lzma_end(x);
 	return result == LZMA_STREAM_END;
+}
+
+static bool unpack_xz(const u8 *data, size_t size, struct output *out)
+{
+	lzma_stream x = LZMA_STREAM_INIT;
+	const lzma_ret result = lzma_stream_decoder(&x, UNPACKED_MAX, 0);
+
+	return unpack_by_lzma(&x, result, data, size, out);
+}
+
+/* What xz's forerunner, the command lzma, wrote. */
+static bool unpack_lzma(const u8 *data, size_t size, struct output *out)
+{
+	lzma_stream x = LZMA_STREAM_INIT;
+	const lzma_ret result = lzma_alone_decoder(&x, UNPACKED_MAX);
+
+	return unpack_by_lzma(&x, result, data, size, out);
+}
+#endif
+
+#ifdef HAVE_LZ4
+/*
+ * lz4's legacy format (lz4 -l): a magic number, then blocks, each behind the number of its bytes.
+ * It has no end of its own: the size that Linux's build appends is the last thing there is.
+ */
+static bool unpack_lz4(const u8 *data, size_t size, struct output *out)
+{
+	size_t at = 4;
+	u32 packed, unpacked;
+
+	if (size - at < SIZE_BYTES)
+		return false;
+	size -= SIZE_BYTES;
+	mem_copy(&unpacked, data + size, sizeof(unpacked));
+	out->first = unpacked;
+	if (unpacked > size * LZ4_RATIO || !grow(out))
+		return false;
+	for (; size - at > sizeof(packed); at += packed) {
+		const size_t left = out->room - out->size;
+		int got;
+
+		mem_copy(&packed, data + at, sizeof(packed));
+		at += sizeof(packed);
+		if (packed > INT32_MAX || packed > size - at)
+			return false;
+		got = LZ4_decompress_safe((const char *)data + at, (char *)out->data + out->size,
+					  packed, left < LZ4_BLOCK ? left : LZ4_BLOCK);
+		if (got < 0)
+			return false;
+		out->size += got;
+	}
+	return size == at && out->size == unpacked;
 }
 #endif
 
@@ -122,6 +179,10 @@ static const struct format {
 #endif
 #ifdef HAVE_LZMA
 	{{0xfd, '7', 'z', 'X', 'Z', 0}, 6, unpack_xz},
+	{{0x5d, 0, 0}, 3, unpack_lzma},
+#endif
+#ifdef HAVE_LZ4
+	{{0x02, 0x21, 0x4c, 0x18}, 4, unpack_lz4},
 #endif
 #ifdef HAVE_ZSTD
 	{{0x28, 0xb5, 0x2f, 0xfd}, 4, unpack_zstd},

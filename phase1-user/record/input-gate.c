@@ -15,7 +15,8 @@
 #define NS_PER_BYTE 1000u /* 1 MB/s: a hundred times a real line, and Linux keeps up */
 #define BUDGET_MAX  4096u
 #define REFILL_NS   1000000u
-#define LOOK_NS	    2000000u /* between looks whether it idles */
+#define WAITED_NS   100000000u /* between looks how long it has waited */
+#define LOOK_NS	    2000000u   /* between looks whether it idles */
 /* A guest that never idles shall have its input all the same. */
 #define PROBE_NS ((u64)1000000000)
 
@@ -70,13 +71,31 @@ void input_gate_hold(struct input_gate *g, unsigned patience_s)
 {
 	g->flow = true;
 	g->hold = true;
-	g->hold_until = now_ns() + (u64)patience_s * 1000000000;
+	g->patience = (u64)patience_s * 1000000000;
+	g->held_since = now_ns();
+	g->hold_until = g->held_since + g->patience;
 	open_at(g, g->hold_until);
+}
+
+/* What the guest has spent waiting for the host's CPU is none of its time: on a busy host it would
+ * get its input before it has a terminal to take it, and lose it. */
+static bool patience_ends(struct input_gate *g, u64 now)
+{
+	u64 end;
+
+	if (now < g->hold_until)
+		return false;
+	end = g->held_since + g->patience + g->waited(g->owner);
+	if (now >= end)
+		return true;
+	g->hold_until = end > now + WAITED_NS ? end : now + WAITED_NS;
+	open_at(g, g->hold_until);
+	return false;
 }
 
 static bool is_early(struct input_gate *g, u64 now)
 {
-	if (g->hold && ((g->serial->mcr & MCR_OUT1) || now >= g->hold_until))
+	if (g->hold && ((g->serial->mcr & MCR_OUT1) || patience_ends(g, now)))
 		g->hold = false;
 	return g->hold;
 }

@@ -20,10 +20,14 @@ struct input_gate {
 	void (*opened)(void *owner);
 	/* Does the guest wait for something? */
 	bool (*idle)(void *owner);
+	/* How long has it waited for the host's CPU, in ns? */
+	u64 (*waited)(void *owner);
 	void *owner;
 	bool flow;	/* the guest's RTS means what it says */
 	bool hold;	/* until the guest's init raises OUT1, or patience ends */
-	u64 hold_until; /* ns */
+	u64 held_since; /* ns */
+	u64 patience;	/* ns */
+	u64 hold_until; /* ns: when to look again whether patience has ended */
 	bool probing;	/* the driver of hvc0 is just finding its device */
 	u64 probed_by;	/* ns */
 	u64 passed;	/* when bytes last did, ns */

@@ -5,6 +5,8 @@
  * Owns: the low 4 GiB of this process. Called from the signal handler, with all signals blocked.
  */
 #include "../../guest/include/plex86-abi.h"
+#include "../../common/native.h"
+#include "../../common/segment.h"
 #include "sys.h"
 #include "vcpu.h"
 #include "vsyscall.h"
@@ -13,7 +15,8 @@
 #include <cpuid.h>
 #include <linux/mman.h>
 
-static u64 ldt[HOST_SLOT_TLS0]; /* each process's own: the LDT entries it has */
+static u64 ldt[NATIVE_LDT]; /* each process's own: the LDT entries it has */
+static unsigned ldt_end;    /* behind the last one */
 
 /* ------------------------------------------------------------ memory ---- */
 
@@ -131,15 +134,29 @@ static long set_ldt(unsigned entry, u64 desc)
 	return sys3(__NR_modify_ldt, write_new_mode, (long)&d, sizeof(d));
 }
 
-static enum host_error sync_ldt(unsigned entry)
+static enum host_error sync_ldt(unsigned entry, u64 desc)
 {
-	const u64 desc = shared->ldt[entry];
-
 	if (ldt[entry] == desc)
 		return HOST_OK;
 	if (set_ldt(entry, desc))
 		return HOST_FAIL;
 	ldt[entry] = desc;
+	if (entry >= ldt_end)
+		ldt_end = entry + 1;
+	return HOST_OK;
+}
+
+enum host_error host_hide_segments(struct vm *vm)
+{
+	static bool had_ldt;
+
+	had_ldt |= !seg_is_null(vm->cpu.ldtr.selector);
+	if (!had_ldt)
+		return HOST_OK;
+	for (unsigned entry = 0; entry < ldt_end; entry++)
+		if (ldt[entry] && !native_keeps(vm, entry, ldt[entry]) &&
+		    sync_ldt(entry, 0) != HOST_OK)
+			return HOST_FAIL;
 	return HOST_OK;
 }
 
@@ -189,10 +206,12 @@ static enum host_error set_tls(struct vm *vm, unsigned slot, u64 desc)
 enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descriptor)
 {
 	shared->gate.reload = true;
+	if (slot >= HOST_SLOT_LDT0)
+		return sync_ldt(slot - HOST_SLOT_LDT0, descriptor);
 	if (slot >= HOST_SLOT_TLS0)
 		return set_tls(vm, slot - HOST_SLOT_TLS0, descriptor);
 	shared->ldt[slot] = descriptor;
-	return sync_ldt(slot);
+	return sync_ldt(slot, descriptor);
 }
 
 /* The timer of the process left behind stays armed: at worst it finds a signal waiting when it next
@@ -201,8 +220,8 @@ enum host_error host_arrive(struct vm *vm)
 {
 	shared->gate.reload = true;
 	/* The hybrid engine sets those that registers are to name, each time. */
-	for (unsigned entry = 0; !shared->hybrid.on && entry < ARRAY_SIZE(ldt); entry++)
-		if (sync_ldt(entry) != HOST_OK)
+	for (unsigned entry = 0; !shared->hybrid.on && entry < ARRAY_SIZE(shared->ldt); entry++)
+		if (sync_ldt(entry, shared->ldt[entry]) != HOST_OK)
 			return HOST_FAIL;
 	timer_resync(vm);
 	return HOST_OK;

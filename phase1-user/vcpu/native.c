@@ -25,6 +25,7 @@ void native_setup(struct vm *vm)
 	own_map(vm);
 	vm->levels = vm->two_views = true;
 	vm->native = true;
+	vm->native_ldt = NATIVE_LDT;
 	vm->fast_paths = false;
 }
 
@@ -37,12 +38,20 @@ static void arrive(struct vm *vm)
 	fpu_take_back();
 }
 
+static enum core_next stop_for_segments(struct vm *vm)
+{
+	vm->exit = (struct vm_exit){.kind = EXIT_FAULT};
+	vm->exit.fault.reason = FAULT_HOST_SEGMENT;
+	return CORE_EXIT;
+}
+
 /* The guest is at something that is not ours to run. */
 static enum core_next emulate(struct vm *vm)
 {
 	struct vm_stats_trap trap = vm->stats.trap;
 	const u32 here = vm->pool.active;
 	const u64 since = clock_tsc(vm);
+	enum core_next next;
 
 	if (trap.cause >= EV_COUNT)
 		trap.cause = EV_TRAP;
@@ -53,15 +62,13 @@ static enum core_next emulate(struct vm *vm)
 	if (vm->pool.active != here && vm->pool.active < shared->processes)
 		baton_pass(&shared->baton, vm->pool.active);
 	own_map(vm);
-	if (host_arrive(vm) != HOST_OK) {
-		vm->exit = (struct vm_exit){.kind = EXIT_FAULT};
-		vm->exit.fault.reason = FAULT_HOST_SEGMENT;
-		return CORE_EXIT;
-	}
+	if (host_arrive(vm) != HOST_OK)
+		return stop_for_segments(vm);
 	vsyscall_catch_up(vm, &shared->hybrid);
 	hybrid_catch_up(vm, &shared->hybrid);
 	stats_handover_ends(vm, &trap, since);
-	return native_enter(vm);
+	next = native_enter(vm);
+	return host_hide_segments(vm) == HOST_OK ? next : stop_for_segments(vm);
 }
 
 void run_until_native(enum core_next next)

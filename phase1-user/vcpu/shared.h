@@ -123,7 +123,7 @@ struct vcpu_shared {
 	/* The vcpu processes' own. */
 	bool started;		       /* the first signal has come */
 	struct turn_patience patience; /* of whichever of them waits */
-	u64 ldt[HOST_SLOT_TLS0];       /* descriptors that all processes should have */
+	u64 ldt[HOST_SLOT_TLS0]; /* descriptors that all processes should have, not with hybrid */
 	struct baton baton;
 	struct gate gate;
 	struct vcpu_fpu fpu;

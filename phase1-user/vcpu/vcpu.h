@@ -49,6 +49,10 @@ void pool_create(bool (*prepare)(void));
 void pool_open(void);
 /* This process has just been passed the baton: bring its segments and timer in line. */
 enum host_error host_arrive(struct vm *vm);
+#define NATIVE_LDT 512 /* entries that a process's LDT may have */
+/* If the guest has or had an LDT: empty those entries of this process's that native_keeps() does
+ * not want, so that a load of them is a trap. */
+enum host_error host_hide_segments(struct vm *vm);
 
 /* Write guest state from vm->cpu into the CPU and run it; never returns. */
 _Noreturn void signal_enter_guest(void);

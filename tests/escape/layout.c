@@ -1,7 +1,6 @@
 /*
  * Prints where the parts of the memory shared with a vcpu process lie, for an attacker to be told:
- * EXIT-OFFSET SIZE BELLS-OFFSET RAM-OFFSET. SIZE is without the shadows at the end, which the VMM
- * does not read.
+ * NAME=OFFSET words. SIZE is without the shadows at the end, which the VMM does not read.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -9,8 +8,10 @@
 
 int main(void)
 {
-	printf("%zu %zu %zu %zu\n", offsetof(struct vcpu_shared, vm.exit),
-	       offsetof(struct vcpu_shared, vm.shadow),
-	       offsetof(struct vcpu_shared, vm.devices.rung), offsetof(struct vcpu_shared, vm.ram));
+	printf("EXIT=%zu SIZE=%zu BELLS=%zu RAM=%zu FRAME=%zu CALL=%zu BATON=%zu\n",
+	       offsetof(struct vcpu_shared, vm.exit), offsetof(struct vcpu_shared, vm.shadow),
+	       offsetof(struct vcpu_shared, vm.devices.rung), offsetof(struct vcpu_shared, vm.ram),
+	       offsetof(struct vcpu_shared, fpu.frame), offsetof(struct vcpu_shared, baton.call),
+	       offsetof(struct vcpu_shared, baton));
 	return 0;
 }

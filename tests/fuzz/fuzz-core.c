@@ -4,17 +4,22 @@
  * The input says how the machine is made, changes its vcpu and its memory, and lists traps, answers
  * and failures of the host. ASan sees what leaves guest RAM (it comes from malloc), UBSan what
  * leaves an array, libFuzzer what does not end, and the mock host mappings of what is not RAM.
- * What an engine relies on when it is told to run the guest is asserted.
+ * After each entry the vcpu and the chips are in a state that machines can be in, and selectors are
+ * what an engine relies on; in the end the shadows are what the host has mapped, and what the page
+ * tables allow.
  */
-#define _DEFAULT_SOURCE
 #include "../unit/mock-host.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include "../../common/vcpu-check.h"
+#include "../unit/shadow-check.h"
 #include "fuzz-input.h"
 
-#define STEPS	 200
+#define STEPS 200
+/* Those that code at CPL 3 can set. */
+#define FLAGS                                                                                      \
+	(FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_OF | \
+	 FLAG_NT | FLAG_RF | FLAG_AC | FLAG_ID)
 #define AT_MMIO	 0xfe000000u
 #define ANY_GATE 0x12345000u
 
@@ -32,43 +37,28 @@ enum {
 	MADE_FILLED = 512, /* page tables with A and D set; else the first accesses set them */
 	MADE_TWO_VIEWS = 1024,
 	MADE_ENDLESS = 2048, /* a line that stays high interrupts again and again */
+	MADE_LEVELS =
+		4096,	  /* the engine's CPU has the guest's privilege levels, as the emulator's */
+	MADE_REAL = 8192, /* if so: in real mode, or with MADE_USER in vm86 */
+	MADE_NATIVE = 16384, /* if so: user code runs on the host's CPU, as under hybrid */
 };
 
+/* As much RAM as the machine of the unit tests needs: less is new again sooner. */
+#define RAM_SIZE 0x80000u
 /* For page tables with PAE. */
-#define AT_DIRECTORY 0x80000u
+#define AT_DIRECTORY 0x7000u
 #define LARGE_ENTRY  (PTE_P | PTE_W | PTE_U | PTE_A | PTE_PS)
 
 static struct vm *vm;
+static bool stopped; /* the core has given the machine up: what it left half done is nobody's */
 
 /* ----------------------------------------------------------- machine ---- */
 
-/* Zeroes: pages never touched stay so, since all of it is more than can be cleared each time. */
-static void clear(void *start, size_t size)
-{
-	u8 *end = (u8 *)start + size, *first = (u8 *)(((uintptr_t)start + 0xfff) & ~0xfffull),
-	   *last = (u8 *)((uintptr_t)end & ~0xfffull);
-
-	memset(start, 0, first - (u8 *)start);
-	memset(last, 0, end - last);
-	fuzz_require(!madvise(first, last - first, MADV_DONTNEED));
-}
-
 static void restart(void)
 {
-	struct mock *m = mock_of(vm);
-	u32 *space[SHADOW_COUNT];
-	u8 *ram = vm->ram;
-
-	memcpy(space, m->space, sizeof(space));
-	for (u32 i = 0; i < SHADOW_COUNT; i++)
-		if (space[i])
-			clear(space[i], SHADOW_PAGES * sizeof(u32));
-	memset(ram, 0, VM_RAM + HOST_EXTRA_BYTES);
-	clear(m, sizeof(*m));
-	memcpy(m->space, space, sizeof(space));
-	vm->ram = ram;
-	vm->ram_size = VM_RAM;
-	vm_restart(vm);
+	memset(vm->ram, 0, RAM_SIZE + HOST_EXTRA_BYTES);
+	vm_renew(vm);
+	stopped = false;
 }
 
 /* As vm_paging(), in the other format: [0, 2 MiB) identically, and all of RAM by a large page. */
@@ -89,6 +79,28 @@ static void pae_paging(u32 pte)
 	vm->cpu.efer = EFER_NXE;
 	vm->cpu.cr0 |= CR0_PG | CR0_WP;
 	fuzz_require(paging_load_pdptes(vm, vm->cpu.cr3) && shadow_set_format(vm));
+}
+
+/* The emulator's machine: it has real mode and vm86, too. */
+static void make_levels(u32 how)
+{
+	static u8 translated[RAM_SIZE >> 12];
+
+	memset(translated, 0x55, sizeof(translated));
+	vm->levels = vm->two_views = true;
+	vm->translated = translated;
+	vm->native = how & MADE_NATIVE;
+	vm->fast_paths = vm->abi = false;
+	vm->gate = 0;
+	if (!(how & MADE_REAL))
+		return;
+	if (how & MADE_USER)
+		vm->cpu.rflags |= FLAG_VM;
+	else
+		vm->cpu.cr0 &= ~(u64)(CR0_PE | CR0_PG);
+	for (unsigned reg = 0; reg < SEG_COUNT; reg++)
+		vm->cpu.seg[reg] = (struct segment){
+			.selector = 0x1000, .base = 0x10000, .limit = 0xffff, .attr = 0x93};
 }
 
 static void make(struct fuzz_input *in)
@@ -132,9 +144,13 @@ static void make(struct fuzz_input *in)
 		vm_user(vm);
 	pv_reset(vm);
 	pv_page(vm)->cpl = how & MADE_USER ? 3 : 0;
+	cpu_identify(vm, &vm->cpu_identity);
+	if (how & MADE_LEVELS)
+		make_levels(how);
 }
 
-/* A vcpu that PLEX86_SET_CPU would take. */
+/* A vcpu that PLEX86_SET_CPU would take. Where XCR0 has what the host lacks nobody is told: the
+ * host refuses. */
 static void change_vcpu(struct fuzz_input *in)
 {
 	struct vcpu cpu = vm->cpu;
@@ -146,6 +162,7 @@ static void change_vcpu(struct fuzz_input *in)
 
 		memcpy((u8 *)&cpu + at, &byte, 1);
 	}
+	cpu.xcr0 &= vm->cpu_identity.components | XCR0_X87;
 	if (vcpu_valid(&cpu))
 		vm->cpu = cpu;
 }
@@ -154,10 +171,10 @@ static void change_vcpu(struct fuzz_input *in)
 
 static void scribble(struct fuzz_input *in)
 {
-	const u32 at = fuzz_take(in, 3) % (VM_RAM + HOST_EXTRA_BYTES);
+	const u32 at = fuzz_take(in, 3) % (RAM_SIZE + HOST_EXTRA_BYTES);
 	u32 len = fuzz_take(in, 1);
 
-	for (; len && at + len <= VM_RAM + HOST_EXTRA_BYTES; len--)
+	for (; len && at + len <= RAM_SIZE + HOST_EXTRA_BYTES; len--)
 		vm->ram[at + len - 1] = fuzz_take(in, 1);
 }
 
@@ -277,11 +294,46 @@ static void run_guest(struct fuzz_input *in)
 	else if (reg == GPR_R8)
 		vm->cpu.rip = value;
 	else
-		vm->cpu.rflags = (value & ~(FLAG_VM | FLAG_IOPL | FLAG_VIF | FLAG_VIP)) & 0x3fffff;
+		vm->cpu.rflags = (value & FLAGS) | (vm->cpu.rflags & FLAG_VM);
 	vm->cpu.rflags |= FLAG_ONE;
 }
 
-/* Selectors that code at CPL 3 can have loaded on a host like ours. */
+/* A debugger, wherever the guest stands. */
+static void debug(struct fuzz_input *in)
+{
+	struct debug_request request = {.step = fuzz_take(in, 1) % 4,
+					.count = fuzz_take(in, 1) % 5};
+	struct debug_regs regs = {.rip = vm->cpu.rip, .rflags = fuzz_take(in, 3)};
+
+	for (u32 i = 0; i < request.count; i++)
+		request.point[i] =
+			(struct debug_point){fuzz_take(in, 4), fuzz_take(in, 2), fuzz_take(in, 1)};
+	debug_set(vm, &request);
+	if (!(request.step & 2))
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(regs.gpr); i++)
+		regs.gpr[i] = vm->cpu.gpr[i] ^ fuzz_take(in, 1);
+	debug_set_regs(vm, &regs);
+}
+
+/* Selectors that code at CPL 3 can have loaded on a host like ours: what is in its tables. */
+static bool is_in_host(u16 selector)
+{
+	const struct mock *m = mock_of(vm);
+
+	if (selector == TLS0)
+		return m->segment[HOST_SLOT_TLS0];
+	return (selector != PLEX86_USER_CS && selector != PLEX86_USER_DS) ||
+	       m->segment[selector >> 3];
+}
+
+static u16 take_selector(struct fuzz_input *in, const u16 *of, u32 count, u16 old)
+{
+	const u16 selector = of[fuzz_take(in, 1) % count];
+
+	return is_in_host(selector) ? selector : old;
+}
+
 static void load_selectors(struct fuzz_input *in)
 {
 	static const u16 data[] = {0,
@@ -298,8 +350,9 @@ static void load_selectors(struct fuzz_input *in)
 	memcpy(hw, vm->cpu.hw_selector, sizeof(hw));
 	for (u32 reg = 0, which = fuzz_take(in, 2); reg < SEG_COUNT; reg++, which >>= 1)
 		if (which & 1)
-			hw[reg] = reg == SEG_CS ? cs[fuzz_take(in, 1) % ARRAY_SIZE(cs)]
-						: data[fuzz_take(in, 1) % ARRAY_SIZE(data)];
+			hw[reg] = reg == SEG_CS
+					  ? take_selector(in, cs, ARRAY_SIZE(cs), hw[reg])
+					  : take_selector(in, data, ARRAY_SIZE(data), hw[reg]);
 	/* SS is data, never null, and of RPL 3. */
 	if (!(hw[SEG_SS] & ~3) || hw[SEG_SS] == HOST_FLAT_CS || hw[SEG_SS] == PLEX86_USER_CS)
 		hw[SEG_SS] = HOST_FLAT_DS;
@@ -333,14 +386,18 @@ static enum core_next resume(struct fuzz_input *in)
 	return core_resume(vm);
 }
 
-static void check_vcpu(void)
+/* The state that a snapshot would hold. Where the CPU has its levels itself, it has more modes. */
+static void check_state(void)
 {
 	const struct vcpu *cpu = &vm->cpu;
 
+	fuzz_require(vm->levels || vcpu_valid(cpu));
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		fuzz_require(!(cpu->gpr[i] >> 32));
 	fuzz_require(!(cpu->rip >> 32) && !(cpu->cr3 >> 32) && cpu->iopl <= 3);
-	fuzz_require((cpu->cr0 & CR0_PE) && !(cpu->efer & ~(u64)EFER_NXE));
+	fuzz_require(!(cpu->xcr0 & ~(vm->cpu_identity.components | XCR0_X87)));
+	fuzz_require(pic_valid(&vm->pic) && pit_valid(&vm->pit) && cmos_valid(&vm->cmos));
+	fuzz_require(vm->pool.active == mock_of(vm)->in_force);
 }
 
 /* What goes into the hardware: selectors of ours, and those of code and stack. */
@@ -364,11 +421,37 @@ static void check_selectors(void)
 
 static void check(enum core_next next)
 {
-	check_vcpu();
-	if (next == CORE_RESUME)
-		check_selectors();
-	else
-		fuzz_require(vm->exit.kind > EXIT_NONE && vm->exit.kind < EXIT_COUNT);
+	check_state();
+	if (next == CORE_RESUME) {
+		if (!vm->levels)
+			check_selectors();
+		return;
+	}
+	fuzz_require(vm->exit.kind > EXIT_NONE && vm->exit.kind < EXIT_COUNT);
+	stopped |= vm->exit.kind == EXIT_FAULT;
+}
+
+/* Whatever the guest has done to its tables: once told to forget, the host has nothing else. */
+static void check_shadows(void)
+{
+	if (stopped)
+		return;
+	shadow_check_records(vm);
+	shadow_flush(vm);
+	shadow_check_records(vm);
+	shadow_check_tables(vm);
+}
+
+/* As the engine's CPU tells of it. */
+static enum core_next enter(const struct trap *t)
+{
+	const bool has_error = t->vector == EXC_DF || (t->vector >= EXC_TS && t->vector <= EXC_GP);
+
+	if (!vm->levels || t->vector == EXC_GP || t->vector == EXC_DB)
+		return core_trap(vm, t);
+	if (t->vector == EXC_PF)
+		return core_access(vm, t);
+	return core_exception(vm, t, has_error);
 }
 
 static enum core_next trap_of(struct fuzz_input *in)
@@ -376,7 +459,7 @@ static enum core_next trap_of(struct fuzz_input *in)
 	const u8 vector = fuzz_take(in, 1);
 	const struct trap t = {vector, fuzz_take(in, 1), fuzz_take(in, 4)};
 
-	return core_trap(vm, &t);
+	return enter(&t);
 }
 
 /* ------------------------------------------------------------- steps ---- */
@@ -409,11 +492,16 @@ static void step(struct fuzz_input *in)
 		check(resume(in));
 		break;
 	case 7:
-		check(core_int80(vm));
+		if (vm->levels)
+			debug(in);
+		else
+			check(core_int80(vm));
 		break;
 	case 8:
 		if (vm->gate)
 			check(core_gate(vm));
+		else
+			debug(in);
 		break;
 	case 9:
 		put_code(in);
@@ -448,14 +536,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	u32 changes;
 
 	if (!vm)
-		vm = vm_create(VM_RAM);
+		vm = vm_create(RAM_SIZE);
 	make(&in);
 	for (changes = fuzz_take(&in, 1) % 32; changes; changes--)
 		change_vcpu(&in);
-	if (!core_load_segments(vm))
-		return 0;
-	check(core_kick(vm));
+	check(core_start(vm));
 	for (unsigned i = 0; in.left && i < STEPS; i++)
 		step(&in);
+	check_shadows();
 	return 0;
 }

@@ -316,12 +316,12 @@ static bool try_fatal(struct prober *prober, const struct trial *t, enum fatal f
 		      struct compare_stats *stats)
 {
 	struct prefixes p = t->prefixes;
-	u8 defined[INSN_MAX], bytes[INSN_MAX];
+	u8 defined[INSN_MAX + 4] = {0}, bytes[INSN_MAX];
 	char ignored[COMPARE_TEXT];
 	struct probe without;
 
 	memcpy(defined, t->bytes, INSN_MAX);
-	if (t->result != DECODE_INVALID || p.length + 4 > INSN_MAX ||
+	if (t->result != DECODE_INVALID || p.length >= INSN_MAX ||
 	    !make_defined(t, fatal, &p, defined + p.length))
 		return false;
 	rewrite(defined, &p, bytes);

@@ -47,6 +47,15 @@ static bool is_near_branch_64(const struct trial *t)
 	       t->insn.op <= OP_JCC && !t->insn.has_mem;
 }
 
+/* The same with so many prefixes that the displacement ends behind the 15th byte. */
+static bool is_long_branch_64(const struct trial *t)
+{
+	const u8 *b = t->opcode;
+
+	return t->mode == MODE_64 && t->result == DECODE_INVALID &&
+	       (b[0] == 0xe8 || b[0] == 0xe9 || (b[0] == 0x0f && (b[1] & 0xf0) == 0x80));
+}
+
 static bool is_near_indirect_64(const struct trial *t)
 {
 	return t->mode == MODE_64 && t->result == DECODE_OK && t->insn.has_mem &&
@@ -133,6 +142,17 @@ static void set_evex_x(u8 *opcode, struct insn *insn)
 		insn->mem.index = REG_NONE;
 }
 
+static bool is_evex_xv(const struct trial *t)
+{
+	return is_evex_x(t) && is_evex_v(t);
+}
+
+static void set_evex_xv(u8 *opcode, struct insn *insn)
+{
+	set_evex_x(opcode, insn);
+	set_evex_v(opcode, insn);
+}
+
 static bool is_vex_b(const struct trial *t)
 {
 	return t->result == DECODE_OK && t->mode == MODE_64 && t->opcode[0] == 0xc4 &&
@@ -184,6 +204,7 @@ const struct exemption exemptions[] = {
 	{"prefixes repeated, reordered or REX not last", any, strip_nothing, NULL},
 	/* SDM vol. 2, CALL, JMP, Jcc, RET: operand size is 64 bits; no part of it depends on 67. */
 	{"66, 67 or REX.W on near branches in 64-bit mode", is_near_branch_64, strip_sizes, NULL},
+	{"the same, too long", is_long_branch_64, strip_sizes, NULL},
 	{"66 or REX.W on near indirect branches in 64-bit mode", is_near_indirect_64,
 	 strip_operand_size, NULL},
 	/* SDM vol. 2, 2.2.1.2: REX.W wins over 66. */
@@ -202,6 +223,7 @@ const struct exemption exemptions[] = {
 	{"EVEX.R' outside 64-bit mode", is_evex_r_32, strip_nothing, set_evex_r},
 	/* V' is bit 4 of the index only where that is a vector (SDM vol. 2, table 2-31). */
 	{"EVEX.V' added to a general index register", is_evex_v, strip_nothing, set_evex_v},
+	{"the same with EVEX.X", is_evex_xv, strip_nothing, set_evex_xv},
 };
 
 const unsigned exemption_count = ARRAY_SIZE(exemptions);

@@ -4,6 +4,7 @@
 #include "loader-files.h"
 
 #include <asm/bootparam.h>
+#include <lz4.h>
 #include <lzma.h>
 #include <string.h>
 #include <zlib.h>
@@ -137,20 +138,60 @@ static size_t pack_xz(const u8 *from, size_t size, u8 *to, size_t room)
 	return done;
 }
 
+static size_t pack_lzma(const u8 *from, size_t size, u8 *to, size_t room)
+{
+	lzma_stream x = LZMA_STREAM_INIT;
+	lzma_options_lzma options;
+	size_t n = 0;
+
+	x.next_in = from;
+	x.avail_in = size;
+	x.next_out = to;
+	x.avail_out = room;
+	if (lzma_lzma_preset(&options, 6))
+		return 0;
+	options.dict_size = 1 << 16; /* who unpacks it allocates that much */
+	if (lzma_alone_encoder(&x, &options) == LZMA_OK &&
+	    lzma_code(&x, LZMA_FINISH) == LZMA_STREAM_END)
+		n = x.total_out;
+	lzma_end(&x);
+	return n;
+}
+
 static size_t pack_zstd(const u8 *from, size_t size, u8 *to, size_t room)
 {
 	return ZSTD_compress(to, room, from, size, 3);
 }
 
+/* In two blocks, as what is larger than 8 MiB is. */
+static size_t pack_lz4(const u8 *from, size_t size, u8 *to, size_t room)
+{
+	static const u8 magic[] = {0x02, 0x21, 0x4c, 0x18};
+	const size_t part[] = {size / 2, size - size / 2};
+	size_t n = sizeof(magic);
+
+	memcpy(to, magic, sizeof(magic));
+	for (unsigned i = 0; i < 2; i++) {
+		const u32 packed = LZ4_compress_default((const char *)from, (char *)to + n + 4,
+							part[i], room - n - 4);
+
+		memcpy(to + n, &packed, sizeof(packed));
+		n += 4 + packed;
+		from += part[i];
+	}
+	return n;
+}
+
 /* Linux's build appends the unpacked size to all but gzip, which has it already. */
 static size_t pack(enum packing packing, const struct file *elf, u8 *to, size_t room)
 {
+	static size_t (*const how[PACK_COUNT])(const u8 *, size_t, u8 *, size_t) = {
+		pack_gzip, pack_xz, pack_lzma, pack_zstd, pack_lz4};
 	const u32 size = elf->size;
-	size_t n;
+	const size_t n = how[packing](elf->data, elf->size, to, room);
 
 	if (packing == PACK_GZIP)
-		return pack_gzip(elf->data, elf->size, to, room);
-	n = (packing == PACK_XZ ? pack_xz : pack_zstd)(elf->data, elf->size, to, room);
+		return n;
 	memcpy(to + n, &size, sizeof(size));
 	return n + sizeof(size);
 }

@@ -36,7 +36,7 @@ void make_multiboot_flat(struct file *f);
 
 /* A bzImage of protocol 2.15 that carries the ELF above, packed (with gzip); it is preferably
  * loaded at 1 MiB and works in 64 KiB. */
-enum packing { PACK_GZIP, PACK_XZ, PACK_ZSTD };
+enum packing { PACK_GZIP, PACK_XZ, PACK_LZMA, PACK_ZSTD, PACK_LZ4, PACK_COUNT };
 void make_bzimage_packed(struct file *f, enum packing packing);
 void make_bzimage(struct file *f);
 #define BZ_SETUP_SIZE 1024

@@ -13,6 +13,13 @@ static void set_page(struct mock *m, u32 page, u32 value)
 	m->page[page] = value;
 }
 
+/* Slots whose pages, records and tables vm_renew() has to clear. */
+static void touch(struct mock *m, u64 la, u64 len)
+{
+	for (u64 slot = la / PAGING_SLOT_SIZE; slot <= (la + len - 1) / PAGING_SLOT_SIZE; slot++)
+		m->touched[m->in_force][slot / 64] |= 1ull << slot % 64;
+}
+
 static void note_change(struct mock *m, u64 la, u64 len)
 {
 	m->changed_from = la >> 12;
@@ -43,6 +50,7 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 	if (la < vm->low_limit)
 		return HOST_LOW;
 	note_change(m, la, len);
+	touch(m, la, len);
 	for (u64 i = 0; i < len >> 12; i++)
 		set_page(m, (la >> 12) + i, (gpa + (i << 12)) | (prot & ~HOST_POPULATE));
 	return HOST_OK;
@@ -83,6 +91,7 @@ static void enter_space(struct mock *m, u32 index)
 	m->mapped_elsewhere[m->in_force] = m->mapped;
 	m->page = m->space[index];
 	m->in_force = index;
+	m->entered |= 1u << index;
 	m->mapped = m->mapped_elsewhere[index];
 }
 
@@ -310,6 +319,52 @@ void vm_restart(struct vm *vm)
 	seg_unpack(get_descriptor(vm, LDT), LDT, &vm->cpu.ldtr);
 	vm_kernel(vm);
 	assert_true(core_load_segments(vm));
+}
+
+static void renew_slot(struct mock *m, u32 index, u32 slot)
+{
+	struct shadow *s = &m->vm.shadow[index];
+	const u32 page = slot * SHADOW_SLOT;
+
+	memset(s->record + page, 0, SHADOW_SLOT * sizeof(*s->record));
+	memset(s->recorded[slot], 0, sizeof(s->recorded[slot]));
+	memset(s->pte + page, 0, SHADOW_SLOT * sizeof(*s->pte));
+	/* Without PAE entries are half as long, and so lie elsewhere. */
+	memset((u8 *)s->pte + page * 4, 0, SHADOW_SLOT * 4);
+	memset(m->space[index] + page, 0, SHADOW_SLOT * sizeof(u32));
+}
+
+/* All of a shadow but what is by pages is short. */
+static void renew_shadow(struct mock *m, u32 index)
+{
+	struct shadow *s = &m->vm.shadow[index];
+
+	for (u32 word = 0; word < SHADOW_SLOTS / 64; word++)
+		for (u64 left = m->touched[index][word]; left; left &= left - 1)
+			renew_slot(m, index, word * 64 + __builtin_ctzll(left));
+	memset(s->used_slots, 0,
+	       offsetof(struct shadow, pte) - offsetof(struct shadow, used_slots));
+	memset(s->agreed, 0, sizeof(s->agreed));
+}
+
+void vm_renew(struct vm *vm)
+{
+	struct mock *m = mock_of(vm);
+	const struct vm old = {.ram = vm->ram, .ram_size = vm->ram_size};
+	u32 *space[SHADOW_COUNT];
+
+	for (u32 i = 0; i < SHADOW_COUNT; i++)
+		if (m->entered & 1u << i)
+			renew_shadow(m, i);
+		else
+			vm->shadow[i].space = 0;
+	memcpy(space, m->space, sizeof(space));
+	memset(m, 0, offsetof(struct vm, shadow));
+	memset(&m->page, 0, sizeof(*m) - offsetof(struct mock, page));
+	memcpy(m->space, space, sizeof(space));
+	vm->ram = old.ram;
+	vm->ram_size = old.ram_size;
+	vm_restart(vm);
 }
 
 struct vm *vm_create(u64 ram_size)

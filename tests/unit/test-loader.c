@@ -173,15 +173,46 @@ static void test_packings(void **state)
 {
 	struct attempt a;
 	struct file f;
+	u32 length;
 
 	(void)state;
-	for (enum packing packing = PACK_GZIP; packing <= PACK_ZSTD; packing++) {
+	for (enum packing packing = PACK_GZIP; packing < PACK_COUNT; packing++) {
 		make_bzimage_packed(&f, packing);
 		assert_true(loads(&a, &f));
 		assert_true(a.im.abi);
+		assert_false(a.im.abi_unknown);
 		put32(&f, 0x24c, 100); /* payload_length */
 		assert_refused(&f, "damaged");
 	}
+	/* All of a block but its last byte, and not even its length. */
+	make_bzimage_packed(&f, PACK_LZ4);
+	memcpy(&length, f.data + 0x24c, sizeof(length));
+	for (u32 cut = 1; cut <= 8; cut++) {
+		put32(&f, 0x24c, length - cut);
+		assert_refused(&f, "damaged");
+	}
+	put32(&f, 0x24c, 4);
+	assert_refused(&f, "damaged");
+}
+
+/* Neither built for plex86 nor not. */
+static void test_packing_unknown(void **state)
+{
+	struct attempt a;
+	struct file f;
+
+	(void)state;
+	make_bzimage(&f);
+	memcpy(f.data + BZ_SETUP_SIZE + 0x100, "BZh9", 4);
+	assert_true(loads(&a, &f));
+	assert_true(a.im.abi_unknown);
+	assert_false(a.im.abi);
+
+	make_bzimage(&f);
+	f.data[0x206] = 7; /* protocol 2.07 does not say where the payload is */
+	assert_true(loads(&a, &f));
+	assert_true(a.im.abi_unknown);
+	assert_false(a.im.abi);
 }
 
 static void test_bzimage_initrd_limit(void **state)
@@ -421,12 +452,24 @@ static void survive(const struct file *f, const char *kind)
 	free(a.copy);
 }
 
+static void make_bzimage_lzma(struct file *f)
+{
+	make_bzimage_packed(f, PACK_LZMA);
+}
+
+static void make_bzimage_lz4(struct file *f)
+{
+	make_bzimage_packed(f, PACK_LZ4);
+}
+
 static const struct kind {
 	const char *name;
 	void (*make)(struct file *f);
 } kinds[] = {
 	{"elf", make_elf},
 	{"bzimage", make_bzimage},
+	{"bzimage-lzma", make_bzimage_lzma},
+	{"bzimage-lz4", make_bzimage_lz4},
 	{"multiboot-elf", make_multiboot_elf},
 	{"multiboot-flat", make_multiboot_flat},
 };
@@ -509,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_virtual_entry),
 		cmocka_unit_test(test_bzimage),
 		cmocka_unit_test(test_packings),
+		cmocka_unit_test(test_packing_unknown),
 		cmocka_unit_test(test_bzimage_initrd_limit),
 		cmocka_unit_test(test_multiboot),
 		cmocka_unit_test(test_firmware),

@@ -1,6 +1,6 @@
 /*
  * Unit tests of common/pit.c: each mode by its ports, then random traffic against a second model
- * that steps an 8254 clock by clock.
+ * that steps an 8254 clock by clock (pit-model.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,13 +10,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../common/pit.h"
+#include "pit-model.h"
 
-/* The first nanosecond of PIT clock `t`, in wide arithmetic. */
-static u64 at(u64 t)
-{
-	return (u64)(((unsigned __int128)t * 1000000000u + PIT_HZ - 1) / PIT_HZ);
-}
+#define at pit_model_time
 
 static void program(struct pit *p, u8 control, u16 count, u64 t)
 {
@@ -112,7 +108,7 @@ static void test_one_shots(void **state)
 	assert_int_equal(pit_take_edges(&p, at(1051)), 1);
 	assert_int_equal(pit_deadline(&p, at(1051)), 0);
 	assert_int_equal(read_count(&p, 0, 1051), 0xffff); /* it counts on */
-	pit_write(&p, 0x40, 10, at(2000)); /* without a control word: again */
+	pit_write(&p, 0x40, 10, at(2000));		   /* without a control word: again */
 	pit_write(&p, 0x40, 0, at(2000));
 	assert_int_equal(pit_deadline(&p, at(2000)), at(2011));
 	assert_int_equal(pit_take_edges(&p, at(9000)), 1);
@@ -281,14 +277,14 @@ static void test_read_back(void **state)
 	(void)state;
 	pit_reset(&p, 0);
 	program(&p, 0x34, 1000, 0);
-	pit_write(&p, 0x43, 0xb8, at(1)); /* counter 2: only a control word */
+	pit_write(&p, 0x43, 0xb8, at(1));   /* counter 2: only a control word */
 	pit_write(&p, 0x43, 0xca, at(100)); /* status and count of 0 and 2 */
 	pit_write(&p, 0x43, 0xc2, at(200)); /* again: both are latched, no effect */
 	assert_int_equal(pit_read(&p, 0x40, at(300)), 0xb4); /* status first */
 	assert_int_equal(pit_read(&p, 0x40, at(300)), 900 & 0xff);
 	assert_int_equal(pit_read(&p, 0x40, at(300)), 900 >> 8);
 	assert_int_equal(pit_read(&p, 0x42, at(300)), 0xf8); /* out, null count */
-	pit_write(&p, 0x43, 0xd2, at(400)); /* the count alone */
+	pit_write(&p, 0x43, 0xd2, at(400));		     /* the count alone */
 	assert_int_equal(pit_read(&p, 0x40, at(500)), 600 & 0xff);
 	assert_int_equal(pit_read(&p, 0x40, at(500)), 600 >> 8);
 }
@@ -310,140 +306,6 @@ static void test_bcd(void **state)
 	assert_int_equal(pit_deadline(&p, at(2000)), at(12000));
 }
 
-/* The second model: one counter, stepped. */
-struct model {
-	unsigned mode, access;
-	bool bcd, gate, armed, counting, out, null;
-	u32 cr, ce; /* count register, counting element */
-	bool odd;   /* mode 3: of the count in the element */
-	bool fired; /* modes 0, 1, 4, 5: the end was reached */
-	u16 frozen;
-	u64 edges;
-};
-
-static u16 digits(u32 n, bool bcd)
-{
-	u16 v = 0;
-
-	if (!bcd)
-		return n;
-	for (int i = 0; i < 4; i++, n /= 10)
-		v |= n % 10 << 4 * i;
-	return v;
-}
-
-static u16 model_count(const struct model *m)
-{
-	bool loaded = m->armed && (m->counting || (m->mode != 1 && m->mode != 5));
-
-	return loaded ? digits(m->ce % (m->bcd ? 10000 : 65536), m->bcd) : m->frozen;
-}
-
-static void model_out(struct model *m, bool out)
-{
-	m->edges += out && !m->out;
-	m->out = out;
-}
-
-static void model_load(struct model *m)
-{
-	m->ce = m->cr;
-	m->null = m->fired = false;
-	m->odd = false;
-	if (m->mode == 3) {
-		m->odd = m->cr & 1;
-		m->ce = m->cr & ~1u;
-	}
-}
-
-static void step_square(struct model *m)
-{
-	if (m->out && m->odd && m->ce == 0) {
-		model_out(m, false);
-		model_load(m);
-		return;
-	}
-	m->ce -= 2;
-	if (m->ce == 0 && !(m->out && m->odd)) {
-		model_out(m, !m->out);
-		model_load(m);
-	}
-}
-
-static void model_step(struct model *m)
-{
-	if (!m->armed || !m->counting)
-		return;
-	if (m->mode == 3) {
-		step_square(m);
-		return;
-	}
-	m->ce = m->ce == 0 ? (m->bcd ? 9999 : 65535) : m->ce - 1;
-	if (m->mode == 2) {
-		model_out(m, m->ce != 1);
-		if (m->ce == 0)
-			model_load(m);
-		return;
-	}
-	if (m->mode >= 4)
-		model_out(m, m->fired || m->ce != 0);
-	else if (m->ce == 0)
-		model_out(m, true);
-	m->fired |= m->ce == 0;
-}
-
-static void model_control(struct model *m, unsigned mode, unsigned access, bool bcd)
-{
-	m->frozen = model_count(m);
-	m->mode = mode;
-	m->access = access;
-	m->bcd = bcd;
-	m->armed = m->counting = false;
-	m->null = true;
-	model_out(m, mode != 0);
-}
-
-static void model_first_byte(struct model *m)
-{
-	if (m->mode != 0)
-		return;
-	m->frozen = model_count(m);
-	m->armed = false;
-	model_out(m, false);
-}
-
-static void model_write(struct model *m, u32 count)
-{
-	bool again = m->armed;
-
-	m->cr = count;
-	m->armed = m->null = true;
-	if (m->mode == 1 || m->mode == 5 || (again && (m->mode == 2 || m->mode == 3)))
-		return;
-	m->counting = m->gate;
-	model_out(m, m->mode != 0);
-	model_load(m);
-}
-
-static void model_gate(struct model *m, bool gate)
-{
-	bool rises = gate && !m->gate;
-
-	m->gate = gate;
-	if (!m->armed)
-		return;
-	if (m->mode == 0 || m->mode == 4) {
-		m->counting = gate;
-	} else if (rises) {
-		m->counting = true;
-		model_out(m, m->mode != 1);
-		model_load(m);
-	} else if (!gate && (m->mode == 2 || m->mode == 3)) {
-		m->counting = false;
-		model_out(m, true);
-	}
-}
-
 static u32 next_random(u64 *seed)
 {
 	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
@@ -451,7 +313,7 @@ static u32 next_random(u64 *seed)
 }
 
 /* A count that ends soon, or seldom a large one. */
-static u32 random_count(u64 *seed, const struct model *m)
+static u32 random_count(u64 *seed, const struct pit_model_counter *m)
 {
 	u32 r = next_random(seed);
 	u32 n = r % 16 ? 2 + (r >> 8) % 40 : (r >> 8) % 10000;
@@ -463,28 +325,28 @@ static u32 random_count(u64 *seed, const struct model *m)
 	return m->access == 1 && m->bcd ? n % 98 + 2 : n;
 }
 
-static void random_write(struct pit *p, struct model *m, unsigned n, u64 t, u64 *seed)
+static void random_write(struct pit *p, struct pit_model_counter *m, unsigned n, u64 t, u64 *seed)
 {
 	u32 r = next_random(seed), count = random_count(seed, m);
-	u16 raw = digits(count, m->bcd);
+	u16 raw = pit_model_digits(count, m->bcd);
 	u16 port = 0x40 + n;
 
 	if (r % 4 == 0) {
 		unsigned mode = (r >> 8) % 6, access = r & 0x80 ? 1 : 3;
 		bool bcd = r & 0x40;
 		pit_write(p, 0x43, n << 6 | access << 4 | mode << 1 | bcd, at(t));
-		model_control(m, mode, access, bcd);
+		pit_model_control(m, mode, access, bcd);
 		return;
 	}
 	pit_write(p, port, raw & 0xff, at(t));
 	if (m->access == 3) {
-		model_first_byte(m);
+		pit_model_first_byte(m);
 		pit_write(p, port, raw >> 8, at(t));
 	}
-	model_write(m, count);
+	pit_model_count_written(m, count);
 }
 
-static void compare(struct pit *p, const struct model *m, unsigned n, u64 t)
+static void compare(struct pit *p, const struct pit_model_counter *m, unsigned n, u64 t)
 {
 	u16 count;
 	u8 status;
@@ -497,56 +359,31 @@ static void compare(struct pit *p, const struct model *m, unsigned n, u64 t)
 	count = pit_read(p, 0x40 + n, at(t));
 	if (m->access == 3)
 		count |= pit_read(p, 0x40 + n, at(t)) << 8;
-	assert_int_equal(count, m->access == 3 ? model_count(m) : model_count(m) & 0xff);
-}
-
-/* The deadline is the clock at which the stepped copy's output rises. */
-static void check_deadline(const struct pit *p, struct model m, u64 t)
-{
-	u64 deadline = pit_deadline(p, at(t)), before = m.edges;
-	struct pit copy = *p;
-
-	if (deadline == 0) {
-		for (unsigned i = 0; i < 300; i++)
-			model_step(&m);
-		assert_int_equal(m.edges, before);
-		return;
-	}
-	if (deadline > at(t + 2000))
-		return;
-	while (m.edges == before) {
-		assert_true(at(t) < deadline);
-		model_step(&m);
-		t++;
-	}
-	assert_int_equal(deadline, at(t));
-	assert_int_equal(pit_take_edges(&copy, deadline - 1), 0);
-	assert_int_equal(pit_take_edges(&copy, deadline), 1);
+	assert_int_equal(count, m->access == 3 ? pit_model_count(m) : pit_model_count(m) & 0xff);
 }
 
 static void random_run(u64 *seed, u64 *edges)
 {
-	struct model m[3] = {0};
+	struct pit_model chip;
+	struct pit_model_counter *m = chip.counter;
 	struct pit p;
 	u64 t = next_random(seed) % 100;
 
 	pit_reset(&p, at(t));
-	for (unsigned n = 0; n < 3; n++)
-		m[n] = (struct model){
-			.mode = 3, .access = 3, .gate = n != 2, .null = true, .out = true};
+	pit_model_reset(&chip);
 	for (unsigned i = 0; i < 2000; i++) {
 		u32 r = next_random(seed);
 		unsigned n = r & 1 ? 0 : 2;
 		for (u32 k = (r >> 1) % 16; k > 0; k--, t++) {
-			model_step(&m[0]);
-			model_step(&m[2]);
+			pit_model_step(&m[0]);
+			pit_model_step(&m[2]);
 		}
 		if ((r >> 8) % 6 == 0) {
 			random_write(&p, &m[n], n, t, seed);
 		} else if ((r >> 8) % 6 == 1) {
 			bool gate = r >> 20 & 1;
 			pit_write(&p, 0x61, gate, at(t));
-			model_gate(&m[2], gate);
+			pit_model_gate(&m[2], gate);
 		}
 		compare(&p, &m[n], n, t);
 		assert_int_equal(out2(&p, t), m[2].out);
@@ -555,7 +392,7 @@ static void random_run(u64 *seed, u64 *edges)
 		assert_int_equal(pit_take_edges(&p, at(t)), m[0].edges);
 		*edges += m[0].edges;
 		m[0].edges = 0;
-		check_deadline(&p, m[0], t);
+		pit_model_check_deadline(&p, m[0], t);
 	}
 }
 

@@ -58,6 +58,9 @@ static void test_unpack(void **state)
 	assert_int_equal(s.limit, 0xabcde);
 	assert_true(seg_is_code(&s));
 	assert_false(seg_is_conforming(&s));
+	/* The bit that would mean 64-bit code is no bit of this CPU. */
+	seg_unpack(descriptor(0, 0xfffff, D_CODE, D_FLAT | 2), 0x10, &s);
+	assert_int_equal(s.attr, 0xc09b);
 }
 
 static void test_access_expand_up(void **state)

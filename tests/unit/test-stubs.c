@@ -4,6 +4,7 @@
  * tests/stubs/interrupt-stubs' to prove, on the real code.
  */
 #include "stubs-bench.h"
+#include "../../common/vcpu-check.h"
 
 static void test_fast_stubs_where_tables_suit(void **state)
 {
@@ -268,6 +269,26 @@ static void test_undo_system_call(void **state)
 	}
 }
 
+/* Code that jumps there itself has put there what it likes: nothing that flags cannot be comes of
+ * it. */
+static void test_undo_system_call_with_forged_flags(void **state)
+{
+	static const u32 image[] = {0, 0xffffffff};
+	struct vm *vm = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(image); i++) {
+		user_frame(vm);
+		stand_in(vm, STUB_SYS_FLAGS);
+		pv_page(vm)->cpl = 0;
+		*stub_dword(vm, STUB_EIP) = USER_EIP;
+		*stub_dword(vm, STUB_ESP) = USER_ESP;
+		poke32(vm, FRAME + 8, image[i]);
+		assert_int_equal(stubs_leave(vm), STUB_EXIT_SYSCALL);
+		assert_true(vcpu_valid(&vm->cpu));
+		assert_false(vm->cpu.rflags & (FLAG_VM | FLAG_IOPL));
+	}
+}
+
 /* Nothing is delivered within a stub: a kick finishes the iret, from wherever it is. */
 static void test_kick_in_the_way_out(void **state)
 {
@@ -417,6 +438,7 @@ int main(void)
 		VM_TEST(test_finish_return_to_user_code),
 		VM_TEST(test_undo_return_to_kernel_code),
 		VM_TEST(test_undo_system_call),
+		VM_TEST(test_undo_system_call_with_forged_flags),
 		VM_TEST(test_kick_in_the_way_out),
 		VM_TEST(test_finish_system_call),
 		VM_TEST(test_user_code_in_the_way_out_is_a_fault_of_its_own),

@@ -185,9 +185,34 @@ static void test_hardware_selectors_are_made_anew(void **state)
 	assert_true(vm->cpu.seg[SEG_DS].attr & SEG_P);
 }
 
+/* What the guest has written to its table behind a load that did not trap is not what the register
+ * holds: the state stays one that a register can have. */
+static void test_sync_selectors_of_lost_descriptors(void **state)
+{
+	struct vm *vm = *state;
+	u16 hw[SEG_COUNT];
+
+	put_descriptor(vm, TLS0, descriptor(0x1234000, 0xfffff, D_DATA | D_DPL3, D_FLAT));
+	assert_true(seg_sync_tls(vm));
+	put_descriptor(vm, TLS0, 0);
+	put_descriptor(vm, UDS, 0);
+	put_descriptor(vm, UCS, descriptor(0, 0xfffff, D_DATA, D_FLAT));
+	memcpy(hw, vm->cpu.hw_selector, sizeof(hw));
+	hw[SEG_GS] = TLS0;
+	hw[SEG_DS] = HOST_FLAT_DS;
+	hw[SEG_CS] = HOST_FLAT_CS | 3;
+	vm->cpu.hw_selector[SEG_CS] = 0;
+	core_sync_selectors(vm, hw);
+	assert_int_equal(vm->cpu.seg[SEG_GS].base, 0x1234000);
+	assert_int_equal(vm->cpu.seg[SEG_DS].limit, 0xffffffff);
+	assert_true(seg_is_code(&vm->cpu.seg[SEG_CS]));
+	assert_true(vcpu_valid(&vm->cpu));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		VM_TEST(test_sync_selectors_of_lost_descriptors),
 		VM_TEST(test_reset_and_running),
 		VM_TEST(test_single_fields),
 		VM_TEST(test_cleared_bits),
