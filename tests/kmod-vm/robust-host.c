@@ -8,10 +8,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "nmi.h"
 
 static int unload(void)
 {
@@ -102,71 +102,29 @@ enum verdict case_hotplug(void)
 	return PASSED;
 }
 
-static long nmis(void)
-{
-	char text[16384], *line;
-	long total = 0;
-
-	if (!file_read("/proc/interrupts", text, sizeof(text)) || !(line = strstr(text, "NMI:")))
-		return -1;
-	line += 4;
-	for (char *end;; line = end) {
-		long n = strtol(line, &end, 10);
-
-		if (end == line)
-			return total;
-		total += n;
-	}
-}
-
-#define APIC	       0xfee00000
-#define APIC_ICR       0x300
-#define ICR_NMI_OTHERS 0xc4400 /* NMI to all but the sender */
-
-/* The sender: a local APIC's registers, where the kernel lets us have them (iomem=relaxed). */
-static volatile u32 *map_apic(void)
-{
-	int fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
-	void *apic = fd < 0 ? MAP_FAILED
-			    : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, APIC);
-
-	if (fd >= 0)
-		close(fd);
-	return apic == MAP_FAILED ? NULL : apic;
-}
-
-/* An NMI to every other CPU: by the APIC, or by sysrq l, for which each says what it does. */
-static bool send_nmi(volatile u32 *apic)
-{
-	if (!apic)
-		return file_write("/proc/sysrq-trigger", "l");
-	apic[APIC_ICR / 4] = ICR_NMI_OTHERS;
-	return true;
-}
-
 /* They come at any moment: after all kinds of pauses, while two guests take turns on that CPU. */
 enum verdict case_nmi(void)
 {
-	volatile u32 *apic = map_apic();
+	volatile u32 *apic = nmi_map_apic();
 	long before, count;
 	struct vmm v[2];
 	time_t end;
 
 	if (cpus() < 2)
 		return skipped("one CPU");
-	before = nmis();
+	before = nmi_count();
 	REQUIRE(vmms_start(v, 2));
 	REQUIRE(bind_to_cpu(v[0].pid, 1) && bind_to_cpu(v[1].pid, 1) && bind_to_cpu(0, 0));
 	/* What the kernel says of each would take longer than all else. */
 	REQUIRE(file_write("/proc/sys/kernel/printk", "1"));
 	end = later(settings.seconds);
 	for (unsigned i = 0; time(NULL) < end; i++) {
-		REQUIRE(send_nmi(apic));
+		REQUIRE(nmi_send(apic));
 		for (volatile unsigned pause = i * 7919 % 3000; pause; pause--)
 			;
 	}
 	file_write("/proc/sys/kernel/printk", "7");
-	count = nmis() - before;
+	count = nmi_count() - before;
 	for (unsigned i = 0; i < 2; i++)
 		REQUIRE(guest_goes_on(v[i].watch, 3));
 	REQUIRE(vmms_end(v, 2));
