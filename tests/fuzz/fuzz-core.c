@@ -90,6 +90,7 @@ static void make_levels(u32 how)
 	vm->levels = vm->two_views = true;
 	vm->translated = translated;
 	vm->native = how & MADE_NATIVE;
+	vm->native_ldt = ARRAY_SIZE(mock_of(vm)->segment) - HOST_SLOT_LDT0;
 	vm->fast_paths = vm->abi = false;
 	vm->gate = 0;
 	if (!(how & MADE_REAL))
@@ -324,7 +325,7 @@ static bool is_in_host(u16 selector)
 	if (selector == TLS0)
 		return m->segment[HOST_SLOT_TLS0];
 	return (selector != PLEX86_USER_CS && selector != PLEX86_USER_DS) ||
-	       m->segment[selector >> 3];
+	       m->segment[(vm->native ? HOST_SLOT_LDT0 : 0) + (selector >> 3)];
 }
 
 static u16 take_selector(struct fuzz_input *in, const u16 *of, u32 count, u16 old)

@@ -38,7 +38,7 @@ struct mock {
 	u32 *page;		  /* of the address space in force */
 	u32 *space[SHADOW_COUNT]; /* of each; NULL: never in force */
 	u32 in_force;		  /* its index */
-	u64 segment[64];	  /* by enum host_slot; TLS slots: of the space in force */
+	u64 segment[128];	  /* by enum host_slot; TLS slots: of the space in force */
 	u64 tls[SHADOW_COUNT][HOST_TLS_COUNT]; /* of the others */
 	enum host_error activate_error;
 	unsigned activations;
