@@ -248,12 +248,14 @@ static void make_way(struct vm *vm, u32 page, u32 record)
 }
 
 /* Has it a record that keeps it from being mapped together with its neighbours? That of the hybrid
- * engine's emulator does not. */
+ * engine's emulator does not, unless it has been mapped since: once more is what costs most. */
 static bool is_taken(struct vm *vm, u32 page, u32 record)
 {
 	const u32 old = vm_shadow(vm)->record[page];
 
-	return old && !(vm->native && old == record);
+	if (!old || !vm->native || old != record)
+		return old;
+	return vm->mapped && vm->mapped[page / 64] >> (page % 64) & 1;
 }
 
 /* May `page` be mapped together with a neighbour whose record is `like`, `delta` pages away? */

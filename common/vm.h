@@ -73,11 +73,14 @@ struct vm {
 	u8 *ram;	   /* alias of all these in this address space */
 	bool cpuid_faults; /* user code's CPUID traps as well */
 	bool fast_paths;   /* stubs may run without a trap */
-	bool levels;	/* the engine's CPU has the guest's privilege levels and modes itself: there
-			 * is no PV page among its linear pages, and IF and CPL are the CPU's */
-	bool native;	/* the hybrid engine's: user code runs, on the host's CPU */
-	u8 *translated; /* an emulator's: of which pages of RAM it has translations, a byte each;
-			 * NULL: none */
+	bool levels; /* the engine's CPU has the guest's privilege levels and modes itself: there
+		      * is no PV page among its linear pages, and IF and CPL are the CPU's */
+	bool native; /* the hybrid engine's: user code runs, on the host's CPU */
+	const u64 *mapped; /* then: a bit for each linear page, set where its record is mapped;
+			    * records that the other side has made are not, until user code wants
+			    * them; NULL: who knows */
+	u8 *translated;	   /* an emulator's: of which pages of RAM it has translations, a byte each;
+			    * NULL: none */
 	bool code_written; /* the core, for the guest, has written to one of these */
 	bool common_cpu;   /* CPUID announces what every engine has, and trace digests leave out
 			    * what CPUs do not agree on; set before core_reset() */

@@ -21,6 +21,7 @@ static void machine_free(struct machine *m)
 	if (m->fpu.fpstate)
 		fpu_free_guest_fpstate(&m->fpu);
 	vfree(m->run);
+	vfree(m->user);
 	vfree(m);
 }
 
@@ -29,15 +30,16 @@ static unsigned spaces = 4;
 module_param(spaces, uint, 0444);
 MODULE_PARM_DESC(spaces, "guest address spaces that keep their mappings, 1-16 (4)");
 
-static struct machine *machine_alloc(void)
+static struct machine *machine_alloc(unsigned long kind)
 {
-	const unsigned count = clamp(spaces, 1u, (unsigned)SHADOW_COUNT);
-	struct machine *m = __vmalloc(offsetof(struct machine, vm.shadow[count]),
+	const unsigned count = clamp(spaces, 1u, (unsigned)SHADOW_COUNT),
+		       shadows = kind == PLEX86_WHOLE ? count : 0;
+	struct machine *m = __vmalloc(offsetof(struct machine, vm.shadow[shadows]),
 				      GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 
 	if (!m)
 		return NULL;
-	m->space_count = count;
+	m->space_count = shadows ? count : PLEX86_USER_SPACES;
 	mutex_init(&m->lock);
 	spin_lock_init(&m->runner_lock);
 	init_waitqueue_head(&m->wait);
@@ -47,42 +49,66 @@ static struct machine *machine_alloc(void)
 	return m;
 }
 
-static int machine_init(struct machine *m)
+/* The page that it shares with the VMM. */
+static bool share_page(struct machine *m, unsigned long kind)
 {
-	m->run = vmalloc_user(PAGE_ALIGN(sizeof(*m->run)));
-	if (!m->run || !fpu_alloc_guest_fpstate(&m->fpu))
+	if (kind == PLEX86_WHOLE)
+		m->run = vmalloc_user(PAGE_ALIGN(sizeof(*m->run)));
+	else
+		m->user = vmalloc_user(PAGE_ALIGN(sizeof(*m->user)));
+	return m->run || m->user;
+}
+
+static int machine_init(struct machine *m, unsigned long kind)
+{
+	if (!share_page(m, kind) || !fpu_alloc_guest_fpstate(&m->fpu))
 		return -ENOMEM;
 	m->spaces[0] = m->space = tables_create_space(m);
 	return m->space ? nexus_create(m) : -ENOMEM;
 }
 
-static int plex86_open(struct inode *inode, struct file *file)
+/* PLEX86_CREATE. */
+static int create(struct file *file, unsigned long kind)
 {
-	struct machine *m = machine_alloc();
+	struct machine *m;
 	int ret;
 
+	if (kind != PLEX86_WHOLE && kind != PLEX86_USER_CODE)
+		return -EINVAL;
+	if (READ_ONCE(file->private_data))
+		return -EINVAL;
+	m = machine_alloc(kind);
 	if (!m)
 		return -ENOMEM;
-	ret = machine_init(m);
-	if (ret) {
+	ret = machine_init(m, kind);
+	/* Another thread may have been quicker. */
+	if (!ret && cmpxchg(&file->private_data, NULL, m))
+		ret = -EINVAL;
+	if (ret)
 		machine_free(m);
-		return ret;
-	}
-	file->private_data = m;
+	return ret;
+}
+
+static int plex86_open(struct inode *inode, struct file *file)
+{
+	file->private_data = NULL; /* misc_open()'s is the device's */
 	return 0;
 }
 
 static int plex86_release(struct inode *inode, struct file *file)
 {
-	machine_free(file->private_data);
+	if (file->private_data)
+		machine_free(file->private_data);
 	return 0;
 }
 
 static int plex86_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct machine *m = file->private_data;
+	struct machine *m = READ_ONCE(file->private_data);
 
-	return remap_vmalloc_range(vma, m->run, vma->vm_pgoff);
+	if (!m)
+		return -EINVAL;
+	return remap_vmalloc_range(vma, m->user ? (void *)m->user : m->run, vma->vm_pgoff);
 }
 
 static int set_memory(struct machine *m, void __user *arg)
@@ -232,11 +258,20 @@ static int set_irq(struct machine *m, void __user *arg)
 	return 0;
 }
 
-static long locked(struct machine *m, unsigned cmd, void __user *arg)
+static long locked_user(struct machine *m, unsigned cmd)
 {
 	switch (cmd) {
-	case PLEX86_SET_MEMORY:
-		return set_memory(m, arg);
+	case PLEX86_USER_MAP:
+		return user_map(m);
+	case PLEX86_USER_RUN:
+		return user_run(m);
+	}
+	return -ENOTTY;
+}
+
+static long locked_whole(struct machine *m, unsigned cmd, void __user *arg)
+{
+	switch (cmd) {
 	case PLEX86_SET_CPU:
 		return set_cpu(m, arg);
 	case PLEX86_SET_STATE:
@@ -251,31 +286,33 @@ static long locked(struct machine *m, unsigned cmd, void __user *arg)
 		return get_state(m, arg);
 	case PLEX86_ADD_DEVICE:
 		return add_device(m, arg);
-	case PLEX86_GET_FPU:
-		return get_fpu(m, arg);
-	case PLEX86_SET_FPU:
-		return set_fpu(m, arg);
 	case PLEX86_RUN:
 		return machine_run(m);
 	}
 	return -ENOTTY;
 }
 
-static long plex86_ioctl(struct file *file, unsigned cmd, unsigned long arg)
+static long locked(struct machine *m, unsigned cmd, void __user *arg)
 {
-	struct machine *m = file->private_data;
-	long ret;
-
 	switch (cmd) {
-	case PLEX86_GET_VERSION:
-		return PLEX86_API_VERSION;
-	case PLEX86_GET_SPACES:
-		return m->space_count;
+	case PLEX86_SET_MEMORY:
+		return set_memory(m, arg);
+	case PLEX86_GET_FPU:
+		return get_fpu(m, arg);
+	case PLEX86_SET_FPU:
+		return set_fpu(m, arg);
+	}
+	return m->user ? locked_user(m, cmd) : locked_whole(m, cmd, arg);
+}
+
+/* What may come at any time. -ENOTTY: it is none of that. */
+static long unlocked_whole(struct machine *m, unsigned cmd, void __user *arg)
+{
+	switch (cmd) {
 	case PLEX86_GET_STATS:
-		return copy_to_user((void __user *)arg, &m->vm.stats, sizeof(m->vm.stats)) ? -EFAULT
-											   : 0;
+		return copy_to_user(arg, &m->vm.stats, sizeof(m->vm.stats)) ? -EFAULT : 0;
 	case PLEX86_SET_IRQ:
-		return set_irq(m, (void __user *)arg);
+		return set_irq(m, arg);
 	case PLEX86_NEWS:
 		__atomic_fetch_add(&m->vm.irq_lines, DEVICE_NEWS, __ATOMIC_SEQ_CST);
 		machine_notify(m);
@@ -285,6 +322,26 @@ static long plex86_ioctl(struct file *file, unsigned cmd, unsigned long arg)
 		machine_notify(m);
 		return 0;
 	}
+	return -ENOTTY;
+}
+
+static long plex86_ioctl(struct file *file, unsigned cmd, unsigned long arg)
+{
+	struct machine *m = READ_ONCE(file->private_data);
+	long ret = -ENOTTY;
+
+	if (cmd == PLEX86_GET_VERSION)
+		return PLEX86_API_VERSION;
+	if (cmd == PLEX86_CREATE)
+		return create(file, arg);
+	if (!m)
+		return -EINVAL;
+	if (cmd == PLEX86_GET_SPACES)
+		return m->space_count;
+	if (!m->user)
+		ret = unlocked_whole(m, cmd, (void __user *)arg);
+	if (ret != -ENOTTY)
+		return ret;
 	if (mutex_lock_interruptible(&m->lock))
 		return -EINTR;
 	ret = locked(m, cmd, (void __user *)arg);

@@ -9,64 +9,18 @@
 #include <asm/msr.h>
 #include <asm/processor.h>
 
-static u64 flags_of(unsigned prot)
-{
-	if (!(prot & (HOST_READ | HOST_WRITE | HOST_EXEC)))
-		return 0;
-	return _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY |
-	       (prot & HOST_WRITE ? _PAGE_RW : 0) | (prot & HOST_EXEC ? 0 : _PAGE_NX);
-}
-
 /* What user code may do there. Its system calls begin in the PV page, whose words are not its own.
  */
 static u64 user_flags_of(struct vm *vm, u64 la, unsigned prot)
 {
 	if (la == PLEX86_PV_PAGE && prot)
-		return vm->abi ? flags_of(HOST_READ | HOST_EXEC) : 0;
-	return prot & HOST_USER ? flags_of(prot) : 0;
+		return vm->abi ? table_flags(HOST_READ | HOST_EXEC) : 0;
+	return prot & HOST_USER ? table_flags(prot) : 0;
 }
 
 static bool is_low(u64 la, u64 len)
 {
 	return len <= 1ull << 32 && la <= (1ull << 32) - len;
-}
-
-/* Might a translation by `old` be too much? What is not present no TLB has; what becomes allowed a
- * fault finds out (SDM vol. 3, 4.10.4.2 and 4.10.4.3). */
-static bool is_less(u64 old, u64 new)
-{
-	return (old & _PAGE_PRESENT) && ((old ^ new) & (PTE_PFN_MASK | _PAGE_PRESENT) ||
-					 old & ~new &_PAGE_RW || new & ~old &_PAGE_NX);
-}
-
-/* Entries to be given to [la, end), all in one table. */
-struct change {
-	u64 la, end;
-	bool map;  /* else only those that are there, which keep their page */
-	u64 gpa;   /* if so */
-	u64 flags; /* 0: none are to be there */
-};
-
-/* False: out of memory. `*lost`: the page of which something was taken; FORGET_ALL: several. */
-static bool change(struct machine *m, unsigned view, const struct change *c, u64 *lost)
-{
-	u64 *table = tables_get(m, view, c->la, c->map && c->flags);
-
-	if (!table)
-		return !(c->map && c->flags);
-	for (u64 la = c->la; la < c->end; la += PAGE_SIZE) {
-		u64 *entry = &table[la >> PAGE_SHIFT & 511], old = *entry, new = 0;
-
-		if (c->flags && c->map)
-			new = page_to_phys(m->pages[(c->gpa + la - c->la) >> PAGE_SHIFT]) |
-			      c->flags;
-		else if (c->flags && old)
-			new = (old & PTE_PFN_MASK) | c->flags;
-		if (is_less(old, new))
-			*lost = *lost && *lost != (la | 1) ? FORGET_ALL : la | 1;
-		*entry = new;
-	}
-	return true;
 }
 
 /* In both views, table by table. */
@@ -78,19 +32,18 @@ static bool change_all(struct vm *vm, u64 la, u64 gpa, u64 len, bool map, unsign
 	bool ok = true;
 
 	while (ok && la < end) {
-		struct change c = {.la = la, .end = min(end, (la | (PMD_SIZE - 1)) + 1)};
+		struct table_change c = {.la = la, .end = min(end, (la | (PMD_SIZE - 1)) + 1)};
 
 		c.map = map;
 		c.gpa = gpa;
-		c.flags = flags_of(prot);
-		ok = change(m, VIEW_KERNEL, &c, &lost);
+		c.flags = table_flags(prot);
+		ok = tables_change(m, VIEW_KERNEL, &c, &lost);
 		c.flags = user_flags_of(vm, la, prot);
-		ok = ok && change(m, VIEW_USER, &c, &lost);
+		ok = ok && tables_change(m, VIEW_USER, &c, &lost);
 		gpa += c.end - la;
 		la = c.end;
 	}
-	if (lost)
-		nexus_forget(m, lost == FORGET_ALL ? lost : lost & PAGE_MASK);
+	tables_lost(m, lost);
 	return ok;
 }
 

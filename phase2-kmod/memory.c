@@ -37,6 +37,8 @@ static int pin_and_map(struct machine *m, unsigned long address)
 	ret = pin(m, address);
 	if (ret)
 		goto free;
+	if (m->user)
+		return 0; /* nobody here looks into it */
 	m->vm.ram = vmap(m->pages, m->page_count, VM_MAP, PAGE_KERNEL);
 	if (m->vm.ram)
 		return 0;
@@ -44,11 +46,21 @@ static int pin_and_map(struct machine *m, unsigned long address)
 	unpin_user_pages(m->pages, m->page_count);
 free:
 	kvfree(m->pages);
+	m->pages = NULL;
 	return ret;
 }
 
-static bool is_acceptable(const struct plex86_memory *mem)
+/* Of a machine for user code the core is elsewhere, and so is what concerns that alone. */
+static bool is_plain(const struct plex86_memory *mem)
 {
+	return !(mem->flags & ~PLEX86_DETERMINISTIC) && !mem->stop_at && !mem->flip_at &&
+	       !mem->level_irqs;
+}
+
+static bool is_acceptable(const struct machine *m, const struct plex86_memory *mem)
+{
+	if (m->user && !is_plain(mem))
+		return false;
 	return mem->layout == PLEX86_LAYOUT && mem->ram_size && mem->ram_size <= RAM_MAX &&
 	       PAGE_ALIGNED(mem->ram_size) && PAGE_ALIGNED(mem->address) &&
 	       !(mem->flags & ~PLEX86_FLAGS) && !mem->reserved[0] && !mem->reserved[1] &&
@@ -59,12 +71,14 @@ static void reset(struct machine *m, const struct plex86_memory *mem)
 {
 	struct vm *vm = &m->vm;
 
+	vm->clock.deterministic = mem->flags & PLEX86_DETERMINISTIC;
+	if (m->user)
+		return;
 	vm->ram_size = mem->ram_size;
 	vm->abi = mem->flags & PLEX86_ABI;
 	vm->two_views = true;
 	vm->fast_paths = !(mem->flags & (PLEX86_NO_FAST_PATHS | PLEX86_DETERMINISTIC));
 	vm->trace = &m->run->trace;
-	vm->clock.deterministic = mem->flags & PLEX86_DETERMINISTIC;
 	vm->clock.paced = mem->flags & PLEX86_PACED;
 	vm->clock.stop_at = mem->stop_at;
 	vm->clock.flip_at = mem->flip_at;
@@ -78,7 +92,7 @@ int memory_set(struct machine *m, const struct plex86_memory *mem)
 {
 	int ret;
 
-	if (m->vm.ram || !is_acceptable(mem))
+	if (m->pages || !is_acceptable(m, mem))
 		return -EINVAL;
 	m->page_count = (mem->ram_size + HOST_EXTRA_BYTES) >> PAGE_SHIFT;
 	ret = account_locked_vm(current->mm, m->page_count, true);
@@ -97,7 +111,7 @@ int memory_set(struct machine *m, const struct plex86_memory *mem)
 
 void memory_release(struct machine *m)
 {
-	if (!m->vm.ram)
+	if (!m->pages)
 		return;
 	vunmap(m->vm.ram);
 	unpin_user_pages_dirty_lock(m->pages, m->page_count, true);

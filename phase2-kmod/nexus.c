@@ -343,6 +343,8 @@ static void choose_tables(struct machine *m)
 	}
 	/* The stubs may change to the other without us, unless it wants flushing. */
 	NX32(m, NX_VIEW) = m->view;
+	if (m->user)
+		return; /* there are no stubs, and no other view: both are 0 */
 	NX64(m, NX_CR3_KERNEL) = m->stale >> first & 1 ? 0 : view_cr3(m, first);
 	NX64(m, NX_CR3_USER) = m->stale >> (first + 1) & 1 ? 0 : view_cr3(m, first + 1);
 }
@@ -358,7 +360,7 @@ static bool changes_view(struct machine *m, u64 vector)
 {
 	const u32 rip = NX32(m, NX_RIP);
 
-	if (vector != INT80 || NX64(m, NX_CS) != HOST_FLAT_CS)
+	if (m->user || vector != INT80 || NX64(m, NX_CS) != HOST_FLAT_CS)
 		return false;
 	if (rip == NX32(m, NX_TO_USER)) {
 		set_view(m, VIEW_USER);

@@ -2,8 +2,8 @@
  * The parts of the module.
  *
  * nexus.c and nexus.S switch worlds; tables.c has the guest's page tables; host.c gives the core
- * what common/host.h asks for; memory.c pins guest RAM; run.c runs the guest; chardev.c is
- * /dev/plex86.
+ * what common/host.h asks for; memory.c pins guest RAM; run.c runs the guest; user.c runs nothing
+ * but its user code; chardev.c is /dev/plex86.
  */
 #ifndef PLEX86_KMOD_H
 #define PLEX86_KMOD_H
@@ -52,12 +52,13 @@ struct machine {
 	u32 host_pkru;
 
 	struct mm_struct *mm; /* who the pinned pages are accounted to */
-	struct page **pages;
+	struct page **pages;  /* NULL: there is no RAM as yet */
 	unsigned long page_count;
 
 	struct plex86_run *run;
-	bool ready;    /* PLEX86_SET_CPU has been called */
-	bool started;  /* guest code has run */
+	struct plex86_user *user; /* in its place, of a machine of that kind */
+	bool ready;		  /* PLEX86_SET_CPU has been called */
+	bool started;		  /* guest code has run */
 	bool core_ran; /* since the guest was entered: it may be at another privilege level */
 	bool in_trap;  /* the guest has trapped, and not been entered since */
 	bool exited;   /* vm.exit was given to the VMM, whose answer is awaited */
@@ -69,7 +70,9 @@ struct machine {
 	struct hrtimer timer;
 	bool kick, due;
 
-	struct vm vm; /* last: of its shadows there are as many as the module's parameter says */
+	struct vm vm; /* last: of its shadows there are as many as the module's parameter says; of
+		       * a machine for user code none, and of the rest it uses `cpu`, to pass
+		       * registers to nexus.c, pool.active and clock.deterministic */
 };
 
 static inline struct machine *machine_of(struct vm *vm)
@@ -103,6 +106,21 @@ void tables_destroy(struct machine *m);
  */
 u64 *tables_get(struct machine *m, unsigned view, u64 la, bool create);
 
+/* Entries to be given to [la, end), all in one table. */
+struct table_change {
+	u64 la, end;
+	bool map;  /* else only those that are there, which keep their page */
+	u64 gpa;   /* if so */
+	u64 flags; /* 0: none are to be there */
+};
+/* For what HOST_READ, HOST_WRITE and HOST_EXEC allow. */
+u64 table_flags(unsigned prot);
+/* In the space in force. False: out of memory. `*lost`: the page, with bit 0 set, of which
+ * something was taken away; FORGET_ALL: several. */
+bool tables_change(struct machine *m, unsigned view, const struct table_change *c, u64 *lost);
+/* Tell the TLB. */
+void tables_lost(struct machine *m, u64 lost);
+
 /* memory.c */
 int memory_set(struct machine *m, const struct plex86_memory *mem);
 void memory_release(struct machine *m);
@@ -114,5 +132,13 @@ enum hrtimer_restart host_timer_fired(struct hrtimer *timer);
 int machine_run(struct machine *m);
 /* Have the runner look at irq_lines, kick and due. Any context. */
 void machine_notify(struct machine *m);
+/* Is there something that is done on the way back to user mode? */
+bool must_return(void);
+/* At home: let the host have its turn. False: must_return(). */
+bool yield_to_host(void);
+
+/* user.c: PLEX86_USER_MAP and PLEX86_USER_RUN. */
+int user_map(struct machine *m);
+int user_run(struct machine *m);
 
 #endif

@@ -140,14 +140,12 @@ static bool look(struct machine *m, enum core_next *next)
 	return true;
 }
 
-/* Is there something that is done on the way back to user mode? */
-static bool must_return(void)
+bool must_return(void)
 {
 	return signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME);
 }
 
-/* At home: let the host have its turn. False: PLEX86_RUN has to return for it. */
-static bool yield_to_host(void)
+bool yield_to_host(void)
 {
 	if (must_return())
 		return false;

@@ -55,7 +55,8 @@ struct space *tables_create_space(struct machine *m)
 
 	if (!s)
 		return NULL;
-	for (unsigned view = 0; view < VIEWS; view++)
+	/* Without its kernel there is but the one for user code. */
+	for (unsigned view = m->user ? VIEW_USER : 0; view < VIEWS; view++)
 		if (!create_root(m, s, view)) {
 			vfree(s);
 			return NULL;
@@ -89,4 +90,49 @@ u64 *tables_get(struct machine *m, unsigned view, u64 la, bool create)
 				virt_to_phys(*table) | TABLE_FLAGS;
 	}
 	return *table;
+}
+
+/* ---- entries ---- */
+
+u64 table_flags(unsigned prot)
+{
+	if (!(prot & (HOST_READ | HOST_WRITE | HOST_EXEC)))
+		return 0;
+	return _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY |
+	       (prot & HOST_WRITE ? _PAGE_RW : 0) | (prot & HOST_EXEC ? 0 : _PAGE_NX);
+}
+
+/* Might a translation by `old` be too much? What is not present no TLB has; what becomes allowed a
+ * fault finds out (SDM vol. 3, 4.10.4.2 and 4.10.4.3). */
+static bool is_less(u64 old, u64 new)
+{
+	return (old & _PAGE_PRESENT) && ((old ^ new) & (PTE_PFN_MASK | _PAGE_PRESENT) ||
+					 old & ~new &_PAGE_RW || new & ~old &_PAGE_NX);
+}
+
+bool tables_change(struct machine *m, unsigned view, const struct table_change *c, u64 *lost)
+{
+	u64 *table = tables_get(m, view, c->la, c->map && c->flags);
+
+	if (!table)
+		return !(c->map && c->flags);
+	for (u64 la = c->la; la < c->end; la += PAGE_SIZE) {
+		u64 *entry = &table[la >> PAGE_SHIFT & 511], old = *entry, new = 0;
+
+		if (c->flags && c->map)
+			new = page_to_phys(m->pages[(c->gpa + la - c->la) >> PAGE_SHIFT]) |
+			      c->flags;
+		else if (c->flags && old)
+			new = (old & PTE_PFN_MASK) | c->flags;
+		if (is_less(old, new))
+			*lost = *lost && *lost != (la | 1) ? FORGET_ALL : la | 1;
+		*entry = new;
+	}
+	return true;
+}
+
+void tables_lost(struct machine *m, u64 lost)
+{
+	if (lost)
+		nexus_forget(m, lost == FORGET_ALL ? lost : lost & PAGE_MASK);
 }

@@ -39,6 +39,8 @@ const char diff_help[] =
 	"                    user          ordinary processes, as in plex86 run\n"
 	"                    user,no-jail  the same without their system call filter\n"
 	"                    kmod          the kernel module\n"
+	"                    hybrid        what is not plain user code emulated, that in processes\n"
+	"                    hybrid-kmod   the same with that in the kernel module\n"
 	"                    emulator      all of it emulated: then both sides have a CPU that can do what\n"
 	"                                  the emulated one can, and of registers those bits are left out\n"
 	"                                  in which arithmetic flags might be, for some are undefined.\n"

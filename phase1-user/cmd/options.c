@@ -222,9 +222,7 @@ static bool take_machine(struct run_options *o, struct error *e)
 static bool take_engine(struct run_options *o, const char *name, struct error *e)
 {
 	if (o->engine_given && strcmp(o->engine, name))
-		return error_set(
-			e, "run: engines '%s' and '%s': a guest has one (--kmod is --engine kmod)",
-			o->engine, name);
+		return error_set(e, "run: engines '%s' and '%s': a guest has one", o->engine, name);
 	o->engine = name;
 	o->engine_given = true;
 	return true;
@@ -298,7 +296,8 @@ static bool take_option(struct run_options *o, int option, struct error *e)
 	case OPT_ENGINE:
 		return take_engine(o, optarg, e);
 	case OPT_KMOD:
-		return take_engine(o, ENGINE_KMOD, e);
+		o->kmod = true;
+		return true;
 	case OPT_DETERMINISTIC:
 		o->deterministic = true;
 		return true;
@@ -471,6 +470,25 @@ static bool check_deterministic(const struct run_options *o, struct error *e)
 	return !o->deterministic || check_devices(o, e);
 }
 
+/* Where there is an emulator, the module is for the rest. */
+static bool settle_engine(struct run_options *o, struct error *e)
+{
+	const char *name = o->engine_given ? o->engine : ENGINE_KMOD;
+
+	if (!o->engine && !o->kmod)
+		o->engine = o->pc ? ENGINE_EMULATOR : ENGINE_DEFAULT;
+	if (!o->kmod)
+		return true;
+	if (strcmp(name, ENGINE_KMOD) && strcmp(name, ENGINE_HYBRID) &&
+	    strcmp(name, ENGINE_HYBRID_KMOD))
+		return error_set(e,
+				 "run: --kmod with --engine %s: it is for kmod (leave --engine "
+				 "away) and hybrid",
+				 name);
+	o->engine = strcmp(name, ENGINE_HYBRID) ? name : ENGINE_HYBRID_KMOD;
+	return true;
+}
+
 static bool take_options(struct run_options *o, int argc, char **argv, struct error *e)
 {
 	int option;
@@ -483,8 +501,8 @@ static bool take_options(struct run_options *o, int argc, char **argv, struct er
 		if (!take_option(o, option, e))
 			return false;
 	}
-	if (!o->engine)
-		o->engine = o->pc ? ENGINE_EMULATOR : ENGINE_DEFAULT;
+	if (!settle_engine(o, e))
+		return false;
 	if (o->gdb_wait && !o->gdb)
 		o->gdb = "";
 	return true;

@@ -29,6 +29,7 @@ struct run_options {
 	const char *initrd; /* NULL: none */
 	const char *engine; /* --engine, or what is taken without */
 	bool engine_given;
+	bool kmod;	     /* --kmod */
 	const char *image;   /* --image as given, and then the spec of device[0] too; NULL: none */
 	const char *append;  /* the user's part of the command line, "" if none */
 	char *append_buffer; /* what options_free() frees */

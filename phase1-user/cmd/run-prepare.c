@@ -230,11 +230,11 @@ static bool choose_engine(struct run *r)
 	if (r->image.abi || r->image.kind == IMAGE_MULTIBOOT)
 		return true;
 	if (!o->engine_given) {
-		o->engine = ENGINE_HYBRID;
+		o->engine = o->kmod ? ENGINE_HYBRID_KMOD : ENGINE_HYBRID;
 		fprintf(stderr,
 			"plex86: kernel '%s' was not built for plex86: it is emulated, its "
-			"programs run natively (--engine hybrid)\n",
-			kernel);
+			"programs run natively (--engine %s)\n",
+			kernel, o->engine);
 	}
 	if (!engine_needs_note(o->engine))
 		return true;

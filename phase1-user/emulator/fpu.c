@@ -4,6 +4,7 @@
  */
 #include "fpu.h"
 #include "../vcpu/handover.h"
+#include "kmod.h"
 #include "unicorn-internals.h"
 
 #include <string.h>
@@ -52,6 +53,7 @@ void fpu_give(void)
 	struct legacy area = {.mxcsr_mask = MXCSR_MASK};
 	u16 tags = 0;
 
+	kmod_fetch_fpu();
 	if (elsewhere)
 		return;
 
@@ -150,6 +152,7 @@ bool fpu_fetch(void)
 {
 	if (!elsewhere || (emulated_cpu()->cr[0] & (CR0_TS | CR0_EM)))
 		return false;
+	kmod_fetch_fpu();
 	elsewhere = false;
 	shared->fpu.changed = true;
 	fpu_take_back();

@@ -4,6 +4,7 @@
  */
 #include "../vcpu/handover.h"
 #include "cpu.h"
+#include "kmod.h"
 #include "mmu.h"
 #include "unicorn-internals.h"
 
@@ -11,8 +12,8 @@
 
 enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 {
-	(void)gpa;
-	(void)prot;
+	if (vm->native)
+		return kmod_map(vm, la, gpa, len, prot);
 	mmu_forget(la, len);
 	if (shared->hybrid.on)
 		hybrid_forget(&shared->hybrid, vm->pool.active, la, len);
@@ -21,6 +22,8 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 
 enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot)
 {
+	if (vm->native)
+		return kmod_protect(vm, la, len, prot);
 	if (!(prot & HOST_WRITE))
 		return host_map(vm, la, 0, len, prot);
 	/* For the others a right that they do not know of comes to light when it is used. */
@@ -30,7 +33,7 @@ enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot)
 
 enum host_error host_unmap(struct vm *vm, u64 la, u64 len)
 {
-	return host_map(vm, la, 0, len, 0);
+	return vm->native ? kmod_unmap(vm, la, len) : host_map(vm, la, 0, len, 0);
 }
 
 enum host_error host_activate(struct vm *vm, unsigned index)
@@ -43,6 +46,8 @@ enum host_error host_activate(struct vm *vm, unsigned index)
 
 enum host_error host_set_segment(struct vm *vm, enum host_slot slot, u64 descriptor)
 {
+	if (vm->native)
+		return kmod_set_segment(slot, descriptor);
 	if (vm->levels)
 		return HOST_OK;
 	if (slot >= HOST_SLOT_TLS0)
@@ -85,7 +90,12 @@ void host_cpuid(struct vm *vm, u32 leaf, u32 subleaf, u32 out[4])
 {
 	u32 emulated[4];
 
-	(void)vm;
+	/* User code finds the host's, and cpu_identify() is to say so. */
+	if (vm->native) {
+		if (!__get_cpuid_count(leaf, subleaf, &out[0], &out[1], &out[2], &out[3]))
+			mem_set(out, 0, 4 * sizeof(out[0]));
+		return;
+	}
 	emulated_cpuid(leaf, subleaf, emulated);
 	mem_copy(out, emulated, sizeof(emulated));
 	if (shared->hybrid.on)

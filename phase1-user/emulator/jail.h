@@ -4,7 +4,9 @@
 #ifndef PLEX86_EMULATOR_JAIL_H
 #define PLEX86_EMULATOR_JAIL_H
 
-/* 0 or a negative error number. */
-long jail_setup(void);
+#include <stdbool.h>
+
+/* `kmod`: user code runs in the kernel module. 0 or a negative error number. */
+long jail_setup(bool kmod);
 
 #endif

@@ -9,6 +9,7 @@
 #include "../vcpu/timer.h"
 #include "hybrid.h"
 #include "jail.h"
+#include "kmod.h"
 #include "run.h"
 
 #include <errno.h>
@@ -64,7 +65,9 @@ static void configure(struct vm *vm)
 	vm->abi = shared->abi;
 	vm->levels = vm->two_views = !shared->abi;
 	vm->fast_paths = shared->fast_paths && shared->abi;
-	vm->cpuid_faults = shared->cpuid_faults = true;
+	/* In native code it does not. */
+	vm->cpuid_faults = shared->cpuid_faults = !shared->hybrid.kmod;
+	vm->native = shared->hybrid.kmod;
 	vm->clock.deterministic = shared->deterministic;
 	vm->clock.paced = shared->paced;
 	vm->common_cpu = shared->common_cpu;
@@ -78,6 +81,7 @@ static void poke(int sig)
 {
 	(void)sig;
 	run_poke();
+	kmod_poke();
 }
 
 static int install_handlers(void)
@@ -118,7 +122,7 @@ static _Noreturn void run_beside(struct vm *vm)
 	vm->ram = ram;
 	vm->translated = translated;
 	if (shared->jail)
-		check(STEP_JAIL, jail_setup());
+		check(STEP_JAIL, jail_setup(false));
 	hybrid_run(vm);
 }
 
@@ -131,18 +135,22 @@ int main(void)
 	vm = &shared->vm;
 	check(STEP_SIGNALS, install_handlers());
 	check(STEP_TIMER, timer_setup());
-	if (shared->hybrid.on)
+	if (shared->hybrid.on && !shared->hybrid.kmod)
 		run_beside(vm);
+	if (shared->hybrid.kmod)
+		check(STEP_KMOD, kmod_open());
 	map_ram(vm);
 	configure(vm);
 	open_emulator(vm);
 	core_reset(vm);
 	if (shared->jail)
-		check(STEP_JAIL, jail_setup());
+		check(STEP_JAIL, jail_setup(shared->hybrid.kmod));
 	/* vm->cpu is for the VMM to fill. */
 	hand_over();
 	vm->pool.count = SHADOW_COUNT;
 	if (shared->restore)
 		state_load(vm, &shared->state);
+	if (shared->hybrid.kmod)
+		kmod_run(vm);
 	run(vm, core_start(vm));
 }

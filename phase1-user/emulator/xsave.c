@@ -31,14 +31,33 @@ struct header {
 	u64 present, compact, reserved[6];
 };
 
+struct place {
+	u32 size, offset;
+};
+
+/* A context switch of the guest's asks for each of them twice; in a virtual machine CPUID takes
+ * longer than the whole of that. */
+static const struct place *place_of(unsigned i)
+{
+	static struct place places[COMPONENTS];
+	static bool known;
+	u32 out[4];
+
+	for (unsigned n = FIRST_EXTENDED; !known && n < COMPONENTS; n++) {
+		host_cpuid(&shared->vm, LEAF_XSAVE, n, out);
+		places[n] = (struct place){.size = out[0], .offset = out[1]};
+	}
+	known = true;
+	return &places[i];
+}
+
 /* Bytes of the area that component `i` has; false: none here. */
 static bool component(unsigned i, u32 *offset, u32 *size)
 {
-	u32 out[4];
+	const struct place *p = place_of(i);
 
-	host_cpuid(&shared->vm, LEAF_XSAVE, i, out);
-	*size = out[0];
-	*offset = out[1];
+	*size = p->size;
+	*offset = p->offset;
 	return *size && *offset >= AREA && *offset <= FPU_AREA && *size <= FPU_AREA - *offset;
 }
 

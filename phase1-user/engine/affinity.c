@@ -12,7 +12,7 @@
 #define MANY_SWITCHES 50u	 /* between two looks */
 #define LONG_WAIT_NS  10000000u	 /* for a CPU, between two looks: somebody else uses it */
 #define SWITCH_NS     20000u	 /* but so long at each switch, for the one before to leave it */
-#define PAUSE_LOOKS   8u
+#define MAX_PAUSE     8u	 /* looks, some second */
 
 void affinity_init(struct affinity *a, const pid_t *pid, unsigned n)
 {
@@ -91,6 +91,16 @@ static void release(struct affinity *a)
 	a->bound = false;
 }
 
+/* The CPU was taken away for a moment, or others use it all the time: then, the longer the more
+ * often it has been so. Not all machines at the same time, or they would meet again. */
+static unsigned pause_after(struct affinity *a)
+{
+	a->contended = a->contended * 2 + 1;
+	if (a->contended > MAX_PAUSE)
+		a->contended = MAX_PAUSE;
+	return a->contended + a->pid[0] % a->contended;
+}
+
 void affinity_look(struct affinity *a, u64 switches, unsigned active)
 {
 	const u64 now = __builtin_ia32_rdtsc();
@@ -110,11 +120,14 @@ void affinity_look(struct affinity *a, u64 switches, unsigned active)
 			bind(a, active);
 		return;
 	}
-	contended = !time_waited(a, &waited) || waited - a->waited > LONG_WAIT_NS + passed * SWITCH_NS;
+	contended =
+		!time_waited(a, &waited) || waited - a->waited > LONG_WAIT_NS + passed * SWITCH_NS;
 	a->waited = waited;
+	if (!contended)
+		a->contended = 0;
 	if (often && !contended)
 		return;
 	release(a);
-	/* Not all machines at the same time, or they would meet again. */
-	a->pause = contended ? PAUSE_LOOKS + a->pid[0] % PAUSE_LOOKS : 0;
+	if (contended)
+		a->pause = pause_after(a);
 }

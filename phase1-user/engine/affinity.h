@@ -18,10 +18,12 @@ struct affinity {
 	unsigned n;
 	cpu_set_t allowed; /* what they were started with */
 	bool bound;
-	u64 last;	/* when affinity_look() last did something, TSC */
-	u64 switches;	/* so far, at that time */
-	u64 waited;	/* ns that the processes had waited for a CPU, while bound */
-	unsigned pause; /* looks to come before they may be bound again */
+	u64 last;	    /* when affinity_look() last did something, TSC */
+	u64 switches;	    /* so far, at that time */
+	u64 waited;	    /* ns that the processes had waited for a CPU, while bound */
+	unsigned pause;	    /* looks to come before they may be bound again */
+	unsigned contended; /* how many these were at least, the last time; 0: not since it was not
+			     */
 };
 
 void affinity_init(struct affinity *a, const pid_t *pid, unsigned n);

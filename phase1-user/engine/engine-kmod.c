@@ -5,18 +5,15 @@
  * calls engine_run(), in the kernel.
  */
 #include "engine-ops.h"
-#include "../../phase2-kmod/plex86-ioctl.h"
+#include "kmod-device.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define DEVICE "/dev/plex86"
 
 struct kmod {
 	struct engine base;
@@ -181,6 +178,34 @@ static void kmod_destroy(struct engine *engine)
 	free(e);
 }
 
+static bool map_page(struct kmod *e, char *err, size_t err_size)
+{
+	e->base.spaces = ioctl(e->fd, PLEX86_GET_SPACES);
+	e->run = mmap(NULL, sizeof(*e->run), PROT_READ | PROT_WRITE, MAP_SHARED, e->fd, 0);
+	if (e->run != MAP_FAILED)
+		return true;
+	e->run = NULL;
+	snprintf(err, err_size, "'" KMOD_DEVICE "': mmap: %s", strerror(errno));
+	return false;
+}
+
+static bool set_memory(struct kmod *e, const struct engine_config *cfg, char *err, size_t err_size)
+{
+	struct plex86_memory arg = {
+		.address = (u64)e->base.ram,
+		.ram_size = cfg->ram_size,
+		.stop_at = cfg->stop_at,
+		.flip_at = cfg->flip_at,
+		.flags = (cfg->abi ? PLEX86_ABI : 0) |
+			 (cfg->deterministic ? PLEX86_DETERMINISTIC : 0) |
+			 (cfg->paced ? PLEX86_PACED : 0) |
+			 (cfg->no_fast_paths ? PLEX86_NO_FAST_PATHS : 0),
+		.level_irqs = cfg->level_irqs,
+	};
+
+	return kmod_device_set_memory(e->fd, &arg, err, err_size);
+}
+
 static const struct engine_ops ops = {
 	.destroy = kmod_destroy,
 	.get_state = kmod_get_state,
@@ -205,83 +230,6 @@ static const struct engine_ops ops = {
 	.shared_resident = kmod_shared_resident,
 };
 
-static const char *open_remedy(int error)
-{
-	switch (error) {
-	case ENOENT:
-	case ENXIO:
-		return "is plex86.ko loaded? (see phase2-kmod/README.md; without it: --engine user)";
-	case EACCES:
-	case EPERM:
-		return "ask its owner for access, or use --engine user";
-	default:
-		return "use --engine user";
-	}
-}
-
-static bool open_device(struct kmod *e, char *err, size_t err_size)
-{
-	int version;
-
-	e->fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-	if (e->fd < 0) {
-		snprintf(err, err_size, "'%s': %s: %s", DEVICE, strerror(errno),
-			 open_remedy(errno));
-		return false;
-	}
-	version = ioctl(e->fd, PLEX86_GET_VERSION);
-	if (version != PLEX86_API_VERSION) {
-		snprintf(
-			err, err_size,
-			"'%s': the module's interface is version %d, ours %d: load the plex86.ko of "
-			"this build",
-			DEVICE, version, PLEX86_API_VERSION);
-		return false;
-	}
-	e->base.spaces = ioctl(e->fd, PLEX86_GET_SPACES);
-	e->run = mmap(NULL, sizeof(*e->run), PROT_READ | PROT_WRITE, MAP_SHARED, e->fd, 0);
-	if (e->run == MAP_FAILED) {
-		e->run = NULL;
-		snprintf(err, err_size, "'%s': mmap: %s", DEVICE, strerror(errno));
-		return false;
-	}
-	return true;
-}
-
-static const char *memory_remedy(int error)
-{
-	switch (error) {
-	case ENOMEM:
-		return "guest RAM is locked: raise RLIMIT_MEMLOCK (ulimit -l), or use a smaller -m";
-	case EINVAL:
-		return "is the module that is loaded of this build?";
-	default:
-		return "use --engine user";
-	}
-}
-
-static bool set_memory(struct kmod *e, const struct engine_config *cfg, char *err, size_t err_size)
-{
-	struct plex86_memory arg = {
-		.address = (u64)e->base.ram,
-		.ram_size = cfg->ram_size,
-		.stop_at = cfg->stop_at,
-		.flip_at = cfg->flip_at,
-		.flags = (cfg->abi ? PLEX86_ABI : 0) |
-			 (cfg->deterministic ? PLEX86_DETERMINISTIC : 0) |
-			 (cfg->paced ? PLEX86_PACED : 0) |
-			 (cfg->no_fast_paths ? PLEX86_NO_FAST_PATHS : 0),
-		.layout = PLEX86_LAYOUT,
-		.level_irqs = cfg->level_irqs,
-	};
-
-	if (!ioctl(e->fd, PLEX86_SET_MEMORY, &arg))
-		return true;
-	snprintf(err, err_size, "'%s': cannot take %llu MiB of guest RAM: %s: %s", DEVICE,
-		 (unsigned long long)cfg->ram_size >> 20, strerror(errno), memory_remedy(errno));
-	return false;
-}
-
 struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
 	struct kmod *e = calloc(1, sizeof(*e));
@@ -296,8 +244,9 @@ struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, si
 		free(e);
 		return NULL;
 	}
-	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !open_device(e, err, err_size) ||
-	    !set_memory(e, cfg, err, err_size)) {
+	if (!engine_init(&e->base, &ops, cfg, err, err_size) ||
+	    (e->fd = kmod_device_open(PLEX86_WHOLE, err, err_size)) < 0 ||
+	    !map_page(e, err, err_size) || !set_memory(e, cfg, err, err_size)) {
 		engine_destroy(&e->base);
 		return NULL;
 	}

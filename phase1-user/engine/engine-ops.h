@@ -64,6 +64,8 @@ u64 engine_resident(int fd);
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size);
 struct engine *engine_emulator_create(const struct engine_config *cfg, char *err, size_t err_size);
 struct engine *engine_hybrid_create(const struct engine_config *cfg, char *err, size_t err_size);
+struct engine *engine_hybrid_kmod_create(const struct engine_config *cfg, char *err,
+					 size_t err_size);
 struct engine *engine_kmod_create(const struct engine_config *cfg, char *err, size_t err_size);
 
 #endif

@@ -67,25 +67,32 @@ static int open_vcpu_program(const char *name, char *err, size_t err_size)
 	return -1;
 }
 
-/* In the child: nothing of the VMM is left open but the two memfds. */
+/* In the child: nothing of the VMM is left open but the two memfds, and the module's machine if
+ * there is one. */
 static _Noreturn void exec_vcpu(const struct user *e, const char *name, int program)
 {
 	char *const argv[] = {(char *)name, NULL}, *const envp[] = {NULL};
 	const struct rlimit no_core = {0, 0};
 	const int high = 100;
 	sigset_t none;
-	int ram, shared, prog;
+	int ram, shared, prog, kmod, last = VCPU_FD_SHARED;
 
 	/* Move out of the way of the fixed numbers first. */
 	ram = fcntl(e->base.ram_fd, F_DUPFD, high);
 	shared = fcntl(e->shared_fd, F_DUPFD, high);
 	prog = fcntl(program, F_DUPFD_CLOEXEC, high);
+	kmod = e->kmod_fd >= 0 ? fcntl(e->kmod_fd, F_DUPFD, high) : -1;
 	if (ram < 0 || shared < 0 || prog < 0 || dup2(ram, VCPU_FD_RAM) < 0 ||
 	    dup2(shared, VCPU_FD_SHARED) < 0)
 		_exit(1);
+	if (e->kmod_fd >= 0) {
+		if (kmod < 0 || dup2(kmod, VCPU_FD_KMOD) < 0)
+			_exit(1);
+		last = VCPU_FD_KMOD;
+	}
 	for (int fd = 0; fd < VCPU_FD_RAM; fd++)
 		close(fd);
-	syscall(SYS_close_range, VCPU_FD_SHARED + 1, prog - 1, 0);
+	syscall(SYS_close_range, last + 1, prog - 1, 0);
 	syscall(SYS_close_range, prog + 1, ~0u, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -153,8 +160,8 @@ bool user_start(struct user *e, const char *program, char *err, size_t err_size)
 	if (!start_process(e, program, TURN_VCPU, err, err_size))
 		return false;
 	note_processes(e);
-	e->base.spaces = e->processes;
-	if (e->shared->hybrid.on) {
+	e->base.spaces = e->shared->hybrid.kmod ? SHADOW_COUNT : e->processes;
+	if (e->shared->hybrid.on && !e->shared->hybrid.kmod) {
 		e->emulator = e->processes;
 		if (!start_process(e, EMULATOR_PROGRAM, TURN_EMULATOR, err, err_size))
 			return false;

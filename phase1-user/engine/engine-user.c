@@ -7,6 +7,7 @@
  * from the shared memory may have been written by guest code: it is copied once and checked.
  */
 #include "engine-user.h"
+#include "kmod-device.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -147,9 +148,13 @@ static void give_turn(struct user *e)
  * next one looks by itself before it runs any. */
 static void signal_active(struct user *e)
 {
-	u32 active = emulator_runs(e)
-			     ? e->emulator
-			     : __atomic_load_n(&e->shared->vm.pool.active, __ATOMIC_SEQ_CST);
+	u32 active = e->emulator;
+
+	/* One process alone has all address spaces. */
+	if (!emulator_runs(e))
+		active = e->processes == 1
+				 ? 0
+				 : __atomic_load_n(&e->shared->vm.pool.active, __ATOMIC_SEQ_CST);
 
 	if (active < e->processes && e->pid[active] > 0 && !e->dead)
 		kill(e->pid[active], SIGUSR1);
@@ -375,6 +380,8 @@ static void user_destroy(struct engine *engine)
 		munmap(e->shared, sizeof(*e->shared));
 	if (e->shared_fd >= 0)
 		close(e->shared_fd);
+	if (e->kmod_fd >= 0)
+		close(e->kmod_fd);
 	free(e);
 }
 
@@ -403,8 +410,28 @@ static const struct engine_ops ops = {
 	.shared_resident = user_shared_resident,
 };
 
-static struct engine *create(const char *program, bool hybrid, const struct engine_config *cfg,
-			     char *err, size_t err_size)
+/* A machine for user code, of the same RAM: the emulator is given it. */
+static bool create_module(struct user *e, const struct engine_config *cfg, char *err,
+			  size_t err_size)
+{
+	struct plex86_memory memory = {
+		.address = (u64)e->base.ram,
+		.ram_size = cfg->ram_size,
+		.flags = cfg->deterministic ? PLEX86_DETERMINISTIC : 0,
+	};
+
+	e->kmod_fd = kmod_device_open(PLEX86_USER_CODE, err, err_size);
+	if (e->kmod_fd < 0 || !kmod_device_set_memory(e->kmod_fd, &memory, err, err_size))
+		return false;
+	e->base.pinned = true;
+	e->shared->hybrid.kmod = true;
+	return true;
+}
+
+enum native { NATIVE_ALL, NATIVE_USER, NATIVE_MODULE }; /* what is not emulated, and where */
+
+static struct engine *create(const char *program, enum native native,
+			     const struct engine_config *cfg, char *err, size_t err_size)
 {
 	struct user *e = calloc(1, sizeof(*e));
 
@@ -412,11 +439,11 @@ static struct engine *create(const char *program, bool hybrid, const struct engi
 		snprintf(err, err_size, "out of memory");
 		return NULL;
 	}
-	e->shared_fd = -1;
+	e->shared_fd = e->kmod_fd = -1;
 	if (!engine_init(&e->base, &ops, cfg, err, err_size) || !create_shared(e, err, err_size))
 		goto fail;
 	e->base.trace = &e->shared->trace;
-	e->shared->hybrid.on = hybrid;
+	e->shared->hybrid.on = native != NATIVE_ALL;
 	e->shared->ram_size = cfg->ram_size;
 	e->shared->vmm_pid = getpid();
 	e->shared->abi = cfg->abi;
@@ -430,6 +457,8 @@ static struct engine *create(const char *program, bool hybrid, const struct engi
 	/* Who looks for its turn reads the TSC: the vcpu cannot. */
 	e->shared->spin = several_cpus() && !cfg->deterministic;
 	e->shared->trace.keep = cfg->keep_trace;
+	if (native == NATIVE_MODULE && !create_module(e, cfg, err, err_size))
+		goto fail;
 	if (!user_start(e, program, err, err_size))
 		goto fail;
 	e->shared->vm.pic.chip[0].elcr = cfg->level_irqs;
@@ -442,19 +471,19 @@ fail:
 
 struct engine *engine_user_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
-	return create(VCPU_PROGRAM, false, cfg, err, err_size);
+	return create(VCPU_PROGRAM, NATIVE_ALL, cfg, err, err_size);
 }
 
 /* Engines that need the emulator. */
-static struct engine *create_emulated(const char *name, const char *program, bool hybrid,
+static struct engine *create_emulated(const char *name, const char *program, enum native native,
 				      const struct engine_config *cfg, char *err, size_t err_size)
 {
 #ifdef HAVE_EMULATOR
 	(void)name;
-	return create(program, hybrid, cfg, err, err_size);
+	return create(program, native, cfg, err, err_size);
 #else
 	(void)program;
-	(void)hybrid;
+	(void)native;
 	(void)cfg;
 	snprintf(err, err_size,
 		 "engine '%s': this build has no emulator (install libunicorn-dev, build again)",
@@ -465,16 +494,32 @@ static struct engine *create_emulated(const char *name, const char *program, boo
 
 struct engine *engine_emulator_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
-	return create_emulated(ENGINE_EMULATOR, EMULATOR_PROGRAM, false, cfg, err, err_size);
+	return create_emulated(ENGINE_EMULATOR, EMULATOR_PROGRAM, NATIVE_ALL, cfg, err, err_size);
+}
+
+/* Its system calls do not trap, and the page they go through is in no emulated kernel. */
+static bool is_for_hybrid(const char *name, const struct engine_config *cfg, char *err,
+			  size_t err_size)
+{
+	if (!cfg->abi)
+		return true;
+	snprintf(err, err_size, "engine '%s': the kernel was built for plex86: take --engine %s",
+		 name, strcmp(name, ENGINE_HYBRID) ? ENGINE_KMOD : ENGINE_DEFAULT);
+	return false;
 }
 
 struct engine *engine_hybrid_create(const struct engine_config *cfg, char *err, size_t err_size)
 {
-	/* Its system calls do not trap, and the page they go through is in no emulated kernel. */
-	if (cfg->abi) {
-		snprintf(err, err_size,
-			 "engine 'hybrid': the kernel was built for plex86: take --engine user");
+	if (!is_for_hybrid(ENGINE_HYBRID, cfg, err, err_size))
 		return NULL;
-	}
-	return create_emulated(ENGINE_HYBRID, VCPU_PROGRAM, true, cfg, err, err_size);
+	return create_emulated(ENGINE_HYBRID, VCPU_PROGRAM, NATIVE_USER, cfg, err, err_size);
+}
+
+struct engine *engine_hybrid_kmod_create(const struct engine_config *cfg, char *err,
+					 size_t err_size)
+{
+	if (!is_for_hybrid(ENGINE_HYBRID_KMOD, cfg, err, err_size))
+		return NULL;
+	return create_emulated(ENGINE_HYBRID_KMOD, EMULATOR_PROGRAM, NATIVE_MODULE, cfg, err,
+			       err_size);
 }

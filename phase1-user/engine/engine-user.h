@@ -17,6 +17,7 @@ struct user {
 	struct engine base;
 	struct vcpu_shared *shared;
 	int shared_fd;
+	int kmod_fd; /* the machine of /dev/plex86 that user code runs in; -1: in processes */
 	/* The first has started the others, but for the hybrid engine's emulator, the last. Each of
 	 * these two leads a group. */
 	pid_t pid[SHADOW_COUNT + 1];

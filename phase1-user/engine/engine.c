@@ -5,6 +5,7 @@
  * written it.
  */
 #include "engine-ops.h"
+#include "../vcpu/vsyscall.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@ static const struct {
 } engines[] = {{ENGINE_DEFAULT, engine_user_create},
 	       {ENGINE_EMULATOR, engine_emulator_create},
 	       {ENGINE_HYBRID, engine_hybrid_create},
+	       {ENGINE_HYBRID_KMOD, engine_hybrid_kmod_create},
 	       {ENGINE_KMOD, engine_kmod_create}};
 
 struct engine *engine_create(const char *name, const struct engine_config *cfg, char *err,
@@ -72,7 +74,7 @@ bool engine_init(struct engine *e, const struct engine_ops *ops, const struct en
 	e->ops = ops;
 	e->ram_size = cfg->ram_size;
 	e->spaces = 1;
-	e->ram = engine_create_memory("plex86-ram", e->ram_size + HOST_EXTRA_BYTES, &e->ram_fd);
+	e->ram = engine_create_memory("plex86-ram", e->ram_size + VSYSCALL_EXTRA_BYTES, &e->ram_fd);
 	if (e->ram)
 		return true;
 	snprintf(err, err_size, "cannot create %llu MiB of guest RAM: %s (try a smaller -m)",
@@ -83,7 +85,7 @@ bool engine_init(struct engine *e, const struct engine_ops *ops, const struct en
 void engine_destroy(struct engine *e)
 {
 	u8 *ram = e->ram;
-	const u64 size = e->ram_size + HOST_EXTRA_BYTES;
+	const u64 size = e->ram_size + VSYSCALL_EXTRA_BYTES;
 	const int fd = e->ram_fd;
 
 	e->ops->destroy(e);

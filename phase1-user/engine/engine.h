@@ -11,10 +11,11 @@
 #include "../../common/state.h"
 #include "../../common/vm.h"
 
-#define ENGINE_DEFAULT	"user"	   /* ordinary processes */
-#define ENGINE_KMOD	"kmod"	   /* the kernel module */
-#define ENGINE_EMULATOR "emulator" /* all of it emulated, by libunicorn */
-#define ENGINE_HYBRID	"hybrid"   /* its kernel emulated, its user code in ordinary processes */
+#define ENGINE_DEFAULT	   "user"     /* ordinary processes */
+#define ENGINE_KMOD	   "kmod"     /* the kernel module */
+#define ENGINE_EMULATOR	   "emulator" /* all of it emulated, by libunicorn */
+#define ENGINE_HYBRID	   "hybrid"   /* its kernel emulated, its user code in ordinary processes */
+#define ENGINE_HYBRID_KMOD "hybrid-kmod" /* the same, but its user code in the kernel module */
 
 struct engine;
 

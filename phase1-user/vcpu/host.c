@@ -7,6 +7,7 @@
 #include "../../guest/include/plex86-abi.h"
 #include "sys.h"
 #include "vcpu.h"
+#include "vsyscall.h"
 #include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <cpuid.h>
@@ -46,8 +47,10 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 	ret = sys_mmap(la, len, native_prot(prot), MAP_SHARED | MAP_FIXED, VCPU_FD_RAM, gpa);
 	if (ret != (long)la)
 		return host_error(ret);
-	if (shared->hybrid.on)
+	if (shared->hybrid.on) {
 		hybrid_mapped(vm, &shared->hybrid, la, gpa, len, prot);
+		vsyscall_mapped(vm, &shared->hybrid, la, gpa, len, prot);
+	}
 	if (prot & HOST_POPULATE)
 		touch(la, len);
 	return HOST_OK;
@@ -55,9 +58,11 @@ enum host_error host_map(struct vm *vm, u64 la, u64 gpa, u64 len, unsigned prot)
 
 enum host_error host_protect(struct vm *vm, u64 la, u64 len, unsigned prot)
 {
-	long ret = sys3(__NR_mprotect, la, len, native_prot(prot));
+	long ret;
 
-	(void)vm;
+	if (shared->hybrid.on && (prot & HOST_WRITE))
+		vsyscall_writable(vm, &shared->hybrid, la, len);
+	ret = sys3(__NR_mprotect, la, len, native_prot(prot));
 	return ret ? host_error(ret) : HOST_OK;
 }
 
@@ -65,8 +70,10 @@ enum host_error host_unmap(struct vm *vm, u64 la, u64 len)
 {
 	long ret = sys3(__NR_munmap, la, len, 0);
 
-	if (shared->hybrid.on)
+	if (shared->hybrid.on) {
 		hybrid_unmapped(&shared->hybrid, vm->pool.active, la, len);
+		vsyscall_unmapped(&shared->hybrid, vm->pool.active, la, len);
+	}
 	if (!ret)
 		return HOST_OK;
 	/* Splitting a mapping can exceed vm.max_map_count; dropping all of them cannot. The core's

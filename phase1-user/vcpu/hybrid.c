@@ -101,20 +101,26 @@ static bool is_writable_code(const struct hybrid *h, u32 record)
 	       is_code(h, record & 0xfffff000u);
 }
 
-/* Something has been translated since: it may be writable here. */
-static void protect_code(struct vm *vm, const struct hybrid *h, struct hybrid_map *m)
+static void protect_slot(struct vm *vm, const struct hybrid *h, const struct hybrid_map *m,
+			 u32 slot)
 {
-	const struct shadow *s = vm_shadow(vm);
+	for (u32 w = 0; w < SHADOW_SLOT / 64; w++)
+		for (u64 left = m->mapped[slot][w]; left; left &= left - 1) {
+			const u32 page = slot * SHADOW_SLOT + w * 64 + __builtin_ctzll(left);
+			const u32 record = vm_shadow(vm)->record[page];
 
-	for (u32 slot = 0; slot < SHADOW_SLOTS; slot++) {
-		if (!s->used[slot])
-			continue;
-		for (u32 page = slot * SHADOW_SLOT; page < (slot + 1) * SHADOW_SLOT; page++)
-			if ((*word(m->mapped, page) & bit(page)) &&
-			    is_writable_code(h, s->record[page]))
+			if (is_writable_code(h, record))
 				host_protect(vm, (u64)page << 12, PAGE_SIZE_4K,
-					     shadow_rights(s->record[page] & ~SHADOW_WRITE));
-	}
+					     shadow_rights(record & ~SHADOW_WRITE));
+		}
+}
+
+/* Something has been translated since: it may be writable here. */
+static void protect_code(struct vm *vm, const struct hybrid *h, const struct hybrid_map *m)
+{
+	for (u32 slot = 0; slot < SHADOW_SLOTS; slot++)
+		if (vm_shadow(vm)->used[slot])
+			protect_slot(vm, h, m, slot);
 }
 
 void hybrid_catch_up(struct vm *vm, struct hybrid *h)

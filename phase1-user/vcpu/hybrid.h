@@ -22,17 +22,27 @@ struct hybrid_map {
 	hybrid_pages stale;  /* of these, what has to go */
 	u64 stale_slots[SHADOW_SLOTS / 64];
 	u64 translations; /* struct hybrid's, up to which its rights are in line */
+	u32 copy_at;	  /* where it has the copy that struct vsyscall is about; 0: nowhere */
+};
+
+/* The page of RAM that has the vdso's system call, and where in it. gpa 0: none. See vsyscall.h. */
+struct vsyscall {
+	u64 gpa;
+	u32 offset;
 };
 
 enum { FRAME_PLAIN, FRAME_TRANSLATED, FRAME_WRITTEN };
 
 struct hybrid {
-	bool on;    /* set by the VMM before the start */
+	bool on;   /* set by the VMM before the start */
+	bool kmod; /* the same: the kernel module is in the vcpu processes' place, and a part of the
+		    * emulator's (emulator/kmod.c) speaks for it */
 	bool flush; /* the vcpu processes have taken records away: the emulator may know them still
 		     */
 	u8 frame[HYBRID_FRAMES]; /* FRAME_*; WRITTEN: since it was translated, by user code */
 	bool written;		 /* there are some of these */
 	u64 translations;	 /* how often a page has become TRANSLATED */
+	struct vsyscall vsyscall;
 	struct hybrid_map map[SHADOW_COUNT];
 };
 

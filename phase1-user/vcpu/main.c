@@ -7,6 +7,7 @@
 #include "../../common/core.h"
 #include "sys.h"
 #include "vcpu.h"
+#include "vsyscall.h"
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/signal.h>
@@ -54,7 +55,7 @@ static void map_shared(void)
 static void map_ram(void)
 {
 	struct vm *vm = &shared->vm;
-	long ret = sys_mmap(0, shared->ram_size + HOST_EXTRA_BYTES, PROT_READ | PROT_WRITE,
+	long ret = sys_mmap(0, shared->ram_size + VSYSCALL_EXTRA_BYTES, PROT_READ | PROT_WRITE,
 			    MAP_SHARED, VCPU_FD_RAM, 0);
 
 	check(STEP_MAP_RAM, ret);

@@ -8,13 +8,21 @@
  */
 #include "../../common/segment.h"
 #include "vcpu.h"
+#include "vsyscall.h"
 
 /* Where these lie differs from program to program, but not among the vcpu processes. */
 static u8 *ram;
 
+/* The active process's. */
+static void own_map(struct vm *vm)
+{
+	vm->mapped = &shared->hybrid.map[vm->pool.active].mapped[0][0];
+}
+
 void native_setup(struct vm *vm)
 {
 	ram = vm->ram;
+	own_map(vm);
 	vm->levels = vm->two_views = true;
 	vm->native = true;
 	vm->fast_paths = false;
@@ -44,11 +52,13 @@ static enum core_next emulate(struct vm *vm)
 	arrive(vm);
 	if (vm->pool.active != here && vm->pool.active < shared->processes)
 		baton_pass(&shared->baton, vm->pool.active);
+	own_map(vm);
 	if (host_arrive(vm) != HOST_OK) {
 		vm->exit = (struct vm_exit){.kind = EXIT_FAULT};
 		vm->exit.fault.reason = FAULT_HOST_SEGMENT;
 		return CORE_EXIT;
 	}
+	vsyscall_catch_up(vm, &shared->hybrid);
 	hybrid_catch_up(vm, &shared->hybrid);
 	stats_handover_ends(vm, &trap, since);
 	return native_enter(vm);

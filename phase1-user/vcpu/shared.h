@@ -18,6 +18,7 @@
 /* File descriptors the vcpu process is started with. */
 #define VCPU_FD_RAM    3 /* guest RAM, the PV page and the register pages behind it */
 #define VCPU_FD_SHARED 4 /* struct vcpu_shared */
+#define VCPU_FD_KMOD   5 /* with hybrid.kmod alone: the machine of /dev/plex86 */
 
 enum vcpu_turn {
 	TURN_VCPU, /* the vcpu processes, or the emulator if that is all there is */
@@ -45,6 +46,7 @@ enum vcpu_mode {
 	X(JAIL, "install the seccomp filter")  \
 	X(TSC, "have RDTSC trap (PR_SET_TSC)") \
 	X(EMULATOR, "use libunicorn")          \
+	X(KMOD, "map the page of /dev/plex86") \
 	X(TRAPS, "keep the guest's system calls from the host")
 
 enum vcpu_step {

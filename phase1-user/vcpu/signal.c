@@ -11,6 +11,7 @@
 #include "../../common/segment.h"
 #include "sys.h"
 #include "vcpu.h"
+#include "vsyscall.h"
 #include <linux/mman.h>
 #include <linux/signal.h>
 #include <asm/sigcontext.h>
@@ -113,10 +114,29 @@ static enum core_next guest_syscall(struct vm *vm, u64 host_rip)
 	}
 	/* Peek at the instruction through the mapping it was just fetched from. */
 	code = (u8 *)(u64)(u32)(cs->base + rip - 2);
-	if (code[0] == 0xcd && code[1] == 0x80)
+	if (code[0] == 0xcd && code[1] == 0x80) {
+		if (shared->hybrid.on)
+			vsyscall_learn(vm, &shared->hybrid, (u64)code);
 		return core_int80(vm);
+	}
 	stop(FAULT_ESCAPE, rip);
 	return CORE_EXIT;
+}
+
+/* HLT in place of `int $0x80`: as if that had been trapped. */
+static enum core_next guest_vsyscall(struct vm *vm)
+{
+	const u32 length = 2;
+
+	vm->cpu.rip = (u32)(vm->cpu.rip + length);
+	vm->cpu.rflags &= ~FLAG_RF; /* what faults has it set */
+	return core_int80(vm);
+}
+
+static bool is_vsyscall(const struct vm *vm, const struct trap *trap)
+{
+	return shared->hybrid.on && trap->vector == EXC_GP && !trap->error &&
+	       vsyscall_is_call(vm, &shared->hybrid, vm->cpu.seg[SEG_CS].base + vm->cpu.rip);
 }
 
 static enum core_next guest_fault(struct vm *vm, const siginfo_t *info, const struct sigcontext *sc)
@@ -128,6 +148,8 @@ static enum core_next guest_fault(struct vm *vm, const siginfo_t *info, const st
 		stop(FAULT_HOST_MAP, trap.address);
 		return CORE_EXIT;
 	}
+	if (is_vsyscall(vm, &trap))
+		return guest_vsyscall(vm);
 	if (shared->hybrid.on && trap.vector == EXC_PF && (trap.error & PF_WRITE) &&
 	    hybrid_code_written(vm, &shared->hybrid, trap.address))
 		return core_kick(vm);

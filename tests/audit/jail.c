@@ -2,7 +2,7 @@
  * What the vcpu processes' system call filter lets through, asked of the host's kernel: each call
  * is made by a process of its own, which the filter ends with SIGSYS or not.
  *
- * usage: audit-jail, or audit-jail-emulator for the emulator's
+ * usage: audit-jail, or audit-jail-emulator [kmod] for the emulator's, and that with the module
  * Prints "64 NUMBER" for each 64-bit call and "32 NUMBER" for each 32-bit one that passes at all,
  * with arguments as the monitor has them, and then checks which arguments do not. 77: no filters
  * here.
@@ -35,7 +35,24 @@ __asm__(".globl monitor_text_start, monitor_text_end, inside_int80\n"
 	"monitor_text_end: nop\n nop\n");
 long inside_int80(unsigned nr);
 extern const char monitor_text_start[];
+#ifdef EMULATOR
+#include "../../phase1-user/emulator/jail.h"
+#include "../../phase2-kmod/plex86-ioctl.h"
+
+static bool kmod;
+
+static long set_jail(void)
+{
+	return jail_setup(kmod);
+}
+#else
 long jail_setup(void); /* jail.c; its header and libc do not go together */
+
+static long set_jail(void)
+{
+	return jail_setup();
+}
+#endif
 
 /* How each maps memory: of guest RAM, or of no file. */
 #ifdef EMULATOR
@@ -108,7 +125,7 @@ static int passes_filter(const struct call *c, long (*setup)(void))
  * (uretprobe, uprobe), which do nothing elsewhere. */
 static int passes(const struct call *c)
 {
-	return passes_filter(c, jail_setup) &&
+	return passes_filter(c, set_jail) &&
 	       (c->nr == __NR_exit_group || !passes_filter(c, cage_setup));
 }
 
@@ -120,6 +137,11 @@ static void list_calls(void)
 		/* What passes with these arguments only. */
 		struct call mapping = {CALL_64, nr, {LOW, 4096, PROT_READ, MAP_FLAGS, MAP_FD, 0}};
 
+#ifdef EMULATOR
+		struct call module = {CALL_64, nr, {VCPU_FD_KMOD, PLEX86_USER_RUN}};
+
+		passed |= nr == __NR_ioctl && passes(&module);
+#endif
 		if (passed || passes(&mapping))
 			printf("64 %u\n", nr);
 		c.how = CALL_32_INSIDE;
@@ -171,9 +193,32 @@ static void check_ranges(void)
 }
 #endif
 
+#ifdef EMULATOR
+static void check_module(void)
+{
+	static const unsigned long allowed[] = {PLEX86_USER_RUN, PLEX86_USER_MAP, PLEX86_GET_FPU,
+						PLEX86_SET_FPU};
+	static const unsigned long refused[] = {PLEX86_RUN, PLEX86_CREATE, PLEX86_SET_MEMORY,
+						PLEX86_GET_STATE, 0x5401};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(allowed); i++) {
+		struct call c = {CALL_64, __NR_ioctl, {VCPU_FD_KMOD, allowed[i]}};
+
+		expect("an ioctl of the module", kmod, c);
+		c.arg[0] = VCPU_FD_SHARED;
+		expect("the same of another file", 0, c);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++)
+		expect("another ioctl of the module", 0,
+		       (struct call){CALL_64, __NR_ioctl, {VCPU_FD_KMOD, refused[i]}});
+}
+#endif
+
 static void check_arguments(void)
 {
-#ifndef EMULATOR
+#ifdef EMULATOR
+	check_module();
+#else
 	check_ranges();
 #endif
 	for (int fd = -1; fd < 8; fd++)
@@ -188,10 +233,16 @@ static void check_arguments(void)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const int ram = memfd_create("ram", MFD_CLOEXEC);
 
+#ifdef EMULATOR
+	kmod = argc > 1 && !strcmp(argv[1], "kmod");
+#else
+	(void)argc;
+	(void)argv;
+#endif
 	/* What a call that passes may reach: nothing but this. */
 	if (ram < 0 || ftruncate(ram, 4096) || dup2(ram, VCPU_FD_RAM) < 0)
 		return 1;

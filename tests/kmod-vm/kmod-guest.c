@@ -24,6 +24,8 @@ int kmod_guest_open(struct kmod_guest *g)
 		errno = EPROTO;
 		return -1;
 	}
+	if (ioctl(g->fd, PLEX86_CREATE, PLEX86_WHOLE))
+		return -1;
 	g->run = mmap(NULL, sizeof(*g->run), PROT_READ | PROT_WRITE, MAP_SHARED, g->fd, 0);
 	return g->run == MAP_FAILED ? -1 : 0;
 }

@@ -69,7 +69,7 @@ static void nothing(int sig)
 }
 
 /* Have PLEX86_RUN come back from wherever the guest loops. */
-static void start_interrupting(void)
+void start_interrupting(void)
 {
 	const struct itimerspec often = {{0, 20000000}, {0, 20000000}};
 	struct sigevent by_signal = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
@@ -114,6 +114,7 @@ static unsigned long any_command(void)
 		PLEX86_GET_VERSION, PLEX86_SET_MEMORY, PLEX86_SET_CPU,	 PLEX86_GET_STATE,
 		PLEX86_RUN,	    PLEX86_RUN,	       PLEX86_SET_IRQ,	 PLEX86_KICK,
 		PLEX86_ADD_DEVICE,  PLEX86_NEWS,       PLEX86_GET_STATS, PLEX86_GET_SPACES,
+		PLEX86_CREATE,	    PLEX86_USER_MAP,   PLEX86_USER_RUN,
 	};
 
 	if (any(4))

@@ -23,12 +23,13 @@ static const struct {
 	const char *name;
 	case_fn *fn;
 } cases[] = {
-	{"run", case_run},	   {"kill", case_kill},	      {"stop", case_stop},
-	{"ptrace", case_ptrace},   {"fork", case_fork},	      {"dup", case_dup},
-	{"two", case_two},	   {"memory", case_memory},   {"arguments", case_arguments},
-	{"memlock", case_memlock}, {"leak", case_leak},	      {"fail", case_fail},
-	{"migrate", case_migrate}, {"hotplug", case_hotplug}, {"nmi", case_nmi},
-	{"cpu", case_cpu},	   {"fuzz", case_fuzz},	      {"unload", case_unload},
+	{"run", case_run},	   {"kill", case_kill},		  {"stop", case_stop},
+	{"ptrace", case_ptrace},   {"fork", case_fork},		  {"dup", case_dup},
+	{"two", case_two},	   {"memory", case_memory},	  {"arguments", case_arguments},
+	{"memlock", case_memlock}, {"leak", case_leak},		  {"fail", case_fail},
+	{"migrate", case_migrate}, {"hotplug", case_hotplug},	  {"nmi", case_nmi},
+	{"cpu", case_cpu},	   {"fuzz", case_fuzz},		  {"kinds", case_kinds},
+	{"user", case_user},	   {"user-fuzz", case_user_fuzz}, {"unload", case_unload},
 };
 
 /* ------------------------------------------------------ the kernel's log ---- */

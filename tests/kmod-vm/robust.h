@@ -95,5 +95,9 @@ case_fn case_memory, case_arguments, case_memlock, case_leak, case_fail;
 case_fn case_unload, case_migrate, case_hotplug, case_nmi;
 /* robust-fuzz.c */
 case_fn case_cpu, case_fuzz;
+/* Interrupt this process by a signal, again and again. */
+void start_interrupting(void);
+/* robust-user.c */
+case_fn case_kinds, case_user, case_user_fuzz;
 
 #endif

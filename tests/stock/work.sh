@@ -3,8 +3,10 @@
 # kernel and CPU. On the host by the tests, in a guest by what they compare with it.
 #
 # DIR has `data`; what is written goes there as well, for whoever looks at the file system later.
+# WORK_ROUNDS and WORK_PROGRAMS: less of it, or more.
 set -eu
 cd "$1"
+rounds=${WORK_ROUNDS:-25} programs=${WORK_PROGRAMS:-39}
 
 echo "data: $(sha256sum <data)"
 echo "data, again: $(md5sum <data) $(sha1sum <data)"
@@ -18,7 +20,7 @@ echo "sorted: $(od -An -v -tx4 -w4 data | LC_ALL=C sort | sha256sum)"
 # Children that end with a status of their own, many at a time.
 storm() {
 	sum=0 round=0
-	while [ $round -lt 25 ]; do
+	while [ $round -lt "$rounds" ]; do
 		pids= i=0
 		while [ $i -lt 8 ]; do
 			(exit $(((round * 8 + i) % 251))) &
@@ -38,7 +40,7 @@ echo "forks: $(storm)"
 
 # Programs, each of an address space of its own.
 run=1 words=
-while [ $run -lt 40 ]; do
+while [ $run -le "$programs" ]; do
 	words="$words$(expr $run \* $run)"
 	run=$((run + 1))
 done

@@ -101,6 +101,33 @@ static void test_user_pages_come_in_clusters(void **state)
 	assert_int_equal(mock_mapping(vm, LA), LA | RWX);
 }
 
+/* Under the hybrid engine a record may be the other side's: what counts is what is mapped here. */
+static void test_neighbours_of_native_code(void **state)
+{
+	static u64 mapped[SHADOW_PAGES / 64];
+	struct vm *vm = *state;
+	struct mock *m = mock_of(vm);
+
+	mapped[LA >> 12 >> 6] = 0;
+	vm->levels = vm->native = true;
+	vm->mapped = mapped;
+	vm_paging(vm, UPAGE | PTE_A | PTE_D);
+	*pte_of(vm, LA - 0x1000) = 0;
+	*pte_of(vm, LA + 0x3000) = 0;
+	assert_filled(vm, LA, true);
+	assert_int_equal(m->changed_to - m->changed_from, 3);
+	/* As far as this process knows nothing is mapped: all three again. */
+	assert_filled(vm, LA + 0x2000, true);
+	assert_int_equal(m->changed_to - m->changed_from, 3);
+	mapped[LA >> 12 >> 6] = 3ull << (LA >> 12) % 64;
+	assert_filled(vm, LA + 0x2000, true);
+	assert_int_equal(m->changed_to - m->changed_from, 1);
+	assert_int_equal(m->changed_from, (LA + 0x2000) >> 12);
+	/* What has faulted is mapped, whatever is known of it: the host may have dropped it. */
+	assert_filled(vm, LA, true);
+	assert_int_equal(m->changed_from, LA >> 12);
+}
+
 static void test_guest_faults(void **state)
 {
 	struct vm *vm = *state;
@@ -521,6 +548,7 @@ int main(void)
 		VM_TEST(test_range_of_neighbours),
 		VM_TEST(test_range_ends_where_frames_do_not_follow),
 		VM_TEST(test_user_pages_come_in_clusters),
+		VM_TEST(test_neighbours_of_native_code),
 		VM_TEST(test_guest_faults),
 		VM_TEST(test_not_ram_is_emulated),
 		VM_TEST(test_write_protect_off),
