@@ -406,6 +406,23 @@ static bool faults_are_exact(void)
 	return ends(&e, STOP_PAGE, 1) && e.write && (c->eflags & FLAG_CF);
 }
 
+/* Of two NaNs SSE gives the first, whichever is the larger. */
+static bool nans_are_chosen(void)
+{
+	const u32 first[4] = {0xffff0000, 0x3f800000, 0x7f800001, 0}, second[4] = {~0u, 0, ~0u, 0};
+	const u32 wanted[4] = {0xffff0000, 0x3f800000, 0x7fc00001, 0};
+	struct emulated_exit e;
+	u32 sum[4];
+
+	/* addps xmm1, xmm0; hlt */
+	reset(0);
+	emulated_write(UC_X86_REG_XMM0, first);
+	emulated_write(UC_X86_REG_XMM1, second);
+	RUN(&e, 0x0f, 0x58, 0xc1, 0xf4);
+	emulated_read(UC_X86_REG_XMM0, sum);
+	return ends(&e, STOP_INSTRUCTION, 3) && !memcmp(sum, wanted, sizeof(sum));
+}
+
 /* ---- all of it ---- */
 
 static const char *check_all(void)
@@ -426,6 +443,7 @@ static const char *check_all(void)
 		{translations_end, "it misses that data becomes code"},
 		{locks_are_judged, "it locks what cannot be locked"},
 		{faults_are_exact, "its faults are not exact"},
+		{nans_are_chosen, "it chooses the wrong NaN"},
 	};
 	const char *why = emulated_open(probe.ram, SIZE, &owner);
 
