@@ -1,8 +1,8 @@
 /*
  * What a descriptor says, and what may be done with its segment: see segment.h.
  *
- * Owns: nothing. Apart from segment.c, for it needs no machine and no host: programs that only check
- * a state use it.
+ * Owns: nothing. Apart from segment.c, for it needs no machine and no host: programs that only
+ * check a state use it.
  */
 #include "segment.h"
 

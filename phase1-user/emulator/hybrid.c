@@ -2,18 +2,11 @@
  * The emulator as one side of the hybrid engine: see hybrid.h.
  */
 #include "hybrid.h"
-#include "../../common/native.h"
 #include "../vcpu/handover.h"
 #include "../vcpu/timer.h"
 #include "fpu.h"
 #include "run.h"
 #include "unicorn-internals.h"
-
-/* When the guest was given away: what tells that devices may have written its memory since. */
-static struct {
-	u64 exits;
-	u32 lines;
-} given;
 
 /* Where this lies differs from program to program. */
 static u8 *ram;
@@ -51,28 +44,14 @@ static void take_guest(struct vm *vm)
 		emulated_flush();
 	h->flush = false;
 	drop_written(h);
-	if (vm->stats.count[EV_EXIT] != given.exits || vm->irq_seen != given.lines)
-		run_others_wrote();
+	run_taken_back(vm);
 }
 
 static void give_guest(struct vm *vm)
 {
 	fpu_pass();
-	given.exits = vm->stats.count[EV_EXIT];
-	given.lines = vm->irq_seen;
+	run_given_away(vm);
 	pass_guest(TURN_EMULATOR, TURN_VCPU);
-}
-
-static void run_until_native(struct vm *vm)
-{
-	enum core_next next = CORE_RESUME;
-
-	for (;;) {
-		run_until_ready(vm, next);
-		if (native_runs(vm))
-			return;
-		next = run_guest(vm, true) == RUN_EXIT ? CORE_EXIT : CORE_RESUME;
-	}
 }
 
 _Noreturn void hybrid_run(struct vm *vm)

@@ -261,33 +261,6 @@ static enum core_next run_user(struct vm *vm)
 
 /* ---- the order of both ---- */
 
-/* Emulate the guest until it is at user code that can run natively. */
-static void run_emulated(struct vm *vm)
-{
-	enum core_next next = CORE_RESUME;
-
-	for (;;) {
-		run_until_ready(vm, next);
-		if (native_runs(vm))
-			return;
-		next = run_guest(vm, true) == RUN_EXIT ? CORE_EXIT : CORE_RESUME;
-	}
-}
-
-/* What tells that others have written guest RAM since code was emulated. */
-static struct {
-	u64 exits;
-	u32 lines;
-} left;
-
-static void note_writers(struct vm *vm)
-{
-	if (vm->code_written || vm->stats.count[EV_EXIT] != left.exits ||
-	    vm->irq_seen != left.lines)
-		run_others_wrote();
-	vm->code_written = false;
-}
-
 static enum core_next emulate(struct vm *vm)
 {
 	struct vm_stats_trap trap = vm->stats.trap;
@@ -296,10 +269,12 @@ static enum core_next emulate(struct vm *vm)
 
 	trace(vm, EV_HANDOVER, 0, 0);
 	vm->native = false;
-	note_writers(vm);
-	run_emulated(vm);
-	left.exits = vm->stats.count[EV_EXIT];
-	left.lines = vm->irq_seen;
+	if (vm->code_written)
+		run_others_wrote();
+	vm->code_written = false;
+	run_taken_back(vm);
+	run_until_native(vm);
+	run_given_away(vm);
 	vm->native = true;
 	catch_up(vm);
 	stats_handover_ends(vm, &trap, since);

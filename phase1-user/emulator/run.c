@@ -258,3 +258,33 @@ void run_until_ready(struct vm *vm, enum core_next next)
 	if (others_wrote(vm, exits, port))
 		run_others_wrote();
 }
+
+void run_until_native(struct vm *vm)
+{
+	enum core_next next = CORE_RESUME;
+
+	for (;;) {
+		run_until_ready(vm, next);
+		if (native_runs(vm))
+			return;
+		next = run_guest(vm, true) == RUN_EXIT ? CORE_EXIT : CORE_RESUME;
+	}
+}
+
+/* What tells that devices have written guest RAM while the guest was in other hands. */
+static struct {
+	u64 exits;
+	u32 lines;
+} given;
+
+void run_given_away(const struct vm *vm)
+{
+	given.exits = vm->stats.count[EV_EXIT];
+	given.lines = vm->irq_seen;
+}
+
+void run_taken_back(const struct vm *vm)
+{
+	if (vm->stats.count[EV_EXIT] != given.exits || vm->irq_seen != given.lines)
+		run_others_wrote();
+}

@@ -30,6 +30,11 @@ const char *run_open(struct vm *vm);
 enum run_reason run_guest(struct vm *vm, bool until_user);
 /* run_until_resume(), and what is to be done if devices have written guest RAM meanwhile. */
 void run_until_ready(struct vm *vm, enum core_next next);
+/* Emulate the guest until it is at user code that can run natively. */
+void run_until_native(struct vm *vm);
+/* The guest goes to who runs such code, and comes back: then devices may have written guest RAM. */
+void run_given_away(const struct vm *vm);
+void run_taken_back(const struct vm *vm);
 /* Guest RAM has been written by others than this CPU and the core. */
 void run_others_wrote(void);
 /* From a signal handler: something has happened. */
